@@ -1,0 +1,108 @@
+//! The service clients of one account and region, sharing one connection pool and one set of credentials.
+
+use std::time::Duration;
+
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use tokio::sync::OnceCell;
+
+use crate::definition::Registry;
+use crate::error::Result;
+use crate::http;
+use crate::settings::ClientSettings;
+use crate::watcher::Watcher;
+
+/// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long AWS may be silent before the request is tried again.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// Tries of one request, the first included; with adaptive retries they spread over minutes under throttling.
+const ATTEMPTS: u32 = 6;
+
+/// Connections to one account and region, and what is known about it. Everything with state hangs off this value.
+#[derive(Debug)]
+pub struct Clients {
+    /// AWS Batch.
+    pub batch: aws_sdk_batch::Client,
+    /// CloudWatch Logs.
+    pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// Elastic Container Registry.
+    pub ecr: aws_sdk_ecr::Client,
+    /// S3, path-style when the endpoint is not AWS's own.
+    pub s3: aws_sdk_s3::Client,
+    /// The Security Token Service.
+    pub sts: aws_sdk_sts::Client,
+    /// The region in force; empty where none was given.
+    pub region: String,
+    /// Job definitions that are known to exist.
+    pub definitions: Registry,
+    /// The one watcher of all running jobs.
+    pub watcher: Watcher,
+    pub(crate) identity: OnceCell<crate::identity::Identity>,
+}
+
+impl Clients {
+    /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
+    pub async fn connect(settings: &ClientSettings) -> Result<Self> {
+        let http = http::client(&settings.endpoint_url)?;
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
+            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build(),
+            );
+        if !settings.region.is_empty() {
+            loader = loader.region(Region::new(settings.region.clone()));
+        }
+        if !settings.endpoint_url.is_empty() {
+            loader = loader.endpoint_url(settings.endpoint_url.clone());
+        }
+        let files = profile_files(&settings.credentials);
+        if let Some(files) = &files {
+            loader = loader.profile_files(files.clone());
+        }
+        if !settings.profile.is_empty() {
+            // The SDK would prefer credentials in the environment even to a profile that was asked for by name.
+            let provider_config = ProviderConfig::default()
+                .with_http_client(http)
+                .with_region(Some(Region::new(settings.region.clone())).filter(|region| !region.as_ref().is_empty()));
+            let mut named = ProfileFileCredentialsProvider::builder().profile_name(settings.profile.clone());
+            if let Some(files) = files {
+                named = named.profile_files(files);
+            }
+            loader = loader
+                .profile_name(settings.profile.clone())
+                .credentials_provider(named.configure(&provider_config).build());
+        }
+        let config = loader.load().await;
+
+        let custom_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(custom_endpoint).build();
+        let batch = aws_sdk_batch::Client::new(&config);
+        Ok(Self {
+            watcher: Watcher::new(batch.clone()),
+            batch,
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sts: aws_sdk_sts::Client::new(&config),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            definitions: Registry::default(),
+            identity: OnceCell::new(),
+        })
+    }
+}
+
+/// The user's credentials file in place of the default one, beside the default `~/.aws/config`.
+fn profile_files(credentials: &str) -> Option<EnvConfigFiles> {
+    (!credentials.is_empty()).then(|| {
+        EnvConfigFiles::builder()
+            .with_file(EnvConfigFileKind::Credentials, credentials)
+            .include_default_config_file(true)
+            .build()
+    })
+}

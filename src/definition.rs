@@ -1,0 +1,227 @@
+//! Job definitions by content: a revision is registered only when no active one says the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_batch::types::{
+    ContainerProperties, JobDefinition, JobDefinitionType, LogConfiguration, LogDriver, PlatformCapability,
+    ResourceRequirement, ResourceType,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use crate::clients::Clients;
+use crate::error::{Error, Kind, Result};
+use crate::identity::identity;
+use crate::settings::DefinitionSettings;
+
+/// The definition's parameter that carries the hash of its content. Parameters, unlike tags, need no further right.
+const FINGERPRINT: &str = "covalent-awsbatch-content";
+/// First part of every log stream's name, the public plugin's.
+const STREAM_PREFIX: &str = "covalent-batch";
+/// Resources in the definition, which demands some; each job overrides them.
+const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (ResourceType::Memory, "2048")];
+
+/// Definitions that are known to exist, by content. Concurrent askers of the same one wait for a single look-up.
+#[derive(Debug, Default)]
+pub struct Registry(Mutex<HashMap<Definition, Arc<OnceCell<String>>>>);
+
+impl Registry {
+    fn cell(&self, definition: &Definition) -> Arc<OnceCell<String>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(definition.clone()).or_default().clone()
+    }
+
+    /// Forgets a revision that turned out to be gone, so that the next job looks again.
+    pub fn forget(&self, arn: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, cell| cell.get().is_none_or(|known| known != arn));
+    }
+}
+
+/// The content of a job definition, with nothing in it that differs from task to task.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Definition {
+    name: String,
+    image: String,
+    job_role: String,
+    execution_role: String,
+    log_group: String,
+    log_region: String,
+}
+
+impl Definition {
+    /// A hash that changes when anything that is sent to `RegisterJobDefinition` does.
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        // The layout's version, to be raised when `register` sends something new.
+        hash.update(b"1");
+        for part in [&self.image, &self.job_role, &self.execution_role, &self.log_group, &self.log_region] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    }
+
+    /// Whether an existing revision is this one. The hash finds it; image and roles are compared as well, since
+    /// somebody may have made a new revision in the console, which copies the parameters.
+    fn matches(&self, revision: &JobDefinition) -> bool {
+        let fingerprint = revision.parameters().and_then(|parameters| parameters.get(FINGERPRINT));
+        fingerprint == Some(&self.fingerprint())
+            && revision.container_properties().is_some_and(|container| {
+                container.image() == Some(&self.image)
+                    && container.job_role_arn() == Some(&self.job_role)
+                    && container.execution_role_arn() == Some(&self.execution_role)
+            })
+    }
+}
+
+/// The ARN of an active revision with this content: remembered, found, or registered.
+pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) -> Result<String> {
+    let identity = identity(clients).await?;
+    let definition = Definition {
+        name: settings.name.clone(),
+        image: settings.image.clone(),
+        job_role: identity.role_arn(&settings.job_role),
+        execution_role: identity.role_arn(&settings.execution_role),
+        log_group: settings.log_group.clone(),
+        log_region: clients.region.clone(),
+    };
+    let cell = clients.definitions.cell(&definition);
+    let arn = cell
+        .get_or_try_init(|| async {
+            match find(clients, &definition).await {
+                Ok(Some(arn)) => Ok(arn),
+                Ok(None) => register(clients, &definition).await,
+                // An IAM policy written for the public plugin lacks this right; then every process registers once.
+                Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
+                    tracing::warn!("{error}; registering a revision of {} instead of reusing one", definition.name);
+                    register(clients, &definition).await
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+    Ok(arn.clone())
+}
+
+async fn find(clients: &Clients, definition: &Definition) -> Result<Option<String>> {
+    let mut pages = clients
+        .batch
+        .describe_job_definitions()
+        .job_definition_name(&definition.name)
+        .status("ACTIVE")
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| {
+            Error::from_sdk("batch:DescribeJobDefinitions", format!("job definition {}", definition.name), error)
+        })?;
+        if let Some(revision) = page.job_definitions().iter().find(|revision| definition.matches(revision)) {
+            return Ok(revision.job_definition_arn().map(str::to_owned));
+        }
+    }
+    Ok(None)
+}
+
+async fn register(clients: &Clients, definition: &Definition) -> Result<String> {
+    let subject = format!("job definition {}", definition.name);
+    let logs = LogConfiguration::builder()
+        .log_driver(LogDriver::Awslogs)
+        .options("awslogs-region", &definition.log_region)
+        .options("awslogs-group", &definition.log_group)
+        .options("awslogs-create-group", "true")
+        .options("awslogs-stream-prefix", STREAM_PREFIX)
+        .build();
+    let resources = PLACEHOLDER.map(|(kind, value)| ResourceRequirement::builder().r#type(kind).value(value).build());
+    let container = ContainerProperties::builder()
+        .image(&definition.image)
+        .job_role_arn(&definition.job_role)
+        .execution_role_arn(&definition.execution_role)
+        .set_resource_requirements(Some(resources.to_vec()))
+        .log_configuration(logs)
+        .build();
+    let answer = clients
+        .batch
+        .register_job_definition()
+        .job_definition_name(&definition.name)
+        .r#type(JobDefinitionType::Container)
+        .container_properties(container)
+        .parameters(FINGERPRINT, definition.fingerprint())
+        .platform_capabilities(PlatformCapability::Ec2)
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk("batch:RegisterJobDefinition", &subject, error))?;
+    let arn = answer.job_definition_arn().unwrap_or_default().to_owned();
+    tracing::info!("registered {arn}");
+    Ok(arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition() -> Definition {
+        Definition {
+            name: "jobs".into(),
+            image: "image".into(),
+            job_role: "job".into(),
+            execution_role: "execution".into(),
+            log_group: "group".into(),
+            log_region: "region".into(),
+        }
+    }
+
+    fn revision(definition: &Definition, image: &str) -> JobDefinition {
+        let container = ContainerProperties::builder()
+            .image(image)
+            .job_role_arn(&definition.job_role)
+            .execution_role_arn(&definition.execution_role)
+            .build();
+        JobDefinition::builder()
+            .parameters(FINGERPRINT, definition.fingerprint())
+            .container_properties(container)
+            .build()
+    }
+
+    #[test]
+    fn every_part_of_the_content_is_in_the_fingerprint() {
+        let original = definition();
+        let changes: [fn(&mut Definition); 5] = [
+            |definition| definition.image.push('x'),
+            |definition| definition.job_role.push('x'),
+            |definition| definition.execution_role.push('x'),
+            |definition| definition.log_group.push('x'),
+            |definition| definition.log_region.push('x'),
+        ];
+        for change in changes {
+            let mut altered = original.clone();
+            change(&mut altered);
+            assert_ne!(altered.fingerprint(), original.fingerprint());
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let mut moved = definition();
+        moved.image.push_str("job");
+        moved.job_role.clear();
+        assert_ne!(moved.fingerprint(), definition().fingerprint());
+    }
+
+    #[test]
+    fn a_revision_copied_in_the_console_with_another_image_is_not_taken() {
+        let definition = definition();
+        assert!(definition.matches(&revision(&definition, "image")));
+        assert!(!definition.matches(&revision(&definition, "other")));
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_revision_is_looked_up_again() {
+        let registry = Registry::default();
+        registry.cell(&definition()).set("arn:1".into()).unwrap();
+        assert_eq!(registry.cell(&definition()).get().map(String::as_str), Some("arn:1"));
+        registry.forget("arn:1");
+        assert_eq!(registry.cell(&definition()).get(), None);
+    }
+}

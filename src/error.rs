@@ -1,0 +1,273 @@
+//! What can go wrong, and the one place where AWS's error codes are read.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Any fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What an [`Error`] means to the caller, independent of the service that raised it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A setting cannot work; nothing was sent.
+    Settings,
+    /// No credentials, expired ones, or not allowed to do this.
+    Access,
+    /// The S3 object is not there.
+    NotFound,
+    /// AWS says that there are too many requests; the call had no effect.
+    Throttled,
+    /// The answer was lost (connection, time-out, server error): whether the call had an effect is unknown.
+    Ambiguous,
+    /// AWS understood the call and refused it.
+    Refused,
+    /// What a job left behind cannot be used.
+    Result,
+}
+
+/// A failed operation: what was tried on what, why it failed, and what AWS called it.
+///
+/// Its `Display` is one line: the sentence, then the chain of sources without repetitions.
+#[derive(Debug)]
+pub struct Error(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
+    kind: Kind,
+    message: String,
+    operation: Option<&'static str>,
+    subject: Option<String>,
+    code: Option<String>,
+    request_id: Option<String>,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error with a sentence of its own and nothing beneath it.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Details {
+            kind,
+            message: message.into(),
+            operation: None,
+            subject: None,
+            code: None,
+            request_id: None,
+            source: None,
+        }))
+    }
+
+    /// The same, caused by `source`.
+    pub fn with_source(kind: Kind, message: impl Into<String>, source: impl Into<Source>) -> Self {
+        let mut error = Self::new(kind, message);
+        error.0.source = Some(source.into());
+        error
+    }
+
+    /// Reads an SDK error.
+    ///
+    /// `operation` is the IAM action (`s3:PutObject`), so that a denied call names the right to ask for; `subject` is
+    /// what it was tried on (`s3://bucket/key`, a job's name).
+    pub fn from_sdk<E>(operation: &'static str, subject: impl Into<String>, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let subject = subject.into();
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let request_id = error.raw_response().and_then(|response| response.request_id()).map(str::to_owned);
+        let code = error.code().map(str::to_owned);
+        let kind = kind_of(&error, code.as_deref(), status);
+        let message = match (kind, &error) {
+            (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
+            (Kind::Access, _) => format!("no usable AWS credentials for {operation} on {subject}"),
+            (Kind::NotFound, _) => format!("{subject} does not exist"),
+            (Kind::Throttled, _) => format!("AWS throttles {operation} ({subject})"),
+            (Kind::Ambiguous, _) => format!("no answer from AWS to {operation} on {subject}"),
+            _ => format!("{operation} on {subject} failed"),
+        };
+        let said = match (error.message(), code.as_deref()) {
+            (Some(text), Some(code)) => Some(format!("{code}: {text}")),
+            (None, Some(code)) => Some(code.to_owned()),
+            (Some(text), None) => Some(text.to_owned()),
+            (None, None) => None,
+        };
+        let message = match said {
+            Some(said) => format!("{message}: {said}"),
+            None => message,
+        };
+        // The service's own words stand in the message; the source would only say "service error" once more.
+        let source = (!matches!(error, SdkError::ServiceError(_))).then(|| Source::from(error));
+        let subject = Some(subject);
+        Self(Box::new(Details { kind, message, operation: Some(operation), subject, code, request_id, source }))
+    }
+
+    /// The same error for one more receiver; its sources are folded into the message.
+    #[must_use]
+    pub fn replicate(&self) -> Self {
+        Self(Box::new(Details {
+            kind: self.0.kind,
+            message: self.to_string(),
+            operation: self.0.operation,
+            subject: self.0.subject.clone(),
+            code: self.0.code.clone(),
+            request_id: self.0.request_id.clone(),
+            source: None,
+        }))
+    }
+
+    /// What this means to the caller.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The IAM action that failed, where an AWS call did.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// What the call was about.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// AWS's error code.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// AWS's request id, for a support case.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Whether the same call may well succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = self.0.message.clone();
+        let mut source: Option<&dyn StdError> = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(error) = source {
+            let text = error.to_string();
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            source = error.source();
+        }
+        f.write_str(&line.replace('\n', " "))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> Kind
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    if caused_by_credentials(error) {
+        return Kind::Access;
+    }
+    match error {
+        SdkError::ConstructionFailure(_) => Kind::Settings,
+        SdkError::ServiceError(_) => kind_of_code(code, status),
+        _ => Kind::Ambiguous,
+    }
+}
+
+/// The codes are those of the services' API references; a HEAD request has none, and then the status speaks.
+fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
+    match code {
+        Some("NoSuchKey" | "NotFound") => Kind::NotFound,
+        Some(
+            "TooManyRequestsException"
+            | "ThrottlingException"
+            | "Throttling"
+            | "RequestLimitExceeded"
+            | "SlowDown"
+            | "LimitExceededException",
+        ) => Kind::Throttled,
+        Some(
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "AuthFailure"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidToken"
+            | "SignatureDoesNotMatch"
+            | "UnauthorizedException"
+            | "UnrecognizedClientException",
+        ) => Kind::Access,
+        _ => match status {
+            Some(429) => Kind::Throttled,
+            Some(401 | 403) => Kind::Access,
+            Some(500..) => Kind::Ambiguous,
+            Some(404) if code.is_none() => Kind::NotFound,
+            _ => Kind::Refused,
+        },
+    }
+}
+
+fn caused_by_credentials(error: &(dyn StdError + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_outranks_the_status() {
+        assert_eq!(kind_of_code(Some("NoSuchKey"), Some(404)), Kind::NotFound);
+        assert_eq!(kind_of_code(Some("NoSuchBucket"), Some(404)), Kind::Refused);
+        assert_eq!(kind_of_code(Some("TooManyRequestsException"), Some(400)), Kind::Throttled);
+        assert_eq!(kind_of_code(Some("ServerException"), Some(500)), Kind::Ambiguous);
+        assert_eq!(kind_of_code(Some("ClientException"), Some(400)), Kind::Refused);
+    }
+
+    #[test]
+    fn without_a_code_the_status_speaks() {
+        assert_eq!(kind_of_code(None, Some(403)), Kind::Access);
+        assert_eq!(kind_of_code(None, Some(404)), Kind::NotFound);
+        assert_eq!(kind_of_code(None, Some(503)), Kind::Ambiguous);
+    }
+
+    #[test]
+    fn the_message_is_one_line_without_repetitions() {
+        let inner = std::io::Error::other("connection\nreset");
+        let error = Error::with_source(Kind::Ambiguous, "no answer", inner);
+        assert_eq!(error.to_string(), "no answer: connection reset");
+        let error = Error::with_source(Kind::Ambiguous, "no answer: reset", std::io::Error::other("reset"));
+        assert_eq!(error.to_string(), "no answer: reset");
+    }
+}

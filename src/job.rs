@@ -1,0 +1,170 @@
+//! A job as `DescribeJobs` tells it, reduced to what decides and explains its end.
+
+use aws_sdk_batch::types::{AttemptDetail, JobDetail, JobStatus};
+use serde::Serialize;
+
+use crate::clients::Clients;
+use crate::error::{Error, Result};
+
+/// `DescribeJobs` takes this many ids a call.
+pub const IDS_PER_CALL: usize = 100;
+
+/// What is known about a job. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Job {
+    /// Job id.
+    pub id: String,
+    /// Name it was submitted under.
+    pub name: String,
+    /// ARN of its queue.
+    pub queue: String,
+    /// `SUBMITTED` … `SUCCEEDED` or `FAILED`; `VANISHED` when Batch has no record of it any more.
+    pub status: String,
+    /// Why it is in this state.
+    pub status_reason: Option<String>,
+    /// Exit code of the last attempt; absent is neither success nor failure.
+    pub exit_code: Option<i32>,
+    /// What the container's agent said.
+    pub container_reason: Option<String>,
+    /// Log stream of the last attempt.
+    pub log_stream: Option<String>,
+    /// Container image.
+    pub image: Option<String>,
+    /// When it was submitted.
+    pub created_at: Option<i64>,
+    /// When its first attempt began to run.
+    pub started_at: Option<i64>,
+    /// When it ended.
+    pub stopped_at: Option<i64>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt of a job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Exit code of the container.
+    pub exit_code: Option<i32>,
+    /// What the container's agent said.
+    pub container_reason: Option<String>,
+    /// Why the attempt ended.
+    pub status_reason: Option<String>,
+    /// Its log stream.
+    pub log_stream: Option<String>,
+    /// When it began to run, in ms.
+    pub started_at: Option<i64>,
+    /// When it ended, in ms.
+    pub stopped_at: Option<i64>,
+}
+
+impl Job {
+    /// A job that Batch no longer has a record of.
+    #[must_use]
+    pub fn vanished(id: &str) -> Self {
+        Self { id: id.to_owned(), status: "VANISHED".into(), ..Self::default() }
+    }
+
+    /// Whether the job is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "SUCCEEDED" | "FAILED" | "VANISHED")
+    }
+}
+
+impl From<&JobDetail> for Job {
+    fn from(detail: &JobDetail) -> Self {
+        let container = detail.container();
+        let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
+        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(str::to_owned);
+        Self {
+            id: detail.job_id().unwrap_or_default().to_owned(),
+            name: detail.job_name().unwrap_or_default().to_owned(),
+            queue: detail.job_queue().unwrap_or_default().to_owned(),
+            status: detail.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
+            status_reason: text(detail.status_reason()),
+            exit_code: container.and_then(aws_sdk_batch::types::ContainerDetail::exit_code),
+            container_reason: text(container.and_then(|container| container.reason())),
+            log_stream: text(container.and_then(|container| container.log_stream_name()))
+                .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
+            image: text(container.and_then(|container| container.image())),
+            created_at: detail.created_at(),
+            started_at: detail.started_at(),
+            stopped_at: detail.stopped_at(),
+            attempts,
+        }
+    }
+}
+
+impl From<&AttemptDetail> for Attempt {
+    fn from(detail: &AttemptDetail) -> Self {
+        let container = detail.container();
+        Self {
+            exit_code: container.and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code),
+            container_reason: container.and_then(|container| container.reason()).map(str::to_owned),
+            status_reason: detail.status_reason().map(str::to_owned),
+            log_stream: container.and_then(|container| container.log_stream_name()).map(str::to_owned),
+            started_at: detail.started_at(),
+            stopped_at: detail.stopped_at(),
+        }
+    }
+}
+
+/// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
+pub async fn describe(batch: &aws_sdk_batch::Client, ids: &[String]) -> Result<Vec<Job>> {
+    let answer = batch.describe_jobs().set_jobs(Some(ids.to_vec())).send().await.map_err(|error| {
+        let subject = match ids {
+            [id] => format!("job {id}"),
+            ids => format!("{} jobs", ids.len()),
+        };
+        Error::from_sdk("batch:DescribeJobs", subject, error)
+    })?;
+    Ok(answer.jobs().iter().map(Job::from).collect())
+}
+
+/// Ends a job in whatever state it is; a job that is over stays as it is.
+///
+/// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
+pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
+    clients
+        .batch
+        .terminate_job()
+        .job_id(id)
+        .reason(shortened(reason))
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk("batch:TerminateJob", format!("job {id}"), error))?;
+    Ok(())
+}
+
+/// The API's limit on a reason, in characters.
+fn shortened(reason: &str) -> String {
+    reason.chars().take(1024).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::types::{AttemptContainerDetail, ContainerDetail};
+
+    use super::*;
+
+    #[test]
+    fn the_last_attempts_stream_stands_in_for_a_missing_one() {
+        let attempt = AttemptDetail::builder()
+            .container(AttemptContainerDetail::builder().log_stream_name("covalent-batch/default/2").build())
+            .build();
+        let detail = JobDetail::builder()
+            .status(JobStatus::Failed)
+            .container(ContainerDetail::builder().reason("").build())
+            .attempts(attempt)
+            .build();
+        let job = Job::from(&detail);
+        assert_eq!(job.log_stream.as_deref(), Some("covalent-batch/default/2"));
+        assert_eq!(job.container_reason, None);
+        assert!(job.has_ended());
+    }
+
+    #[test]
+    fn a_reason_is_cut_by_characters() {
+        assert_eq!(shortened(&"ä".repeat(2000)).chars().count(), 1024);
+    }
+}

@@ -1,0 +1,187 @@
+//! `Client`: the core's operations as awaitables.
+
+use std::collections::HashMap;
+use std::process;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tokio::sync::OnceCell;
+
+use super::job::PyJob;
+use super::runtime::{awaitable, block_on};
+use super::streams::{Reader, Writer};
+use crate::clients::Clients;
+use crate::download::{self, Download};
+use crate::envelope::{self, Envelope, Report};
+use crate::error::Result;
+use crate::identity;
+use crate::settings::{self, ClientSettings, JobRequest};
+use crate::upload::Upload;
+use crate::{image, job, logs, submission};
+
+#[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
+pub struct Client {
+    connection: Connection,
+    pid: u32,
+}
+
+/// The clients, made at the first call, since that reads files.
+#[derive(Clone)]
+struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>);
+
+impl Connection {
+    async fn clients(&self) -> Result<Arc<Clients>> {
+        let (settings, cell) = &*self.0;
+        cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
+    }
+}
+
+impl Client {
+    /// The connection, unless it belongs to the parent of a forked process.
+    fn connection(&self) -> PyResult<Connection> {
+        if self.pid == process::id() {
+            return Ok(self.connection.clone());
+        }
+        Err(PyRuntimeError::new_err(
+            "this client was made before a fork() and its connections stayed with the parent process; make a new one",
+        ))
+    }
+}
+
+#[pymethods]
+impl Client {
+    #[new]
+    fn new(settings: &str) -> PyResult<Self> {
+        let settings: ClientSettings = settings::from_json(settings)?;
+        Ok(Self { connection: Connection(Arc::new((settings, OnceCell::new()))), pid: process::id() })
+    }
+
+    fn identity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let clients = connection.clients().await?;
+            let identity = identity::identity(&clients).await?.clone();
+            Ok(HashMap::from([("Account", identity.account), ("Arn", identity.arn), ("UserId", identity.user_id)]))
+        })
+    }
+
+    fn submit<'py>(&self, py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        let request: JobRequest = settings::from_json(request)?;
+        awaitable(py, async move { submission::submit(&*connection.clients().await?, &request).await })
+    }
+
+    fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        let poll = settings::seconds(poll)?;
+        awaitable(py, async move { connection.clients().await?.watcher.end_of(&job_id, poll).await.map(PyJob) })
+    }
+
+    fn describe<'py>(&self, py: Python<'py>, job_id: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let jobs = job::describe(&connection.clients().await?.batch, &[job_id]).await?;
+            Ok(jobs.into_iter().next().map(PyJob))
+        })
+    }
+
+    fn terminate<'py>(&self, py: Python<'py>, job_id: String, reason: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { job::terminate(&*connection.clients().await?, &job_id, &reason).await })
+    }
+
+    fn report<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { Ok(PyReport(envelope::fetch(connection.clients().await?, &bucket, &key).await?)) })
+    }
+
+    fn read<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { Ok(PyBlob(download::read(connection.clients().await?, &bucket, &key).await?)) })
+    }
+
+    fn log_tail<'py>(&self, py: Python<'py>, group: String, stream: String, lines: i32) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { logs::tail(&*connection.clients().await?, &group, &stream, lines).await })
+    }
+
+    fn image_problem<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { image::problem(&*connection.clients().await?, &image).await })
+    }
+
+    fn reader(&self, py: Python<'_>, bucket: &str, key: &str) -> PyResult<Reader> {
+        let connection = self.connection()?;
+        let download =
+            py.detach(|| block_on(async { Download::open(connection.clients().await?, bucket, key).await }))?;
+        Ok(Reader::new(download))
+    }
+
+    #[pyo3(signature = (bucket, key, metadata=None))]
+    fn writer(
+        &self,
+        py: Python<'_>,
+        bucket: &str,
+        key: &str,
+        metadata: Option<HashMap<String, String>>,
+    ) -> PyResult<Writer> {
+        let connection = self.connection()?;
+        let clients = py.detach(|| block_on(connection.clients()))?;
+        Ok(Writer::new(Upload::new(clients, bucket, key, metadata.unwrap_or_default())))
+    }
+}
+
+/// Bytes on their way to Python.
+struct PyBlob(Vec<u8>);
+
+impl<'py> IntoPyObject<'py> for PyBlob {
+    type Target = PyBytes;
+    type Output = Bound<'py, PyBytes>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Ok(PyBytes::new(py, &self.0))
+    }
+}
+
+/// A report on its way to Python: a dict whose `format` says what it is, or `None` for nothing.
+struct PyReport(Report);
+
+impl<'py> IntoPyObject<'py> for PyReport {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let report = PyDict::new(py);
+        match self.0 {
+            Report::Missing => return Ok(py.None().into_bound(py)),
+            Report::Legacy => report.set_item("format", 1)?,
+            Report::Envelope(envelope) => fill(&report, &envelope)?,
+        }
+        Ok(report.into_any())
+    }
+}
+
+fn fill(dict: &Bound<'_, PyDict>, envelope: &Envelope) -> PyResult<()> {
+    let py = dict.py();
+    dict.set_item("format", 2)?;
+    dict.set_item("status", &envelope.status)?;
+    dict.set_item("output", envelope.output.as_ref().map(|output| PyBytes::new(py, output)))?;
+    dict.set_item("output_key", &envelope.output_key)?;
+    dict.set_item("stdout", &envelope.stdout)?;
+    dict.set_item("stderr", &envelope.stderr)?;
+    dict.set_item("traceback", &envelope.traceback)?;
+    dict.set_item("exception", &envelope.exception)?;
+    dict.set_item("python", &envelope.python)?;
+    dict.set_item("cloudpickle", &envelope.cloudpickle)?;
+    dict.set_item("covalent", &envelope.covalent)?;
+    dict.set_item("started_at", envelope.started_at)?;
+    dict.set_item("finished_at", envelope.finished_at)?;
+    dict.set_item("peak_rss_bytes", envelope.peak_rss_bytes)?;
+    dict.set_item("job_id", &envelope.job_id)?;
+    dict.set_item("attempt", envelope.attempt)?;
+    Ok(())
+}

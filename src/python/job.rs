@@ -1,0 +1,75 @@
+//! A job as Python sees it.
+
+use pyo3::prelude::*;
+
+use crate::job::Job;
+use crate::outcome::{self, Asked};
+
+#[pyclass(frozen, name = "Job", module = "covalent_awsbatch_plugin._core")]
+pub struct PyJob(pub Job);
+
+#[pymethods]
+impl PyJob {
+    #[getter]
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    #[getter]
+    fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    #[getter]
+    fn status(&self) -> &str {
+        &self.0.status
+    }
+
+    #[getter]
+    fn status_reason(&self) -> Option<&str> {
+        self.0.status_reason.as_deref()
+    }
+
+    #[getter]
+    fn container_reason(&self) -> Option<&str> {
+        self.0.container_reason.as_deref()
+    }
+
+    #[getter]
+    fn exit_code(&self) -> Option<i32> {
+        self.0.exit_code
+    }
+
+    #[getter]
+    fn log_stream(&self) -> Option<&str> {
+        self.0.log_stream.as_deref()
+    }
+
+    #[getter]
+    fn image(&self) -> Option<&str> {
+        self.0.image.as_deref()
+    }
+
+    #[getter]
+    fn attempts(&self) -> usize {
+        self.0.attempts.len()
+    }
+
+    #[getter]
+    fn cause(&self) -> &'static str {
+        outcome::cause(&self.0).as_str()
+    }
+
+    fn sentence(&self, memory: f64, time_limit: u32) -> String {
+        outcome::sentence(&self.0, Asked { memory, time_limit })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Job(id='{}', status='{}')", self.0.id, self.0.status)
+    }
+}

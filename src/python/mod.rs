@@ -1,0 +1,35 @@
+//! The extension module `covalent_awsbatch_plugin._core`: adapts the core to Python and does nothing else.
+
+mod client;
+mod errors;
+mod job;
+mod runtime;
+mod streams;
+
+use log::LevelFilter;
+use pyo3::prelude::*;
+use pyo3_log::{Caching, Logger};
+
+use crate::outcome::CANCEL_REASON;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    // The SDK's own records would drown ours; its warnings pass.
+    let logger = Logger::new(py, Caching::LoggersAndLevels)?
+        .filter(LevelFilter::Warn)
+        .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
+    // A second interpreter in this process finds the logger installed.
+    let _ = logger.install();
+
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("CANCEL_REASON", CANCEL_REASON)?;
+    module.add_class::<client::Client>()?;
+    module.add_class::<job::PyJob>()?;
+    module.add_class::<streams::Reader>()?;
+    module.add_class::<streams::Writer>()?;
+    // A thread that logs while the interpreter goes away would take the process down.
+    module.add_function(pyo3::wrap_pyfunction!(runtime::shut_down, module)?)?;
+    py.import("atexit")?.call_method1("register", (module.getattr("shut_down")?,))?;
+    Ok(())
+}
