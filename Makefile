@@ -1,0 +1,55 @@
+# The interface of this project: people and CI run these targets and nothing else. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest Python that Covalent runs on; set it to use another one: make PYTHON=python3.10 …
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+$(BIN)/maturin:
+	@test -n "$(PYTHON)" || { echo "Covalent needs Python 3.10, 3.11 or 3.12, and none is on the PATH."; exit 1; }
+	@command -v cargo >/dev/null || { echo "The core is built with Rust: install it from https://rustup.rs"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet 'maturin>=1.9.4,<2'
+
+$(VENV)/built: $(SOURCES) | $(BIN)/maturin
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev
+	@touch $@
+
+.PHONY: build
+build: $(VENV)/built ## Set up .venv and build the package into it
+
+.PHONY: demo
+demo: build ## Run the README's workflow on the embedded AWS and a real Covalent server
+	$(BIN)/covalent-awsbatch demo
+
+.PHONY: test
+test: build ## Build and run every test
+	cargo test --quiet --no-default-features
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: build ## Check format, lints, types, stubs and the dependency tree
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- --deny warnings
+	@! cargo tree --edges normal | grep -E ' (ring|hyper) v0\.(14|1[67])' || { echo 'a second TLS or HTTP stack'; exit 1; }
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest covalent_awsbatch_plugin._core
+
+.PHONY: wheel
+wheel: build ## Build the release wheel into dist/
+	$(BIN)/maturin build --release --out dist
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf $(VENV) target dist python/covalent_awsbatch_plugin/_core*.so

@@ -1,0 +1,1 @@
+"""Runs the electrons of a Covalent workflow as AWS Batch jobs."""

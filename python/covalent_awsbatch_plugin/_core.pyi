@@ -1,0 +1,164 @@
+"""The Rust core: AWS calls, transfers and the watcher. Everything here releases the GIL while it waits.
+
+Exceptions are those of `covalent_awsbatch_plugin.errors`; an S3 object that is not there is a `FileNotFoundError`.
+"""
+
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Any
+
+__version__: str
+CANCEL_REASON: str
+"""Begins the reason of every termination that Covalent asked for."""
+
+def shut_down() -> None:
+    """End the core's threads; registered to run when the interpreter exits."""
+
+class Job:
+    """A job as AWS Batch described it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def queue(self) -> str:
+        """ARN of its queue."""
+    @property
+    def status(self) -> str:
+        """`SUBMITTED` … `SUCCEEDED` or `FAILED`; `VANISHED` when Batch has no record of it any more."""
+    @property
+    def status_reason(self) -> str | None: ...
+    @property
+    def container_reason(self) -> str | None: ...
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the last attempt; absent is neither success nor failure."""
+    @property
+    def log_stream(self) -> str | None:
+        """Log stream of the last attempt."""
+    @property
+    def image(self) -> str | None: ...
+    @property
+    def attempts(self) -> int:
+        """How many attempts there were."""
+    @property
+    def cause(self) -> str:
+        """Why it did not succeed: `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`,
+        `agent_trouble`, `not_inspected`, `terminated`, `exited`, `vanished` or `unknown`."""
+    def sentence(self, memory: float, time_limit: int) -> str:
+        """What happened, why, and what to do, in one line.
+
+        Args:
+            memory: GB that the job had asked for.
+            time_limit: Seconds that an attempt might run; 0 for no limit.
+        """
+
+class Client:
+    """Connections to one account and region, and the one watcher of its jobs.
+
+    Args:
+        settings: JSON object with `profile`, `region`, `credentials` (path), `endpoint_url`; each may be empty or absent,
+            which leaves it to the SDK's own chain.
+
+    Creating a client does no I/O. It must not outlive a `fork()`: the child gets a `RuntimeError` from each call.
+    """
+
+    def __new__(cls, settings: str) -> Client: ...
+    def identity(self) -> Awaitable[dict[str, str]]:
+        """Ask who is calling: `Account`, `Arn`, `UserId`. AWS is asked once a client."""
+
+    def submit(self, request: str) -> Awaitable[str]:
+        """Submit one job and return its id; exactly one comes to exist, whatever happens to the answers.
+
+        Args:
+            request: JSON object with `name`, `queue`, `definition` (`name`, `image`, `job_role`, `execution_role`,
+                `log_group`), `vcpu`, `memory_mib`, `gpus`, `retry_attempts`, `time_limit` (s), `environment`, `tags`.
+        """
+
+    def end_of(self, job_id: str, poll: float) -> Awaitable[Job]:
+        """Wait for a job's end, or until Batch has lost its record.
+
+        Args:
+            job_id: The job.
+            poll: Seconds that its end may go unnoticed at the most.
+        """
+
+    def describe(self, job_id: str) -> Awaitable[Job | None]:
+        """Look at a job once; None if Batch has no record of it."""
+
+    def terminate(self, job_id: str, reason: str) -> Awaitable[None]:
+        """End a job in whatever state it is; one that is over stays as it is."""
+
+    def report(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
+        """Read what stands at a result's key.
+
+        Returns:
+            None for nothing, `{"format": 1}` for a bare pickle, else the runner's envelope with `"format": 2`.
+
+        Raises:
+            ResultError: The envelope is corrupt, or refers to anything but plain builtin types.
+        """
+
+    def read(self, bucket: str, key: str) -> Awaitable[bytes]:
+        """Read a whole object.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+
+    def log_tail(self, group: str, stream: str, lines: int) -> Awaitable[list[str]]:
+        """Read the last lines of a log stream, oldest first."""
+
+    def image_problem(self, image: str) -> Awaitable[str | None]:
+        """Ask ECR why an image cannot be pulled; None if it is there or lives in another registry."""
+
+    def reader(self, bucket: str, key: str) -> Reader:
+        """Open an object for reading; blocks for the first range.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+        """
+
+    def writer(self, bucket: str, key: str, metadata: dict[str, str] | None = None) -> Writer:
+        """Open an object for writing. It appears when the writer is closed, whole or not at all.
+
+        Args:
+            bucket: Name of the bucket.
+            key: Key of the object.
+            metadata: S3 user metadata, ASCII.
+        """
+
+class Reader:
+    """A binary file over a ranged download that runs ahead of its reader, in parts of 16 MiB."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the object."""
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The object's user metadata."""
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+
+class Writer:
+    """A binary file over an upload: one PUT below 16 MiB, else a multipart upload with parts in parallel.
+
+    Leaving a `with` block by an exception aborts the upload.
+    """
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
+    def close(self) -> None:
+        """Finish the upload; blocks."""
+
+    def finish(self) -> Awaitable[None]:
+        """Finish the upload."""
+
+    def abort(self) -> None: ...
+    def __enter__(self) -> Writer: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,41 @@
+"""Names that the dispatcher and the container agree on. They are those of the public plugin, so that its images work."""
+
+from __future__ import annotations
+
+FUNC_FILENAME = "func-{dispatch_id}-{node_id}.pkl"
+RESULT_FILENAME = "result-{dispatch_id}-{node_id}.pkl"
+JOB_NAME = "covalent-batch-{dispatch_id}-{node_id}"
+
+SENDER_METADATA = "covalent-awsbatch-"
+"""Prefix of the function object's S3 user metadata: the sender's versions of `python`, `cloudpickle`, `covalent`."""
+
+FORMAT_METADATA = "covalent-awsbatch-format"
+"""S3 user metadata that marks an envelope of the runner; the public image's program sets none."""
+
+ENVELOPE_FORMAT = "2"
+"""Its value."""
+
+
+def io_output_key(result_key: str) -> str:
+    """Key under which the public image's program leaves `[stdout, stderr, traceback, exception]` as JSON.
+
+    Args:
+        result_key: Key of the result, such as `result-X-1.pkl`.
+
+    Returns:
+        Such as `io_output-X-1.json`.
+    """
+    stem = result_key.rsplit(".", maxsplit=1)[0]
+    return stem.replace("result", "io_output") + ".json"
+
+
+def output_key(result_key: str) -> str:
+    """Key under which the runner leaves an output that is too large for its envelope.
+
+    Args:
+        result_key: Key of the result, such as `result-X-1.pkl`.
+
+    Returns:
+        Such as `result-X-1.output`.
+    """
+    return result_key.rsplit(".", maxsplit=1)[0] + ".output"

@@ -1,0 +1,185 @@
+"""What a job left in the bucket: its result, or why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from covalent._workflow.transport import TransportableObject
+
+from ._core import Client, Job
+from .errors import AWSBatchError, JobFailedError, ResultError
+from .naming import io_output_key, output_key
+from .settings import Settings
+from .transfer import load_bare
+
+_TAIL = 20  # lines of the log in an error message
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the program in the container said.
+
+    Attributes:
+        succeeded: Whether it left a result.
+        stdout: What the function printed.
+        stderr: What it printed to the error stream.
+        traceback: Why it failed, as Python prints it; empty if it did not or could not say.
+        exception: Class name of the exception, if it said.
+        output: Bytes of the serialised result; None if it is an object of its own.
+        bare: Whether the result is a bare pickle of the public image's program.
+        attempt: Number of the attempt that wrote this, from 1; None if it did not say.
+        interrupted: Whether the container was asked to end while the function ran.
+    """
+
+    succeeded: bool
+    stdout: str = ""
+    stderr: str = ""
+    traceback: str = ""
+    exception: str | None = None
+    output: bytes | None = None
+    bare: bool = False
+    attempt: int | None = None
+    interrupted: bool = False
+
+
+async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None = None) -> Report | None:
+    """Read what stands at a result's key, whichever image ran.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        job_id: The job whose report is wanted: that of another job does not count.
+
+    Returns:
+        The report, or None if there is none.
+    """
+    found = await client.report(bucket, key)
+    if found is None or found["format"] == 1:
+        printed = await _printed(client, bucket, key)
+        if found is None:
+            return printed
+        return replace(printed or Report(succeeded=True), succeeded=True, bare=True)
+    if job_id is not None and found["job_id"] not in (None, job_id):
+        _log.warning("s3://%s/%s is of job %s, not of %s", bucket, key, found["job_id"], job_id)
+        return None
+    return Report(
+        succeeded=found["status"] == "succeeded",
+        stdout=found["stdout"],
+        stderr=found["stderr"],
+        traceback=found["traceback"] or "",
+        exception=found["exception"],
+        output=found["output"],
+        attempt=found["attempt"],
+        interrupted=found["status"] == "terminated",
+    )
+
+
+async def fetch_result(client: Client, bucket: str, key: str, report: Report) -> Any:
+    """Bring the result itself, still serialised by Covalent.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        report: What `fetch_report` returned for it.
+
+    Returns:
+        A `TransportableObject`.
+
+    Raises:
+        ResultError: It is missing, corrupt, or not to be trusted.
+    """
+    try:
+        if report.bare:
+            return await asyncio.to_thread(load_bare, client, bucket, key)
+        data = report.output
+        if data is None:
+            key = output_key(key)
+            data = await client.read(bucket, key)
+        return await asyncio.to_thread(TransportableObject.deserialize, data)
+    except FileNotFoundError as error:
+        raise ResultError(f"{error}: the job succeeded, but its result was removed before it was read.") from error
+    except ValueError as error:
+        raise ResultError(f"The result s3://{bucket}/{key} is corrupt: {error}.", bucket=bucket, key=key) from error
+
+
+async def failure(client: Client, settings: Settings, job: Job, report: Report | None) -> JobFailedError:
+    """Explain a job that failed.
+
+    Args:
+        client: Connection to use.
+        settings: The task's options.
+        job: The job as it ended.
+        report: What its program said, if anything.
+
+    Returns:
+        The error to raise. Its message is the function's own traceback where an exception ended the last attempt, else
+        a sentence, followed by the log's last lines where the program could not report.
+    """
+    details = {
+        "job_id": job.id,
+        "queue": job.queue,
+        "attempts": job.attempts,
+        "exit_code": job.exit_code,
+        "status_reason": job.status_reason,
+        "container_reason": job.container_reason,
+        "cause": job.cause,
+    }
+    if report and report.traceback and _of_last_attempt(report, job) and job.cause in ("exited", "unknown"):
+        return JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
+    message = job.sentence(settings.memory, settings.time_limit)
+    if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
+        message = f"{message} {problem}"
+    if report is None and (lines := await _log_tail(client, settings, job)):
+        message = "\n".join([message, "The last lines of its log:", *(f"  {line}" for line in lines)])
+    return JobFailedError(message, **details)
+
+
+def _of_last_attempt(report: Report, job: Job) -> bool:
+    """An earlier attempt's exception does not explain why a later one was killed."""
+    return report.attempt is None or job.attempts == 0 or report.attempt >= job.attempts
+
+
+async def _printed(client: Client, bucket: str, key: str) -> Report | None:
+    """What the public image's program leaves beside the result, also on failure."""
+    try:
+        stdout, stderr, traceback, exception = json.loads(await client.read(bucket, io_output_key(key)))
+        return Report(
+            succeeded=False,
+            stdout=str(stdout),
+            stderr=str(stderr),
+            traceback=str(traceback or ""),
+            exception=None if exception is None else str(exception),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        # What was printed is worth a line in the log, and not the result.
+        _log.warning("s3://%s/%s is corrupt: %s", bucket, io_output_key(key), error)
+        return None
+
+
+async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
+    """The last lines of the last attempt's log; a log that cannot be read must not hide the cause."""
+    if not job.log_stream:
+        return []
+    try:
+        return await client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
+    except AWSBatchError as error:
+        _log.info("no log for job %s: %s", job.id, error)
+        return []
+
+
+async def _image_problem(client: Client, job: Job) -> str:
+    try:
+        problem = await client.image_problem(job.image or "")
+    except AWSBatchError as error:
+        _log.info("ECR does not tell about the image of job %s: %s", job.id, error)
+        return ""
+    return f"{problem[0].upper()}{problem[1:]}." if problem else ""

@@ -1,0 +1,92 @@
+"""Packaging a call into the bucket, and taking a bare result out of it without running anything."""
+
+from __future__ import annotations
+
+import pickle
+import platform
+from typing import Any, NoReturn
+
+import cloudpickle
+import covalent
+from covalent._workflow.transport import TransportableObject
+
+from ._core import Client, Reader, Writer
+from .errors import ResultError
+from .naming import SENDER_METADATA
+
+_TRANSPORTABLE = frozenset(
+    {
+        ("covalent._workflow.transport", "TransportableObject"),
+        # Where Covalent 0.240 defines it, and hence what its pickles say.
+        ("covalent._workflow.transportable_object", "TransportableObject"),
+    }
+)
+
+
+def package(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -> Writer:
+    """Pickle a call into an upload. Blocks while parts of a large one go out.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the object.
+        call: Function, positional and keyword arguments.
+
+    Returns:
+        The upload, still to be finished.
+    """
+    versions = {
+        "python": platform.python_version(),
+        "cloudpickle": cloudpickle.__version__,
+        "covalent": covalent.__version__,
+    }
+    writer = client.writer(bucket, key, {SENDER_METADATA + name: version for name, version in versions.items()})
+    try:
+        cloudpickle.dump(call, writer)
+    except BaseException:
+        writer.abort()
+        raise
+    return writer
+
+
+def load_bare(client: Client, bucket: str, key: str) -> Any:
+    """Load the bare pickle that the public image's program leaves. Blocks.
+
+    The bucket is not trusted: the pickle may refer to Covalent's `TransportableObject` and to nothing else, and its
+    content stays serialised until a container unpickles it.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the object.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        ResultError: It is corrupt, or refers to something else.
+    """
+    location = f"s3://{bucket}/{key}"
+    try:
+        return _BareUnpickler(client.reader(bucket, key), location).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ResultError(f"The result {location} is corrupt: {error}.", bucket=bucket, key=key) from error
+
+
+class _BareUnpickler(pickle.Unpickler):
+    def __init__(self, reader: Reader, location: str) -> None:
+        super().__init__(reader)  # type: ignore[arg-type]  # needs read and readline only
+        self._location = location
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _TRANSPORTABLE:
+            return TransportableObject
+        self._refuse(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        self._refuse("an object outside of the pickle")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ResultError(
+            f"The result {self._location} was refused: it refers to {what}, and only Covalent's TransportableObject is "
+            "unpickled on the dispatcher. Who can write to this bucket?",
+            refused=what,
+        )

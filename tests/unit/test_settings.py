@@ -1,0 +1,284 @@
+"""The options: what is allowed, how a wrong value is reported, and where values come from."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import covalent
+import pytest
+import toml
+from covalent._shared_files.config import _config_manager
+from covalent.cloud_resource_manager.core import get_plugin_settings, validate_options
+from covalent_awsbatch_plugin import settings
+from covalent_awsbatch_plugin.errors import SettingsError
+from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, ExecutorInfraDefaults, ExecutorPluginDefaults, Settings
+
+assert covalent  # it must be imported before its plugins
+
+NAN = float("nan")
+
+GOOD = [
+    ("credentials", Path("/home/user/.aws/credentials"), "/home/user/.aws/credentials"),
+    ("region", "us-gov-west-1", "us-gov-west-1"),
+    ("region", "ap-southeast-4", "ap-southeast-4"),
+    ("s3_bucket_name", "abc", "abc"),
+    ("s3_bucket_name", "my.bucket-1", "my.bucket-1"),
+    (
+        "s3_bucket_name",
+        "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine",
+        "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine",
+    ),
+    (
+        "batch_queue",
+        "arn:aws-cn:batch:cn-north-1:123456789012:job-queue/mine",
+        "arn:aws-cn:batch:cn-north-1:123456789012:job-queue/mine",
+    ),
+    ("batch_job_role_name", "a+=,.@-_1", "a+=,.@-_1"),
+    ("batch_job_role_name", "/service-role/mine", "/service-role/mine"),
+    ("batch_job_role_name", "arn:aws:iam::123456789012:role/p/mine", "arn:aws:iam::123456789012:role/p/mine"),
+    ("batch_job_log_group_name", "/aws/batch/job#1", "/aws/batch/job#1"),
+    ("vcpu", 2.0, 2),
+    ("vcpu", "2", 2),
+    ("vcpu", "2.0", 2),
+    ("memory", "16", 16.0),
+    ("memory", 0.00390625, 0.00390625),
+    ("num_gpus", 0, 0),
+    ("retry_attempts", 1, 1),
+    ("retry_attempts", 10, 10),
+    ("time_limit", 0, 0),
+    ("time_limit", 60, 60),
+    ("poll_freq", 0.25, 0.25),
+    ("container_image_uri", "123.dkr.ecr.eu-west-1.amazonaws.com/a/b@sha256:00", None),
+    ("batch_job_definition_name", "a" * 128, "a" * 128),
+    ("ecr_repo_name", "team/covalent-batch.images", "team/covalent-batch.images"),
+    ("endpoint_url", "http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+    ("environment", {"A_1": "ä=\n", "my.name": ""}, {"A_1": "ä=\n", "my.name": ""}),
+    ("tags", {"k" * 128: "v" * 256}, {"k" * 128: "v" * 256}),
+]
+
+BAD = [
+    ("credentials", 1),
+    ("profile", 7),
+    ("region", ""),
+    ("region", "US-EAST-1"),
+    ("region", "us-east-1a"),
+    ("region", "frankfurt"),
+    ("s3_bucket_name", ""),
+    ("s3_bucket_name", "ab"),
+    ("s3_bucket_name", "a" * 64),
+    ("s3_bucket_name", "My-Bucket"),
+    ("s3_bucket_name", "a..b"),
+    ("s3_bucket_name", "192.168.0.1"),
+    ("s3_bucket_name", "s3://bucket"),
+    ("s3_bucket_name", "bucket\n"),
+    ("batch_queue", ""),
+    ("batch_queue", "a queue"),
+    ("batch_queue", "q" * 129),
+    ("batch_queue", "arn:aws:batch:us-east-1:1:job-queue/q"),
+    ("batch_execution_role_name", ""),
+    ("batch_execution_role_name", "r" * 65),
+    ("batch_job_role_name", "role with spaces"),
+    ("batch_job_role_name", "arn:aws:iam::123456789012:user/me"),
+    ("batch_job_log_group_name", ""),
+    ("batch_job_log_group_name", "group*"),
+    ("vcpu", 0),
+    ("vcpu", -1),
+    ("vcpu", 2.5),
+    ("vcpu", "two"),
+    ("vcpu", True),
+    ("vcpu", 2**31),
+    ("memory", 0),
+    ("memory", 0.003),
+    ("memory", NAN),
+    ("memory", "nan"),
+    ("memory", float("inf")),
+    ("memory", 10**400),
+    ("memory", False),
+    ("memory", [4]),
+    ("num_gpus", -1),
+    ("num_gpus", 0.5),
+    ("num_gpus", False),
+    ("retry_attempts", 0),
+    ("retry_attempts", 11),
+    ("time_limit", 59),
+    ("time_limit", -1),
+    ("time_limit", 60.5),
+    ("time_limit", 2**31),
+    ("poll_freq", 0),
+    ("poll_freq", -3),
+    ("poll_freq", NAN),
+    ("cache_dir", 5),
+    ("container_image_uri", ""),
+    ("container_image_uri", "my image"),
+    ("batch_job_definition_name", "-x"),
+    ("batch_job_definition_name", "a" * 129),
+    ("ecr_repo_name", "Images"),
+    ("ecr_repo_name", "a"),
+    ("ecr_repo_name", "a//b"),
+    ("endpoint_url", "localhost:5000"),
+    ("endpoint_url", "ftp://host"),
+    ("endpoint_url", "http://host:99999"),
+    ("endpoint_url", "http://"),
+    ("environment", ["A=1"]),
+    ("environment", {"A": 1}),
+    ("environment", {1: "A"}),
+    ("environment", {"A B": "1"}),
+    ("environment", {"": "1"}),
+    ("environment", {"AWS_BATCH_JOB_ID": "1"}),
+    ("environment", {"S3_BUCKET_NAME": "1"}),
+    ("environment", {"COVALENT_TASK_FUNC_FILENAME": "1"}),
+    ("environment", {"RESULT_FILENAME": "1"}),
+    ("environment", {"A": "\0"}),
+    ("environment", {"A": "x" * 8000}),
+    ("tags", "a=b"),
+    ("tags", {"": "1"}),
+    ("tags", {"k" * 129: "1"}),
+    ("tags", {"k": "v" * 257}),
+    ("tags", {"aws:k": "1"}),
+    ("tags", {"AWS:k": "1"}),
+    ("tags", {str(i): "" for i in range(51)}),
+    ("tags", {"k": None}),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+def test_a_value_within_the_limits_is_taken(name: str, value: Any, expected: Any) -> None:
+    checked = getattr(settings.checked({**DEFAULTS, name: value}), name)
+    expected = value if expected is None else expected
+    assert checked == expected
+    assert type(checked) is type(expected)
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.checked({**DEFAULTS, name: value})
+    message = str(caught.value)
+    assert message.startswith(f"AWSBatchExecutor: {name}")
+    assert str(Settings.model_fields[name].description) in message
+    assert "\n" not in message
+    assert len(message) < 500
+    if name not in ("credentials", "environment", "tags"):
+        assert repr(value)[:90] in message
+
+
+def test_all_problems_stand_in_one_message() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.checked({**DEFAULTS, "vcpu": 0, "time_limit": 30, "region": "x"})
+    first, *lines = str(caught.value).splitlines()
+    assert first == "AWSBatchExecutor: 3 options cannot work:"
+    assert [re.split(r"[ =]", line)[1] for line in lines] == ["region", "vcpu", "time_limit"]
+
+
+def test_a_message_shows_no_secret() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.checked({**DEFAULTS, "environment": {"TOKEN": 4711}, "credentials": {"aws_secret_access_key": "4711"}})
+    assert "TOKEN" in str(caught.value)
+    assert "4711" not in f"{caught.value!r} {caught.value} {caught.value.__context__!r}"
+
+
+def test_a_broken_pydantic_error_shows_no_secret_either() -> None:
+    with pytest.raises(ValueError, match="environment") as caught:
+        ExecutorPluginDefaults(environment={"TOKEN": "4711", "AWS_BATCH_X": "4711"})
+    assert "4711" not in str(caught.value)
+    assert "4711" not in repr(Settings(environment={"TOKEN": "4711"}))
+
+
+def test_the_options_have_their_order_and_defaults() -> None:
+    assert list(DEFAULTS.items()) == [
+        ("credentials", ""),
+        ("profile", ""),
+        ("region", "us-east-1"),
+        ("s3_bucket_name", "covalent-batch-job-resources"),
+        ("batch_queue", "covalent-batch-queue"),
+        ("batch_execution_role_name", "ecsTaskExecutionRole"),
+        ("batch_job_role_name", "CovalentBatchJobRole"),
+        ("batch_job_log_group_name", "covalent-batch-job-logs"),
+        ("vcpu", 2),
+        ("memory", 3.75),
+        ("num_gpus", 0),
+        ("retry_attempts", 3),
+        ("time_limit", 300),
+        ("poll_freq", 10),
+        ("cache_dir", "/tmp/covalent"),
+        ("container_image_uri", "public.ecr.aws/covalent/covalent-executor-base:stable"),
+        ("batch_job_definition_name", "covalent-batch-jobs"),
+        ("ecr_repo_name", ""),
+        ("endpoint_url", ""),
+        ("environment", {}),
+        ("tags", {}),
+    ]
+    settings.checked(DEFAULTS)
+
+
+def test_the_connection_has_the_home_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert '"credentials": "/home/someone/.aws/credentials"' in Settings(credentials="~/.aws/credentials").connection()
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, entries: Any) -> None:
+    """Put a section into Covalent's configuration for one test."""
+    monkeypatch.setitem(_config_manager.config_data, "executors", {"awsbatch": entries})
+
+
+def test_a_call_wins_over_the_configuration_and_that_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, {"vcpu": 8, "memory": 16, "profile": "team", "num_gpus": 2, "region": "", "other": 1})
+    values = settings.resolved({"memory": 32, "profile": "", "num_gpus": 0})
+    assert values == {**DEFAULTS, "vcpu": 8, "memory": 32, "profile": "", "num_gpus": 0}
+
+
+@pytest.mark.parametrize("entries", [None, "text", 3, []])
+def test_a_section_that_is_none_counts_as_absent(monkeypatch: pytest.MonkeyPatch, entries: Any) -> None:
+    configure(monkeypatch, entries)
+    assert settings.resolved({}) == DEFAULTS
+
+
+def test_without_any_section_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(_config_manager.config_data, "executors")
+    assert settings.resolved({}) == DEFAULTS
+
+
+def test_a_bad_value_of_the_configuration_is_reported_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, {"time_limit": 30})
+    with pytest.raises(SettingsError) as caught:
+        settings.checked(settings.resolved({}))
+    assert "time_limit=30" in str(caught.value)
+    assert f"section [executors.awsbatch] of {_config_manager.config_file}" in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        settings.checked(settings.resolved({"time_limit": 30}), given=["time_limit"])
+    assert "section" not in str(caught.value)
+
+
+def test_unknown_keys_of_the_configuration_give_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(monkeypatch, {"vcpu": 2, "docker_registry": "x", "builder": "y"})
+    with caplog.at_level(logging.WARNING, logger="covalent_awsbatch_plugin"):
+        for _ in range(3):
+            settings.check_names(["docker_registry", "builder"])
+    (warning,) = caplog.messages
+    assert "builder, docker_registry" in warning
+    assert _config_manager.config_file in warning
+
+
+def test_a_typing_error_is_one_and_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, {"docker_registry": "x"})
+    with pytest.raises(TypeError, match="no option 'time_limt': did you mean 'time_limit'"):
+        settings.check_names(["time_limt"])
+    with pytest.raises(TypeError, match="no option 'xyz': the options are credentials, profile"):
+        settings.check_names(["docker_registry", "xyz"])
+
+
+@pytest.mark.filterwarnings("ignore:The `schema` method is deprecated:DeprecationWarning")
+def test_covalent_deploy_finds_what_it_needs() -> None:
+    found = get_plugin_settings(ExecutorPluginDefaults, ExecutorInfraDefaults, {"vpc_id": "vpc-1", "vcpu": "4"})
+    assert set(OPTIONS) <= set(found)
+    assert all(entry["required"] == "No" for entry in found.values())
+    validate_options(ExecutorPluginDefaults, ExecutorInfraDefaults, {"min_vcpus": "0", "vcpu": "4"})
+    # What it writes after `terraform apply`: strings, and None for null.
+    written = ExecutorPluginDefaults.model_validate({"vcpu": "4", "profile": None, "memory": "3.75"}).model_dump()
+    assert written == {**DEFAULTS, "vcpu": 4}
+    assert toml.loads(toml.dumps({"executors": {"awsbatch": written}}))["executors"]["awsbatch"] == written
