@@ -27,7 +27,8 @@ impl Identity {
         if name_or_arn.starts_with("arn:") {
             return name_or_arn.to_owned();
         }
-        format!("arn:{}:iam::{}:role/{name_or_arn}", self.partition(), self.account)
+        let name = name_or_arn.trim_start_matches('/');
+        format!("arn:{}:iam::{}:role/{name}", self.partition(), self.account)
     }
 }
 
@@ -63,6 +64,7 @@ mod tests {
     fn a_role_lives_in_the_callers_partition() {
         let caller = caller("arn:aws-us-gov:sts::123456789012:assumed-role/ci/session");
         assert_eq!(caller.role_arn("path/Job"), "arn:aws-us-gov:iam::123456789012:role/path/Job");
+        assert_eq!(caller.role_arn("/Job"), "arn:aws-us-gov:iam::123456789012:role/Job");
     }
 
     #[test]

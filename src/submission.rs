@@ -47,12 +47,24 @@ pub async fn submit(clients: &Clients, request: &JobRequest) -> Result<String> {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         if error.kind() == Kind::Ambiguous
-            && let Some(id) = find_by_name(clients, &request.queue, &request.name).await?
+            && let Some(id) = find_after(&error, clients, request).await?
         {
-            tracing::info!(job_id = id, "job {} had been submitted after all", request.name);
+            tracing::info!("job {} had been submitted after all, as {id}", request.name);
             return Ok(id);
         }
     }
+}
+
+/// Looks for the job of a submission whose answer was lost. If that fails too, nobody knows: better no second try.
+async fn find_after(lost: &Error, clients: &Clients, request: &JobRequest) -> Result<Option<String>> {
+    find_by_name(clients, &request.queue, &request.name).await.map_err(|error| {
+        let (name, queue) = (&request.name, &request.queue);
+        Error::with_source(
+            error.kind(),
+            format!("{lost}; whether job {name} runs in queue {queue} is unknown, since it could not be looked up"),
+            error,
+        )
+    })
 }
 
 async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {

@@ -10,7 +10,9 @@ from os import PathLike
 from typing import Any
 
 from covalent._shared_files.exceptions import TaskCancelledError
+from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
+from covalent.executor.schemas import TaskUpdate
 
 from . import questions
 from ._core import CANCEL_REASON
@@ -293,6 +295,8 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             "retry_attempts": settings.retry_attempts,
             "time_limit": settings.time_limit,
             "environment": {
+                # Nothing else tells a container on EC2 its region, and our runner's S3 client needs one.
+                "AWS_REGION": settings.region,
                 **settings.environment,
                 "S3_BUCKET_NAME": settings.s3_bucket_name,
                 "COVALENT_TASK_FUNC_FILENAME": _named(FUNC_FILENAME, task_metadata),
@@ -388,6 +392,22 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
         return True
+
+    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
+        """Report the end of tasks that Covalent cancelled before they were run: the only ones it asks this for.
+
+        Args:
+            task_group_metadata: `dispatch_id` and `node_ids`.
+            data: Not used.
+
+        Returns:
+            A cancellation for each of them.
+        """
+        dispatch_id, node_ids = task_group_metadata["dispatch_id"], task_group_metadata["node_ids"]
+        return [
+            TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
+            for node_id in node_ids
+        ]
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
         if await self.get_cancel_requested():

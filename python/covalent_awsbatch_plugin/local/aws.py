@@ -1,0 +1,224 @@
+"""The embedded AWS as a context manager."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.session
+from moto.core.config import default_user_config
+from moto.moto_api._internal.models import moto_api_backend
+
+from .api import api_lock, locked_logs
+from .attempt import AttemptRunner
+from .batch import jobs_that_run
+from .resources import create_resources
+from .scheduler import Scheduler
+from .server import Server
+from .summary import JobSummary
+
+RUNNER = ("{python}", "-m", "covalent_awsbatch_plugin.runner")
+"""What runs for a job whose definition names no command, as the image's own program would."""
+
+_ACCESS_KEY = "testing"
+_SECRET_KEY = "testing"
+_SHORTEST_TIMEOUT_SECONDS = 60
+_STOP_GRACE_SECONDS = 5.0
+
+
+class LocalAWS:
+    """S3, STS, IAM, Batch, ECR, CloudWatch Logs and EC2 on 127.0.0.1, where Batch jobs run as child processes.
+
+    Moto's state belongs to the process, so that there can be one at a time; it is forgotten when it stops.
+
+    Args:
+        port: TCP port; 0 takes a free one.
+        region: The region that everything is created in.
+        max_vcpus: How many vCPUs the compute environment has; jobs past that wait in RUNNABLE.
+        program: What runs for a job whose definition and overrides name no command; "{python}" stands for the
+            interpreter of the job's own virtual environment. None is this package's runner.
+        quiet: Whether to keep requests out of the log.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a job that is terminated; 30 as in ECS.
+        allow_short_timeouts: Whether a time limit may be below the 60 seconds that the service asks for.
+    """
+
+    _current: LocalAWS | None = None
+
+    def __init__(
+        self,
+        port: int = 0,
+        region: str = "us-east-1",
+        max_vcpus: int = 16,
+        program: Sequence[str] | None = None,
+        quiet: bool = True,
+        *,
+        stop_grace: float = 30.0,
+        allow_short_timeouts: bool = False,
+    ) -> None:
+        self._port = port
+        self._region = region
+        self._max_vcpus = max_vcpus
+        self._program = list(RUNNER if program is None else program)
+        self._quiet = quiet
+        self._stop_grace = stop_grace
+        self._shortest_timeout = 1 if allow_short_timeouts else _SHORTEST_TIMEOUT_SECONDS
+        self._cleanup: ExitStack | None = None
+        self._pid = 0
+        self._server: Server | None = None
+        self._directory: Path | None = None
+        self._scheduler: Scheduler | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where every service answers.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._server is None:
+            raise RuntimeError("the embedded AWS is not running: use it in a `with` block, or call start()")
+        return self._server.url
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Options of `AWSBatchExecutor` that point it here.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        options = {"endpoint_url": self.endpoint_url, "credentials": str(self._credentials_file)}
+        if os.environ.get("AWS_PROFILE"):
+            # Otherwise the SDK would look for that profile, which the credentials file does not have.
+            options["profile"] = "default"
+        return options
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point any program with an AWS SDK here.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": _SECRET_KEY,
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_REGION": self._region,
+        }
+
+    def client(self, service: str) -> Any:
+        """Returns a boto3 client of a service, which knows nothing of the user's own configuration.
+
+        Args:
+            service: Its name in boto3, such as "s3".
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        nothing = (None, None, os.devnull, None)
+        variables = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
+        session = boto3.session.Session(
+            aws_access_key_id=_ACCESS_KEY,
+            aws_secret_access_key=_SECRET_KEY,
+            region_name=self._region,
+            botocore_session=botocore.session.Session(session_vars=variables),
+        )
+        config = botocore.config.Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 3})
+        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    def jobs(self) -> list[JobSummary]:
+        """Returns every job in the order of submission; an array is one job. Empty when it is not running."""
+        if self._scheduler is None:
+            return []
+        with api_lock:
+            return [job.summary() for job in self._scheduler.jobs]
+
+    def start(self) -> LocalAWS:
+        """Starts to answer; returns when all resources are there.
+
+        Raises:
+            RuntimeError: There is one in this process already.
+            OSError: The port is taken.
+        """
+        if LocalAWS._current is not None:
+            raise RuntimeError(
+                "an embedded AWS runs in this process already, and moto has room for one: stop that one, or use it"
+            )
+        LocalAWS._current = self
+        self._pid = os.getpid()
+        with ExitStack() as cleanup:
+            cleanup.callback(self._forget)
+            self._directory = Path(tempfile.mkdtemp(prefix="covalent-awsbatch-local-"))
+            cleanup.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            self._write_credentials()
+            moto_api_backend.reset()
+            cleanup.callback(moto_api_backend.reset)
+            cleanup.enter_context(_managed_policies())
+            cleanup.enter_context(locked_logs())
+            self._server = Server(self._port, self._quiet)
+            run_attempt = AttemptRunner(
+                self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace
+            )
+            self._scheduler = Scheduler(run_attempt, self._stop_grace)
+            cleanup.enter_context(jobs_that_run(self._scheduler, self._shortest_timeout))
+            cleanup.callback(self._server.stop)
+            cleanup.callback(self._scheduler.stop, min(self._stop_grace, _STOP_GRACE_SECONDS))
+            self._server.start()
+            create_resources(self.client, self._region, self._max_vcpus)
+            atexit.register(self.stop)
+            cleanup.callback(atexit.unregister, self.stop)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """Ends every job's process, stops to answer and forgets everything. Does nothing when it is not running."""
+        # A forked child has a copy of this object, but jobs and server are its parent's.
+        if self._cleanup is None or self._pid != os.getpid():
+            return
+        cleanup, self._cleanup = self._cleanup, None
+        cleanup.close()
+
+    def __enter__(self) -> LocalAWS:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _credentials_file(self) -> Path:
+        assert self._directory is not None
+        return self._directory / "credentials"
+
+    def _write_credentials(self) -> None:
+        self._credentials_file.touch(mode=0o600)
+        self._credentials_file.write_text(
+            f"[default]\naws_access_key_id = {_ACCESS_KEY}\naws_secret_access_key = {_SECRET_KEY}\n"
+        )
+
+    def _forget(self) -> None:
+        self._server = self._directory = self._scheduler = None
+        LocalAWS._current = None
+
+
+@contextmanager
+def _managed_policies() -> Iterator[None]:
+    """Has moto know the policies that AWS manages, without its variable in the caller's environment."""
+    iam = default_user_config["iam"]
+    before = iam["load_aws_managed_policies"]
+    iam["load_aws_managed_policies"] = True
+    try:
+        yield
+    finally:
+        iam["load_aws_managed_policies"] = before

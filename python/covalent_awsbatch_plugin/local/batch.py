@@ -1,0 +1,210 @@
+"""Moto's AWS Batch with what the real one adds: jobs that really run, limits, pages, and fields that moto drops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import moto.batch.models
+import moto.batch.urls
+from moto.batch.exceptions import ClientException
+from moto.batch.models import JobDefinition
+from moto.batch.responses import BatchResponse
+from moto.batch.utils import JobStatus
+
+from .api import answered_by, api_lock
+from .job import WAITING, LocalJob
+from .scheduler import Scheduler
+from .validation import check_container, check_retry_strategy, check_submission, check_timeout
+
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html, …_ListJobs.html
+_DESCRIBED_JOBS = 100
+_PAGE = 100
+_REASON_CHARACTERS = 1024
+
+
+class LocalBatchResponse(BatchResponse):
+    """Answers Batch's calls one at a time, through moto where moto is able to."""
+
+    scheduler: ClassVar[Scheduler]
+    shortest_timeout: ClassVar[int]
+    """Seconds that a time limit must have at least."""
+
+    def call_action(self) -> Any:
+        """Answers one call."""
+        with api_lock:
+            return super().call_action()
+
+    def registerjobdefinition(self) -> str:
+        """Registers a revision with what was asked for, where moto keeps parts of the revision before."""
+        check_container(self._get_param("containerProperties") or {})
+        check_retry_strategy(self._get_param("retryStrategy"))
+        check_timeout(self._get_param("timeout"), self.shortest_timeout)
+        answer = super().registerjobdefinition()
+        definition = self.batch_backend.get_job_definition_by_arn(json.loads(answer)["jobDefinitionArn"])
+        assert definition is not None
+        definition.platform_capabilities = self._get_param("platformCapabilities")
+        definition.propagate_tags = self._get_param("propagateTags")
+        definition.parameters = self._get_param("parameters") or {}
+        strategy = self._get_param("retryStrategy")
+        definition.retry_strategy = strategy and _lower_actions(strategy)
+        return answer
+
+    def describejobdefinitions(self) -> str:
+        """Describes job definitions, a page at a time and also by `name:revision`."""
+        backend = self.batch_backend
+        wanted = self._get_param("jobDefinitions")
+        if wanted:
+            found = [backend.get_job_definition(one) if ":" in one else one for one in wanted]
+            wanted = [one.arn if isinstance(one, JobDefinition) else one for one in found if one is not None]
+        definitions = (
+            []
+            if wanted == []
+            else backend.describe_job_definitions(
+                self._get_param("jobDefinitionName"), wanted or None, self._get_param("status")
+            )
+        )
+        described = [
+            {key: value for key, value in definition.describe().items() if value is not None}
+            for definition in definitions
+        ]
+        return self._page("jobDefinitions", described)
+
+    def submitjob(self) -> str:
+        """Submits a job, with its retry strategy, and has it placed."""
+        check_submission(json.loads(self.body))
+        check_timeout(self._get_param("timeout"), self.shortest_timeout)
+        definition = self._active_definition(self._get_param("jobDefinition"))
+        if definition.container_properties is None:
+            raise ClientException("The embedded AWS runs jobs of one container only")
+        queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
+        if queue is not None and queue.state == "DISABLED":
+            raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
+        for dependency in self._get_param("dependsOn") or []:
+            if dependency.get("jobId") and self.batch_backend.get_job_by_id(dependency["jobId"]) is None:
+                raise ClientException(f"Job {dependency['jobId']} does not exist")
+        name, job_id, arn = self.batch_backend.submit_job(
+            self._get_param("jobName"),
+            definition.arn,
+            self._get_param("jobQueue"),
+            array_properties=self._get_param("arrayProperties") or {},
+            depends_on=self._get_param("dependsOn"),
+            container_overrides=self._get_param("containerOverrides"),
+            eks_properties_override=None,
+            timeout=self._get_param("timeout"),
+            parameters=self._get_param("parameters"),
+            tags=self._get_param("tags"),
+        )
+        job = self.batch_backend.get_job_by_id(job_id)
+        assert isinstance(job, LocalJob)
+        strategy = self._get_param("retryStrategy") or definition.retry_strategy
+        propagate = self._get_param("propagateTags")
+        for one in [job, *job.children]:
+            if strategy:
+                one.retry_strategy = {"attempts": 1, "evaluateOnExit": [], **_lower_actions(strategy)}
+            one.propagate_tags = bool(definition.propagate_tags if propagate is None else propagate)
+        self.scheduler.submit(job)
+        return json.dumps({"jobId": job_id, "jobName": name, "jobArn": arn})
+
+    def describejobs(self) -> str:
+        """Describes the jobs that exist among those asked for; moto describes all when asked for none."""
+        wanted = self._get_param("jobs") or []
+        if len(wanted) > _DESCRIBED_JOBS:
+            raise ClientException(f"jobs must contain at most {_DESCRIBED_JOBS} job ids, not {len(wanted)}")
+        ids = dict.fromkeys(one.rpartition(":job/")[2] for one in wanted)
+        jobs = [self.batch_backend.get_job_by_id(one) for one in ids]
+        return json.dumps({"jobs": [job.describe() for job in jobs if job is not None]})
+
+    def listjobs(self) -> str:
+        """Lists jobs a page at a time; without a filter the status is RUNNING unless another is given."""
+        array, filters = self._get_param("arrayJobId"), self._get_param("filters")
+        status = self._get_param("jobStatus") or JobStatus.RUNNING.value
+        jobs = self.batch_backend.list_jobs(self._get_param("jobQueue"), array, None if filters else status, filters)
+        # A queue's list shows an array as one job; its children are listed by the array's id.
+        shown = [job for job in jobs if array or not (isinstance(job, LocalJob) and job.parent_job)]
+        return self._page("jobSummaryList", [job.describe_short() for job in shown])
+
+    def terminatejob(self) -> str:
+        """Ends a job in any state."""
+        self._check_reason()
+        return super().terminatejob()
+
+    def canceljob(self) -> str:
+        """Ends a job that has not started; silently does nothing to others."""
+        self._check_reason()
+        job = self.batch_backend.get_job_by_id(self._get_param("jobId") or "")
+        if isinstance(job, LocalJob):
+            for one in job.children or [job]:
+                if one.status in WAITING:
+                    self.scheduler.terminate(one, self._get_param("reason"), cancelled=True)
+        return ""
+
+    def updatecomputeenvironment(self) -> str:
+        """Changes a compute environment, which may make room for what waits."""
+        answer = super().updatecomputeenvironment()
+        self.scheduler.place()
+        return answer
+
+    def updatejobqueue(self) -> str:
+        """Changes a queue, which may make room for what waits."""
+        answer = super().updatejobqueue()
+        self.scheduler.place()
+        return answer
+
+    def _active_definition(self, identifier: str) -> JobDefinition:
+        """Finds a definition by ARN, by `name:revision`, or the newest active one by name."""
+        found: Sequence[JobDefinition | None]
+        if ":" in identifier:
+            found = [self.batch_backend.get_job_definition(identifier)]
+        else:
+            found = self.batch_backend.get_job_definitions(identifier)
+        active = [one for one in found if one is not None and one.status == "ACTIVE"]
+        if not active:
+            raise ClientException(f"Job definition {identifier} does not exist or is not active")
+        return max(active, key=lambda one: one.revision)
+
+    def _check_reason(self) -> None:
+        reason = self._get_param("reason")
+        if not reason or len(reason) > _REASON_CHARACTERS:
+            raise ClientException(f"reason must have 1 to {_REASON_CHARACTERS} characters")
+
+    def _page(self, name: str, items: list[dict[str, Any]]) -> str:
+        size = self._get_param("maxResults") or _PAGE
+        if not 1 <= int(size) <= _PAGE:
+            raise ClientException(f"maxResults must be between 1 and {_PAGE}")
+        token = self._get_param("nextToken") or "0"
+        if not token.isdecimal():
+            raise ClientException("nextToken is invalid")
+        end = int(token) + int(size)
+        answer: dict[str, Any] = {name: items[int(token) : end]}
+        if end < len(items):
+            answer["nextToken"] = str(end)
+        return json.dumps(answer)
+
+
+@contextmanager
+def jobs_that_run(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]:
+    """Has moto's Batch run jobs through a scheduler while the `with` block runs.
+
+    Args:
+        scheduler: Places the jobs.
+        shortest_timeout: Seconds that a time limit must have at least.
+    """
+    original = moto.batch.models.Job
+    LocalJob.scheduler = LocalBatchResponse.scheduler = scheduler
+    LocalBatchResponse.shortest_timeout = shortest_timeout
+    # Moto's `submit_job` makes its jobs of what stands under this name, and starts each as a thread.
+    moto.batch.models.Job = LocalJob  # type: ignore[misc]
+    try:
+        with answered_by(moto.batch.urls, LocalBatchResponse):
+            yield
+    finally:
+        moto.batch.models.Job = original  # type: ignore[misc]
+
+
+def _lower_actions(strategy: dict[str, Any]) -> dict[str, Any]:
+    """The service answers with actions in lower case, whatever case they came in."""
+    rules = [{**rule, "action": rule["action"].lower()} for rule in strategy.get("evaluateOnExit") or []]
+    return {**strategy, **({"evaluateOnExit": rules} if rules else {})}

@@ -1,0 +1,154 @@
+"""A Covalent workflow on AWS Batch without an AWS account, from nothing to the score: `covalent-awsbatch demo`."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .covalent_server import CovalentServer
+from .progress import Progress, job_table
+
+WORKFLOW = Path(__file__).with_name("svm_workflow.py")
+"""The workflow, run as a script of its own as a user runs it."""
+
+TIMEOUT = 600.0
+"""Seconds that the workflow may take."""
+
+REFRESH = 0.3
+"""Seconds between two looks at electrons and jobs."""
+
+# Modules that only the demo needs; each stands for the package that brings it.
+_NEEDED = {"moto": "moto", "flask": "moto[server]", "numpy": "numpy", "sklearn": "scikit-learn"}
+
+
+def run_demo() -> int:
+    """Starts the embedded AWS and a Covalent server, runs the workflow, shows what happens, and tears all down.
+
+    Returns:
+        The exit code: 0 when the workflow completed, 1 when it did not.
+
+    Raises:
+        RuntimeError: A package is missing, or the server did not start; the message says what to do.
+    """
+    missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise RuntimeError(f'the demo needs {", ".join(missing)}: pip install "covalent-awsbatch-plugin[demo]"')
+    progress = Progress()
+    with progress.console.status("starting the embedded AWS") as spinner:
+        from . import LocalAWS
+
+        with LocalAWS() as aws:
+            progress.line("aws", f"embedded AWS at {aws.endpoint_url}")
+            spinner.update("starting a Covalent server")
+            # Ten seconds between two looks suit jobs that take minutes; here a job takes a few seconds.
+            config = {"awsbatch": {**aws.options, "poll_freq": 1}}
+            with CovalentServer(environment=aws.environment, config=config) as server:
+                progress.line("covalent", f"server at {server.url}")
+                spinner.update("running the workflow")
+                demo = _Demo(server, aws, progress)
+                succeeded = demo.run()
+                jobs = aws.jobs()
+                spinner.update("ending everything")
+    progress.line("all", "torn down")
+    progress.console.print(job_table(jobs))
+    if succeeded:
+        progress.console.print(f"\nscore: {demo.score}")
+    return 0 if succeeded else 1
+
+
+class _Demo:
+    """One run of the workflow, watched from outside: by Covalent's API and the embedded AWS's list of jobs."""
+
+    def __init__(self, server: CovalentServer, aws: Any, progress: Progress) -> None:
+        self.score = ""
+        self._server = server
+        self._aws = aws
+        self._progress = progress
+        self._dispatch_id = ""
+        self._electrons: dict[int, str] = {}
+
+    def run(self) -> bool:
+        """Runs the client's script to its end; whether the workflow completed."""
+        output = self._server.home / "client.log"
+        with output.open("w", encoding="utf-8") as log:
+            client = subprocess.Popen(
+                [sys.executable, str(WORKFLOW)],
+                env=self._server.environment,
+                cwd=self._server.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            deadline = time.monotonic() + TIMEOUT
+            while client.poll() is None and time.monotonic() < deadline:
+                self._look()
+                time.sleep(REFRESH)
+        finally:
+            client.kill()
+            code = client.wait()
+        status = self._look()
+        text = output.read_text(encoding="utf-8", errors="replace").strip()
+        if code == 0 and status == "COMPLETED":
+            self.score = text.splitlines()[-1]
+            return True
+        self._explain(text)
+        return False
+
+    def _look(self) -> str:
+        """Shows what has changed since the last time; the workflow's status, empty before it is dispatched."""
+        self._progress.jobs(self._aws.jobs())
+        if not self._dispatch_id:
+            known = json.loads(self._server.get("/api/v2/dispatches?count=1"))["dispatches"]
+            if not known:
+                return ""
+            self._dispatch_id = known[0]["dispatch_id"]
+            self._progress.line("workflow", f"{WORKFLOW.name} dispatched as {self._dispatch_id}")
+        manifest = self._manifest()
+        for node in _electrons(manifest):
+            metadata = node["metadata"]
+            status = metadata["status"]
+            if self._electrons.get(node["id"], "NEW_OBJECT") != status:
+                self._electrons[node["id"]] = status
+                self._progress.line(
+                    "electron", f"{metadata['name']} on {metadata['executor']}{_took(metadata)}", status
+                )
+        return str(manifest["metadata"]["status"])
+
+    def _explain(self, output: str) -> None:
+        """Writes all that helps to find out why the workflow did not complete."""
+        write = self._progress.console.print
+        plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+        if self._dispatch_id:
+            for node in _electrons(self._manifest()):
+                if node["metadata"]["status"] != "FAILED":
+                    continue
+                for asset in ("error", "stderr"):
+                    if node["assets"][asset]["size"]:
+                        text = self._server.get(node["assets"][asset]["remote_uri"]).decode("utf-8", "replace")
+                        write(f"\n{node['metadata']['name']}, {asset}:\n{text}", **plain)
+        write(f"\nThe client wrote:\n{output}", **plain)
+        write(f"\nThe server's log ends with:\n{self._server.log()[-4000:]}", **plain)
+
+    def _manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(self._server.get(f"/api/v2/dispatches/{self._dispatch_id}"))
+        return manifest
+
+
+def _electrons(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes that the workflow's author wrote; Covalent's own have names that begin with a colon."""
+    nodes: list[dict[str, Any]] = manifest["lattice"]["transport_graph"]["nodes"]
+    return [node for node in nodes if not node["metadata"]["name"].startswith(":")]
+
+
+def _took(metadata: dict[str, Any]) -> str:
+    if not (metadata["start_time"] and metadata["end_time"]):
+        return ""
+    began, ended = (datetime.datetime.fromisoformat(metadata[name]) for name in ("start_time", "end_time"))
+    return f", {(ended - began).total_seconds():.1f} s"

@@ -1,0 +1,80 @@
+"""The embedded AWS in the foreground: what `covalent-awsbatch local` does."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+import toml
+
+from . import LocalAWS, resources
+from .configuration import configured
+from .progress import Progress
+
+_DEFAULT_REGION = "us-east-1"
+
+REFRESH = 0.3
+"""Seconds between two looks at the jobs."""
+
+
+def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> None:
+    """Runs the embedded AWS and shows its jobs until SIGINT or SIGTERM.
+
+    Args:
+        port: Port to listen on; 0 for a free one.
+        region: The only region it knows.
+        max_vcpus: vCPUs of its compute environment.
+        configure: Point Covalent's configuration file at it, and restore the file at the end.
+    """
+    progress = Progress()
+    with _until_signalled() as ended, LocalAWS(port=port, region=region, max_vcpus=max_vcpus) as aws:
+        progress.line("aws", f"embedded AWS at {aws.endpoint_url}, region {region}, {max_vcpus} vCPUs")
+        options = {**aws.options, **({} if region == _DEFAULT_REGION else {"region": region})}
+        if configure:
+            options = {**_complete(region), **options}
+        with configured(options) if configure else contextlib.nullcontext() as path:
+            section = toml.dumps({"executors": {"awsbatch": options}}).strip()
+            if path is None:
+                progress.console.print("\nTo point the executor at it, in Covalent's configuration:\n", highlight=False)
+            else:
+                progress.console.print(f"\nUntil the end {path} says:\n", highlight=False, soft_wrap=True)
+            progress.console.print(section, markup=False, highlight=False, soft_wrap=True)
+            progress.console.print("\nCtrl-C ends it.\n", highlight=False)
+            while not ended.wait(REFRESH):
+                progress.jobs(aws.jobs())
+            progress.jobs(aws.jobs())
+    progress.line("aws", "ended")
+
+
+def _complete(region: str) -> dict[str, str]:
+    """Every option that names something of AWS: a section that is in use may name what only the real AWS has."""
+    return {
+        "profile": "default",
+        "region": region,
+        "s3_bucket_name": resources.BUCKET,
+        "batch_queue": resources.QUEUE,
+        "batch_execution_role_name": resources.EXECUTION_ROLE,
+        "batch_job_role_name": resources.JOB_ROLE,
+        "batch_job_log_group_name": resources.LOG_GROUP,
+    }
+
+
+@contextlib.contextmanager
+def _until_signalled() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets, so that the end is in order wherever it comes; a second one interrupts."""
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if ended.is_set():
+            signal.default_int_handler(number, frame)
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

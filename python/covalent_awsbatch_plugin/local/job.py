@@ -1,0 +1,237 @@
+"""A job of the embedded AWS: moto's record of it, with what the service says of a job that really runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from moto.batch.models import Job
+from moto.batch.utils import JobStatus
+
+from .process import JobProcess
+from .retry import Outcome
+from .summary import JobSummary
+
+if TYPE_CHECKING:
+    from .scheduler import Scheduler
+
+WAITING = (JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE)
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+
+
+class LocalJob(Job):
+    """A job whose states, attempts and reasons are those of its process. Every change of it happens under `api_lock`.
+
+    Moto's class is a thread that starts a container; this one is never started as a thread.
+
+    Attributes:
+        attempts: The attempts that have ended, as DescribeJobs shows them.
+        retry_strategy: Batch's `retryStrategy`, SubmitJob's before the definition's.
+        number: Its place in the order of submission, which it keeps when it is retried.
+        end_reason: Why somebody asked it to end; None while nobody did.
+        process: What runs, while it runs.
+    """
+
+    scheduler: ClassVar[Scheduler]
+    """Takes the orders to terminate; set while an embedded AWS runs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._state: str = JobStatus.SUBMITTED.value
+        self.created_at = now()
+        self.started_at: int | None = None
+        self.stopped_at: int | None = None
+        self.status_reason: str | None = None
+        self.retry_strategy: dict[str, Any] = {"attempts": 1, "evaluateOnExit": []}
+        self.propagate_tags = False
+        self.number = 0
+        self.end_reason: str | None = None
+        self.is_cancelled = False
+        self.process: JobProcess | None = None
+        self.parent_job: LocalJob | None = None
+        self._task: dict[str, Any] = {}
+        self._attempt_started_at: int | None = None
+
+    @property
+    def status(self) -> str:
+        """The job's state; moto's own moves on whenever somebody looks."""
+        return self._state
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._state = JobStatus(value).value
+
+    @property
+    def children(self) -> list[LocalJob]:
+        """The jobs of an array, of which this one is the parent."""
+        return [child for child in self._child_jobs or [] if isinstance(child, LocalJob)]
+
+    @property
+    def vcpus(self) -> float:
+        """How many vCPUs the job asks for, SubmitJob's wish before the definition's."""
+        for requirement in self.resource_requirements:
+            if requirement["type"] == "VCPU":
+                return float(requirement["value"])
+        return float(self._property("vcpus") or 1)
+
+    @property
+    def resource_requirements(self) -> list[dict[str, str]]:
+        """VCPU, MEMORY and GPU, SubmitJob's before the definition's."""
+        both = [*(self._definition.get("resourceRequirements") or []), *self._override("resourceRequirements", [])]
+        return list({requirement["type"]: requirement for requirement in both}.values())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the definition and, going over them, of SubmitJob."""
+        both = [*(self._definition.get("environment") or []), *self._override("environment", [])]
+        return {variable["name"]: variable.get("value", "") for variable in both if variable.get("name")}
+
+    @property
+    def command(self) -> list[str]:
+        """What is run; empty stands for the image's own program."""
+        return self._add_parameters_to_command(list(self._property("command") or []))
+
+    @property
+    def log_configuration(self) -> dict[str, Any] | None:
+        """The definition's `logConfiguration`."""
+        return self._definition.get("logConfiguration")
+
+    @property
+    def attempt_seconds(self) -> int | None:
+        """How long an attempt may take; None without limit."""
+        return (self.timeout or self.job_definition.timeout or {}).get("attemptDurationSeconds")
+
+    def start(self) -> None:
+        """Does nothing, where moto would start a thread: the scheduler decides."""
+
+    def begin_attempt(self, task_arn: str, instance_arn: str) -> None:
+        """Notes where the next attempt is placed."""
+        self.status_reason = None
+        self._attempt_started_at = None
+        self._task = {"taskArn": task_arn, "containerInstanceArn": instance_arn}
+
+    def begin_running(self, process: JobProcess, log_stream: str | None) -> None:
+        """Notes that the attempt's program runs, and where its output goes."""
+        self.process = process
+        self.status = JobStatus.RUNNING
+        self.started_at = self._attempt_started_at = now()
+        if log_stream:
+            self._task["logStreamName"] = log_stream
+
+    def end_attempt(self, outcome: Outcome) -> None:
+        """Notes how the attempt ended."""
+        self.process = None
+        if outcome.exit_code is not None:
+            self._task["exitCode"] = outcome.exit_code
+        if outcome.container_reason:
+            self._task["reason"] = outcome.container_reason
+        attempt = {
+            "container": {**self._task, "networkInterfaces": []},
+            "startedAt": self._attempt_started_at,
+            "stoppedAt": now(),
+            "statusReason": outcome.status_reason,
+        }
+        self.attempts.append(_without_none(attempt))
+        self.status_reason = outcome.status_reason
+
+    def end(self, succeeded: bool, reason: str | None) -> None:
+        """Notes that the job is over."""
+        self.status = JobStatus.SUCCEEDED if succeeded else JobStatus.FAILED
+        self.status_reason = reason
+        self.stopped_at = now()
+
+    def terminate(self, reason: str) -> None:
+        """Ends the job: what TerminateJob does, and CancelJob to a job that has not started."""
+        self.scheduler.terminate(self, reason)
+
+    def describe_short(self) -> dict[str, Any]:
+        """Returns what ListJobs says of the job."""
+        result: dict[str, Any] = {
+            "jobArn": self.arn,
+            "jobId": self.job_id,
+            "jobName": self.job_name,
+            "createdAt": self.created_at,
+            "status": self.status,
+            "statusReason": self.status_reason,
+            "startedAt": self.started_at,
+            "stoppedAt": self.stopped_at,
+            "jobDefinition": self.job_definition.arn,
+            "container": {key: self._task[key] for key in ("exitCode", "reason") if key in self._task} or None,
+        }
+        if self.children:
+            result["arrayProperties"] = {"size": len(self.children)}
+        elif self.parent_job:
+            result["arrayProperties"] = {"index": self.array_properties["index"]}
+        return _without_none(result)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what DescribeJobs says of the job."""
+        result = {
+            **self.describe_short(),
+            "jobQueue": self.job_queue.arn,
+            "attempts": list(self.attempts),
+            "dependsOn": self.depends_on or [],
+            "parameters": self.parameters,
+            "retryStrategy": self.retry_strategy,
+            "timeout": self.timeout or self.job_definition.timeout,
+            "tags": self.backend.list_tags_for_resource(self.arn),
+            "propagateTags": self.propagate_tags,
+            "platformCapabilities": self.job_definition.platform_capabilities or [],
+            "isCancelled": self.is_cancelled,
+            "isTerminated": self.end_reason is not None and not self.is_cancelled,
+            "container": self._describe_container(),
+        }
+        if self.children:
+            states = [child.status for child in self.children]
+            result["arrayProperties"]["statusSummary"] = {state.value: states.count(state.value) for state in JobStatus}
+        return _without_none(result)
+
+    def summary(self) -> JobSummary:
+        """Returns what a job table shows of the job."""
+        reasons = [self.status_reason, self._task.get("reason")]
+        return JobSummary(
+            name=self.job_name,
+            id=self.job_id,
+            status=self.status,
+            attempts=len(self.attempts),
+            created_at=self.created_at,
+            started_at=self.started_at,
+            stopped_at=self.stopped_at,
+            exit_code=self._task.get("exitCode"),
+            reason=": ".join(reason for reason in reasons if reason),
+            vcpus=self.vcpus,
+        )
+
+    @property
+    def _definition(self) -> dict[str, Any]:
+        return self.job_definition.container_properties or {}
+
+    def _override(self, name: str, default: Any) -> Any:
+        return self.container_overrides.get(name) or default
+
+    def _property(self, name: str) -> Any:
+        return self._override(name, self._definition.get(name))
+
+    def _describe_container(self) -> dict[str, Any]:
+        return _without_none(
+            {
+                **self._definition,
+                **self._task,
+                "command": self.command,
+                "environment": [{"name": name, "value": value} for name, value in self.environment.items()],
+                "resourceRequirements": self.resource_requirements,
+                "vcpus": self._property("vcpus"),
+                "memory": self._property("memory"),
+                "instanceType": self._override("instanceType", self._definition.get("instanceType")),
+                "networkInterfaces": [],
+            }
+        )
+
+
+def now() -> int:
+    """Returns the time in milliseconds since the epoch, as Batch counts it."""
+    return int(time.time() * 1000)
+
+
+def _without_none(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None}

@@ -1,0 +1,186 @@
+"""Which job runs when: first come, first served, as far as the vCPUs of the compute environments go."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from moto.batch.models import ComputeEnvironment
+from moto.batch.utils import JobStatus
+
+from .api import api_lock
+from .job import ENDED, LocalJob
+from .retry import Outcome, is_retried
+
+_log = logging.getLogger(__name__)
+
+Runner = Callable[[LocalJob, ComputeEnvironment], Outcome]
+"""Runs one attempt of a job in a compute environment and returns how it ended; called in a thread of its own."""
+
+TOO_BIG = (
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - The job requests more vCPUs than the maxvCpus of the compute "
+    "environments of its queue."
+)
+_KILL_SECONDS = 5.0
+
+
+class Scheduler:
+    """Places jobs. It has no thread of its own: it looks at what waits whenever something has changed.
+
+    A job that finds no room holds up those behind it in the same queue, as in AWS Batch.
+
+    Args:
+        run_attempt: Runs one attempt.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a job that is terminated.
+    """
+
+    def __init__(self, run_attempt: Runner, stop_grace: float) -> None:
+        self.jobs: list[LocalJob] = []
+        self._run_attempt = run_attempt
+        self._stop_grace = stop_grace
+        self._waiting: set[LocalJob] = set()
+        self._used: defaultdict[str, float] = defaultdict(float)
+        self._running: dict[LocalJob, threading.Thread] = {}
+        self._numbers = itertools.count()
+        self._stopped = False
+
+    def submit(self, job: LocalJob) -> None:
+        """Takes a job, or the children of an array, in."""
+        with api_lock:
+            self.jobs.append(job)
+            job.status = JobStatus.PENDING
+            for child in job.children:
+                child.parent_job = job
+            for placed in job.children or [job]:
+                placed.status = JobStatus.PENDING
+                placed.number = next(self._numbers)
+                self._waiting.add(placed)
+            self.place()
+
+    def place(self) -> None:
+        """Starts what can start."""
+        with api_lock:
+            held_up: set[str] = set()
+            for job in sorted(self._waiting, key=lambda job: (-int(job.job_queue.priority), job.number)):
+                if self._stopped:
+                    return
+                if not self._is_runnable(job) or job.job_queue.arn in held_up:
+                    continue
+                environment = self._find_room(job)
+                if environment is None:
+                    held_up.add(job.job_queue.arn)
+                    continue
+                self._start(job, environment)
+
+    def terminate(self, job: LocalJob, reason: str, cancelled: bool = False) -> None:
+        """Ends a job in whatever state it is, for good.
+
+        Args:
+            job: The job; of an array all children.
+            reason: Becomes the job's `statusReason`.
+            cancelled: It was CancelJob that asked.
+        """
+        with api_lock:
+            for child in job.children:
+                self.terminate(child, reason, cancelled)
+            if job.children or job.status in ENDED or job.end_reason is not None:
+                return
+            job.end_reason = reason
+            job.is_cancelled = cancelled
+            if job in self._waiting:
+                self._waiting.remove(job)
+                self._end(job, False, reason)
+                self.place()
+            elif job.process:
+                job.process.stop(self._stop_grace)
+
+    def stop(self, grace: float) -> None:
+        """Ends every job and waits until all their processes are gone.
+
+        Args:
+            grace: Seconds between SIGTERM and SIGKILL.
+        """
+        with api_lock:
+            self._stopped = True
+            for job in [*self._waiting, *self._running]:
+                self.terminate(job, "The embedded AWS was stopped.")
+            for job in self._running:
+                if job.process:
+                    job.process.stop(grace)
+            threads = list(self._running.values())
+        if not _join(threads, grace + _KILL_SECONDS):
+            with api_lock:
+                processes = [job.process for job in self._running if job.process]
+            for process in processes:
+                process.kill()
+            if not _join(threads, _KILL_SECONDS):
+                _log.error("a job's process could not be ended")
+
+    def _is_runnable(self, job: LocalJob) -> bool:
+        if job.status == JobStatus.RUNNABLE:
+            return True
+        before = [job.all_jobs.get(dependency.get("jobId", "")) for dependency in job.depends_on or []]
+        if any(other is not None and other.status == JobStatus.FAILED for other in before):
+            self._waiting.remove(job)
+            self._end(job, False, "Dependent Job failed")
+        elif all(other is None or other.status == JobStatus.SUCCEEDED for other in before):
+            job.status = JobStatus.RUNNABLE
+        return bool(job.status == JobStatus.RUNNABLE)
+
+    def _find_room(self, job: LocalJob) -> ComputeEnvironment | None:
+        if job.job_queue.state == "DISABLED":
+            return None
+        sizes = {}
+        for environment in job.job_queue.environments:
+            size = float((environment.compute_resources or {}).get("maxvCpus", 0))
+            sizes[environment.arn] = size
+            if environment.state != "DISABLED" and self._used[environment.arn] + job.vcpus <= size:
+                return environment
+        job.status_reason = TOO_BIG if job.vcpus > max(sizes.values(), default=0) else None
+        return None
+
+    def _start(self, job: LocalJob, environment: ComputeEnvironment) -> None:
+        self._waiting.remove(job)
+        self._used[environment.arn] += job.vcpus
+        job.status = JobStatus.STARTING
+        job.status_reason = None
+        # The thread must outlive the job's process (see JobProcess), and must not hold up the interpreter's end.
+        thread = threading.Thread(target=self._run, args=(job, environment), daemon=True, name=f"job-{job.job_id}")
+        self._running[job] = thread
+        thread.start()
+
+    def _run(self, job: LocalJob, environment: ComputeEnvironment) -> None:
+        try:
+            outcome = self._run_attempt(job, environment)
+        except Exception as error:
+            _log.exception("job %s could not be run", job.job_id)
+            outcome = Outcome(None, "Task failed to start", f"CannotStartContainerError: {error}")
+        with api_lock:
+            del self._running[job]
+            self._used[environment.arn] -= job.vcpus
+            job.end_attempt(outcome)
+            if job.end_reason is None and is_retried(outcome, len(job.attempts), job.retry_strategy):
+                job.status = JobStatus.RUNNABLE
+                self._waiting.add(job)
+            else:
+                self._end(job, outcome.succeeded, outcome.status_reason)
+            self.place()
+
+    def _end(self, job: LocalJob, succeeded: bool, reason: str | None) -> None:
+        job.end(succeeded, reason)
+        parent = job.parent_job
+        if parent and all(child.status in ENDED for child in parent.children):
+            failed = any(child.status == JobStatus.FAILED for child in parent.children)
+            parent.end(not failed, "Array Child Job failed" if failed else None)
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> bool:
+    """Waits for all threads together; says whether they have ended."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)

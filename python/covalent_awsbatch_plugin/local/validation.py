@@ -1,0 +1,79 @@
+"""What AWS Batch refuses and moto lets through, so that a client learns of it here and not in production."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.batch.exceptions import ClientException
+
+# Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
+_SUBMISSION_BYTES = 30 * 1024
+_DEFINITION_BYTES = 24 * 1024
+_ATTEMPTS = 10
+_RULES = 5
+
+
+def check_timeout(timeout: dict[str, Any] | None, shortest: int) -> None:
+    """Refuses a time limit below the shortest, which is 60 seconds in the real service.
+
+    Raises:
+        ClientException: The limit is too short.
+    """
+    seconds = (timeout or {}).get("attemptDurationSeconds")
+    if seconds is not None and int(seconds) < shortest:
+        raise ClientException(f"attemptDurationSeconds must be at least {shortest} seconds, not {seconds}")
+
+
+def check_retry_strategy(strategy: dict[str, Any] | None) -> None:
+    """Refuses attempts out of range, too many rules, unknown actions, and patterns with a `*` before their end.
+
+    Raises:
+        ClientException: One of these.
+    """
+    strategy = strategy or {}
+    attempts = strategy.get("attempts")
+    if attempts is not None and not 1 <= int(attempts) <= _ATTEMPTS:
+        raise ClientException(f"retryStrategy.attempts must be between 1 and {_ATTEMPTS}, not {attempts}")
+    rules = strategy.get("evaluateOnExit") or []
+    if len(rules) > _RULES:
+        raise ClientException(f"evaluateOnExit must have at most {_RULES} rules, not {len(rules)}")
+    for rule in rules:
+        if str(rule.get("action")).upper() not in ("RETRY", "EXIT"):
+            raise ClientException(f"evaluateOnExit.action must be RETRY or EXIT, not {rule.get('action')}")
+        for name in ("onStatusReason", "onReason", "onExitCode"):
+            if "*" in rule.get(name, "")[:-1]:
+                raise ClientException(f"evaluateOnExit.{name} may have a * only at its end: {rule[name]}")
+
+
+def check_container(container: dict[str, Any]) -> None:
+    """Refuses empty strings in a command, reserved names of variables, and definitions that are too large.
+
+    Args:
+        container: A definition's containerProperties or SubmitJob's containerOverrides.
+
+    Raises:
+        ClientException: One of these.
+    """
+    if any(part == "" for part in container.get("command") or []):
+        raise ClientException("Container command must not contain an empty string")
+    for variable in container.get("environment") or []:
+        if variable.get("name", "").startswith("AWS_BATCH"):
+            raise ClientException(f"Environment variable names must not start with AWS_BATCH: {variable['name']}")
+    if len(json.dumps(container)) > _DEFINITION_BYTES:
+        raise ClientException(f"A container's properties must be at most {_DEFINITION_BYTES} bytes")
+
+
+def check_submission(submission: dict[str, Any]) -> None:
+    """Refuses what SubmitJob refuses.
+
+    Raises:
+        ClientException: The payload is too large, or a part of it is wrong.
+    """
+    if len(json.dumps(submission)) > _SUBMISSION_BYTES:
+        raise ClientException(f"A SubmitJob request must be at most {_SUBMISSION_BYTES} bytes")
+    check_container(submission.get("containerOverrides") or {})
+    check_retry_strategy(submission.get("retryStrategy"))
+    size = (submission.get("arrayProperties") or {}).get("size")
+    if size is not None and not 2 <= int(size) <= 10_000:
+        raise ClientException(f"arrayProperties.size must be between 2 and 10000, not {size}")
