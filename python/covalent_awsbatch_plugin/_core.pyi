@@ -5,7 +5,9 @@ Exceptions are those of `covalent_awsbatch_plugin.errors`; an S3 object that is 
 
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any
+from typing import Any, final
+
+__all__ = ["CANCEL_REASON", "Client", "Job", "Reader", "Writer", "__version__", "shut_down"]
 
 __version__: str
 CANCEL_REASON: str
@@ -14,6 +16,7 @@ CANCEL_REASON: str
 def shut_down() -> None:
     """End the core's threads; registered to run when the interpreter exits."""
 
+@final
 class Job:
     """A job as AWS Batch described it."""
 
@@ -44,8 +47,11 @@ class Job:
         """How many attempts there were."""
     @property
     def cause(self) -> str:
-        """Why it did not succeed: `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`,
-        `agent_trouble`, `not_inspected`, `terminated`, `exited`, `vanished` or `unknown`."""
+        """Why it did not succeed.
+
+        One of `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`, `agent_trouble`,
+        `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
+        """
     def sentence(self, memory: float, time_limit: int) -> str:
         """What happened, why, and what to do, in one line.
 
@@ -54,12 +60,13 @@ class Job:
             time_limit: Seconds that an attempt might run; 0 for no limit.
         """
 
+@final
 class Client:
     """Connections to one account and region, and the one watcher of its jobs.
 
     Args:
-        settings: JSON object with `profile`, `region`, `credentials` (path), `endpoint_url`; each may be empty or absent,
-            which leaves it to the SDK's own chain.
+        settings: JSON object with `profile`, `region`, `credentials` (path), `endpoint_url`; each may be empty or
+            absent, which leaves it to the SDK's own chain.
 
     Creating a client does no I/O. It must not outlive a `fork()`: the child gets a `RuntimeError` from each call.
     """
@@ -129,6 +136,7 @@ class Client:
             metadata: S3 user metadata, ASCII.
         """
 
+@final
 class Reader:
     """A binary file over a ranged download that runs ahead of its reader, in parts of 16 MiB."""
 
@@ -138,9 +146,10 @@ class Reader:
     @property
     def metadata(self) -> dict[str, str]:
         """The object's user metadata."""
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes: ...
     def readline(self) -> bytes: ...
 
+@final
 class Writer:
     """A binary file over an upload: one PUT below 16 MiB, else a multipart upload with parts in parallel.
 

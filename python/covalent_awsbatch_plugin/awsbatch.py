@@ -123,7 +123,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
     environment: dict[str, str]
     tags: dict[str, str]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
         credentials: str | PathLike[str] | None = None,
         profile: str | None = None,
@@ -268,7 +268,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         upload = await asyncio.to_thread(package, client(settings), settings.s3_bucket_name, key, call)
         await upload.finish()
 
-    async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:
+    async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
 
         Args:
@@ -393,7 +393,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             return False
         return True
 
-    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
+    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:  # noqa: ARG002
         """Report the end of tasks that Covalent cancelled before they were run: the only ones it asks this for.
 
         Args:

@@ -1,4 +1,4 @@
-"""Names that the dispatcher and the container agree on. They are those of the public plugin, so that its images work."""
+"""Names that the dispatcher and the container agree on: those of the public plugin, so that its images work."""
 
 from __future__ import annotations
 

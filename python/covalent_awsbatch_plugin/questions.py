@@ -88,7 +88,7 @@ class _timeout:  # noqa: N801  (asyncio.timeout, which Python 3.10 lacks)
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  (a coroutine always runs in one)
+        assert task is not None
         self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire, task)
 
     def _expire(self, task: asyncio.Task[Any]) -> None:

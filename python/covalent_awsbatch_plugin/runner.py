@@ -182,7 +182,7 @@ def _load(client: Client, bucket: str, key: str, sender: dict[str, str]) -> tupl
         # Said beforehand too, for foreign bytecode can bring the interpreter down.
         _say(_versions(sender))
     with quick_covalent():
-        function, args, kwargs = pickle.load(reader)
+        function, args, kwargs = pickle.load(reader)  # noqa: S301  (running it is what this is for)
     return function, args, kwargs
 
 

@@ -195,7 +195,7 @@ class Settings(BaseModel):
     poll_freq: _Number = Field(
         default=10, gt=0, description="must be the seconds between two looks at a job, more than 0"
     )
-    cache_dir: _Path = Field(default="/tmp/covalent", description="must be the path of a directory")
+    cache_dir: _Path = Field(default="/tmp/covalent", description="must be the path of a directory")  # noqa: S108
     container_image_uri: Annotated[str, _matching(r"\S{1,255}")] = Field(
         default="public.ecr.aws/covalent/covalent-executor-base:stable",
         description="must be the address of a container image (up to 255 characters, no spaces)",
@@ -227,7 +227,7 @@ class Settings(BaseModel):
             {
                 "profile": self.profile,
                 "region": self.region,
-                "credentials": os.path.expanduser(self.credentials),
+                "credentials": os.path.expanduser(self.credentials),  # noqa: PTH111  (empty stays empty)
                 "endpoint_url": self.endpoint_url,
             }
         )

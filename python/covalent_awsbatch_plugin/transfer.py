@@ -73,15 +73,15 @@ def load_bare(client: Client, bucket: str, key: str) -> Any:
 
 class _BareUnpickler(pickle.Unpickler):
     def __init__(self, reader: Reader, location: str) -> None:
-        super().__init__(reader)  # type: ignore[arg-type]  # needs read and readline only
+        super().__init__(reader)
         self._location = location
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _TRANSPORTABLE:
-            return TransportableObject
-        self._refuse(f"{module}.{name}")
+        if (module, name) not in _TRANSPORTABLE:
+            self._refuse(f"{module}.{name}")
+        return TransportableObject
 
-    def persistent_load(self, pid: Any) -> NoReturn:
+    def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ARG002
         self._refuse("an object outside of the pickle")
 
     def _refuse(self, what: str) -> NoReturn:

@@ -32,7 +32,7 @@ class Client:
         return dispatch_id
 
     def status(self, dispatch_id: str) -> str:
-        """The dispatch's status: `RUNNING`, `COMPLETED`, …"""
+        """The dispatch's status, such as `RUNNING` or `COMPLETED`."""
         return str(ct.get_result(dispatch_id, status_only=True)["status"])
 
     def wait(self, dispatch_id: str, timeout: float = 60) -> Any:

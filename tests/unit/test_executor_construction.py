@@ -20,11 +20,12 @@ from covalent._shared_files.config import _config_manager
 from covalent._workflow.transport import encode_metadata
 from covalent.executor import AWSBatchExecutor, _executor_manager
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from covalent_awsbatch_plugin import awsbatch
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 # The sections as the documentation of two older versions prints them.
 SECTION_0_42 = """\

@@ -12,6 +12,7 @@ import pytest
 import toml
 from covalent._shared_files.config import _config_manager
 from covalent.cloud_resource_manager.core import get_plugin_settings, validate_options
+
 from covalent_awsbatch_plugin import settings
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, ExecutorInfraDefaults, ExecutorPluginDefaults, Settings

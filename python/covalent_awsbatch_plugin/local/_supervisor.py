@@ -62,7 +62,7 @@ class Supervisor:
                 self._command,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
             )
         except OSError as error:
             self._report(f"cannot exec: {self._command[0]!r}: {error.strerror}")

@@ -30,7 +30,7 @@ RUNNER = ("{python}", "-m", "covalent_awsbatch_plugin.runner")
 """What runs for a job whose definition names no command, as the image's own program would."""
 
 _ACCESS_KEY = "testing"
-_SECRET_KEY = "testing"
+_SECRET_KEY = "testing"  # noqa: S105  (moto takes any)
 _SHORTEST_TIMEOUT_SECONDS = 60
 _STOP_GRACE_SECONDS = 5.0
 
@@ -53,7 +53,7 @@ class LocalAWS:
 
     _current: LocalAWS | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         port: int = 0,
         region: str = "us-east-1",

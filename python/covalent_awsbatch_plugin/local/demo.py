@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.util
 import json
 import subprocess
@@ -150,5 +150,5 @@ def _electrons(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 def _took(metadata: dict[str, Any]) -> str:
     if not (metadata["start_time"] and metadata["end_time"]):
         return ""
-    began, ended = (datetime.datetime.fromisoformat(metadata[name]) for name in ("start_time", "end_time"))
+    began, ended = (dt.datetime.fromisoformat(metadata[name]) for name in ("start_time", "end_time"))
     return f", {(ended - began).total_seconds():.1f} s"

@@ -156,7 +156,7 @@ class Scheduler:
     def _run(self, job: LocalJob, environment: ComputeEnvironment) -> None:
         try:
             outcome = self._run_attempt(job, environment)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
             _log.exception("job %s could not be run", job.job_id)
             outcome = Outcome(None, "Task failed to start", f"CannotStartContainerError: {error}")
         with api_lock:
