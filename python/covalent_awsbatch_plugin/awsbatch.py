@@ -6,20 +6,25 @@ import asyncio
 import copy
 import json
 import logging
+import sys
 from os import PathLike
 from typing import Any
+
+if "covalent" not in sys.modules:
+    # This is the program's first import, but Covalent has to come first: it will load this module as a plugin, and must
+    # find it whole. What it gets is then what the program gets, too.
+    del sys.modules[__name__]
+    import covalent  # noqa: F401
 
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
-from . import questions
+from . import errors, questions, retrieval, transfer
 from ._core import CANCEL_REASON
 from .connection import client
-from .errors import AWSBatchError, ResultError
 from .naming import FUNC_FILENAME, JOB_NAME, RESULT_FILENAME
-from .retrieval import failure, fetch_report, fetch_result
 from .settings import (
     DEFAULTS,
     OPTIONS,
@@ -31,7 +36,6 @@ from .settings import (
     resolved,
     section,
 )
-from .transfer import package
 
 __all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
 
@@ -232,7 +236,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             await self._stop_if_cancelled(task_metadata, job_id)
             await self._poll_task(job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
             result, stdout, stderr = await self.query_result({**task_metadata, "job_id": job_id})
-        except AWSBatchError as error:
+        except errors.AWSBatchError as error:
             # Covalent shows a failed electron by its error stream.
             print(error.message, file=self.task_stderr)
             raise
@@ -255,7 +259,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         """
         try:
             return await client(self._settings()).identity()
-        except AWSBatchError:
+        except errors.AWSBatchError:
             if raise_exception:
                 raise
             return False
@@ -265,7 +269,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         settings = self._settings()
         key = _named(FUNC_FILENAME, task_metadata)
         call = (function, args, kwargs)
-        upload = await asyncio.to_thread(package, client(settings), settings.s3_bucket_name, key, call)
+        upload = await asyncio.to_thread(transfer.package, client(settings), settings.s3_bucket_name, key, call)
         await upload.finish()
 
     async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
@@ -337,7 +341,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             return
         metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
         key = _named(RESULT_FILENAME, metadata)
-        report = await fetch_report(connection, settings.s3_bucket_name, key, job_id)
+        report = await retrieval.fetch_report(connection, settings.s3_bucket_name, key, job_id)
         if report and report.succeeded and job.cause in ("not_inspected", "vanished", "unknown"):
             return  # It did finish; only Batch could not tell.
         if report:
@@ -345,7 +349,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             print(report.stderr, end="", file=self.task_stderr)
         if job.cause == "cancelled" or await self.get_cancel_requested():
             raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
-        raise await failure(connection, settings, job, report)
+        raise await retrieval.failure(connection, settings, job, report)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:
         """Bring the result of a job that is over.
@@ -362,16 +366,16 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         settings = self._settings()
         connection, bucket = client(settings), settings.s3_bucket_name
         key = _named(RESULT_FILENAME, task_metadata)
-        report = await fetch_report(connection, bucket, key, task_metadata.get("job_id"))
+        report = await retrieval.fetch_report(connection, bucket, key, task_metadata.get("job_id"))
         if report is None or not report.succeeded:
-            raise ResultError(
+            raise errors.ResultError(
                 f"The job succeeded but left no result at s3://{bucket}/{key}: check that container_image_uri "
                 f"({settings.container_image_uri}) is an image for Covalent and that the job role "
                 f"{settings.batch_job_role_name} may write to the bucket.",
                 bucket=bucket,
                 key=key,
             )
-        return await fetch_result(connection, bucket, key, report), report.stdout, report.stderr
+        return await retrieval.fetch_result(connection, bucket, key, report), report.stdout, report.stderr
 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:
         """Terminate a job because Covalent asks for it; its `run` then ends as cancelled.
@@ -388,7 +392,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         reason = f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
         try:
             await client(self._settings()).terminate(str(job_handle), reason)
-        except AWSBatchError as error:
+        except errors.AWSBatchError as error:
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
         return True

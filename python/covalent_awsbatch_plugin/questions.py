@@ -11,8 +11,6 @@ import asyncio
 import logging
 from typing import Any
 
-from covalent.executor.utils import Signals
-
 PATIENCE = 30.0
 """Seconds to wait for an answer."""
 
@@ -30,7 +28,7 @@ class PatientQuestions:
     _unanswered: int = 0
     _nobody_listens: bool = False
 
-    async def _notify_sync(self, action: Signals, body: Any = None) -> Any:
+    async def _notify_sync(self, action: Any, body: Any = None) -> Any:
         """Ask and wait for the answer to this very question.
 
         Raises:
@@ -57,6 +55,8 @@ class PatientQuestions:
 
     async def get_cancel_requested(self) -> bool:
         """Whether Covalent wants this task cancelled; False if there is no dispatcher or it does not answer."""
+        from covalent.executor.utils import Signals
+
         if "_send_queue" not in self.__dict__:
             return False
         try:

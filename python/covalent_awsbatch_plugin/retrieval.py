@@ -8,13 +8,10 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from covalent._workflow.transport import TransportableObject
-
+from . import errors, transfer
 from ._core import Client, Job
-from .errors import AWSBatchError, JobFailedError, ResultError
 from .naming import io_output_key, output_key
 from .settings import Settings
-from .transfer import load_bare
 
 _TAIL = 20  # lines of the log in an error message
 _log = logging.getLogger(__name__)
@@ -95,21 +92,27 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
     Raises:
         ResultError: It is missing, corrupt, or not to be trusted.
     """
+    from covalent._workflow.transport import TransportableObject
+
     try:
         if report.bare:
-            return await asyncio.to_thread(load_bare, client, bucket, key)
+            return await asyncio.to_thread(transfer.load_bare, client, bucket, key)
         data = report.output
         if data is None:
             key = output_key(key)
             data = await client.read(bucket, key)
         return await asyncio.to_thread(TransportableObject.deserialize, data)
     except FileNotFoundError as error:
-        raise ResultError(f"{error}: the job succeeded, but its result was removed before it was read.") from error
+        raise errors.ResultError(
+            f"{error}: the job succeeded, but its result was removed before it was read."
+        ) from error
     except ValueError as error:
-        raise ResultError(f"The result s3://{bucket}/{key} is corrupt: {error}.", bucket=bucket, key=key) from error
+        raise errors.ResultError(
+            f"The result s3://{bucket}/{key} is corrupt: {error}.", bucket=bucket, key=key
+        ) from error
 
 
-async def failure(client: Client, settings: Settings, job: Job, report: Report | None) -> JobFailedError:
+async def failure(client: Client, settings: Settings, job: Job, report: Report | None) -> errors.JobFailedError:
     """Explain a job that failed.
 
     Args:
@@ -132,13 +135,13 @@ async def failure(client: Client, settings: Settings, job: Job, report: Report |
         "cause": job.cause,
     }
     if report and report.traceback and _of_last_attempt(report, job) and job.cause in ("exited", "unknown"):
-        return JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
+        return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
     message = job.sentence(settings.memory, settings.time_limit)
     if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
         message = f"{message} {problem}"
     if report is None and (lines := await _log_tail(client, settings, job)):
         message = "\n".join([message, "The last lines of its log:", *(f"  {line}" for line in lines)])
-    return JobFailedError(message, **details)
+    return errors.JobFailedError(message, **details)
 
 
 def _of_last_attempt(report: Report, job: Job) -> bool:
@@ -171,7 +174,7 @@ async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
         return []
     try:
         return await client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
-    except AWSBatchError as error:
+    except errors.AWSBatchError as error:
         _log.info("no log for job %s: %s", job.id, error)
         return []
 
@@ -179,7 +182,7 @@ async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
 async def _image_problem(client: Client, job: Job) -> str:
     try:
         problem = await client.image_problem(job.image or "")
-    except AWSBatchError as error:
+    except errors.AWSBatchError as error:
         _log.info("ECR does not tell about the image of job %s: %s", job.id, error)
         return ""
     return f"{problem[0].upper()}{problem[1:]}." if problem else ""

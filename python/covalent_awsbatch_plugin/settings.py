@@ -18,10 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from covalent._shared_files.config import get_config
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from .errors import SettingsError
 
 SECTION = "executors.awsbatch"
 """The section of Covalent's configuration that holds what a call leaves out."""
@@ -275,6 +272,8 @@ DEFAULTS: Mapping[str, Any] = Settings().model_dump()
 
 def section() -> dict[str, Any]:
     """Covalent's configuration of this executor as it stands there; empty if there is none."""
+    from covalent._shared_files.config import get_config
+
     try:
         entries = get_config(SECTION)
     except (KeyError, TypeError):
@@ -314,9 +313,11 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     for problem in problems:
         name = str(problem["loc"][0])
         inherited = name not in given and name in configured and configured[name] == values[name]
-        origin = f" (section [{SECTION}] of {get_config('sdk.config_file')})" if inherited else ""
+        origin = f" (section [{SECTION}] of {_configuration_file()})" if inherited else ""
         lines.append(f"{_subject(name, values[name], problem)}{origin}: {Settings.model_fields[name].description}")
     heading = "" if len(lines) == 1 else f"{len(lines)} options cannot work:\n- "
+    from .errors import SettingsError
+
     raise SettingsError("AWSBatchExecutor: " + heading + "\n- ".join(lines))
 
 
@@ -342,7 +343,13 @@ def check_names(unknown: Collection[str]) -> None:
     if ignored and ignored not in _reported:
         _reported.add(ignored)
         names = ", ".join(sorted(ignored))
-        _log.warning("Section [%s] of %s: not used: %s", SECTION, get_config("sdk.config_file"), names)
+        _log.warning("Section [%s] of %s: not used: %s", SECTION, _configuration_file(), names)
+
+
+def _configuration_file() -> str:
+    from covalent._shared_files.config import get_config
+
+    return str(get_config("sdk.config_file"))
 
 
 def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:

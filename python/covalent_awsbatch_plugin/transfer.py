@@ -7,11 +7,9 @@ import platform
 from typing import Any, NoReturn
 
 import cloudpickle
-import covalent
-from covalent._workflow.transport import TransportableObject
 
+from . import errors
 from ._core import Client, Reader, Writer
-from .errors import ResultError
 from .naming import SENDER_METADATA
 
 _TRANSPORTABLE = frozenset(
@@ -35,6 +33,8 @@ def package(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -
     Returns:
         The upload, still to be finished.
     """
+    import covalent
+
     versions = {
         "python": platform.python_version(),
         "cloudpickle": cloudpickle.__version__,
@@ -68,7 +68,7 @@ def load_bare(client: Client, bucket: str, key: str) -> Any:
     try:
         return _BareUnpickler(client.reader(bucket, key), location).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ResultError(f"The result {location} is corrupt: {error}.", bucket=bucket, key=key) from error
+        raise errors.ResultError(f"The result {location} is corrupt: {error}.", bucket=bucket, key=key) from error
 
 
 class _BareUnpickler(pickle.Unpickler):
@@ -79,13 +79,15 @@ class _BareUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _TRANSPORTABLE:
             self._refuse(f"{module}.{name}")
+        from covalent._workflow.transport import TransportableObject
+
         return TransportableObject
 
     def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ARG002
         self._refuse("an object outside of the pickle")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ResultError(
+        raise errors.ResultError(
             f"The result {self._location} was refused: it refers to {what}, and only Covalent's TransportableObject is "
             "unpickled on the dispatcher. Who can write to this bucket?",
             refused=what,

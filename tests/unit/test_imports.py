@@ -1,0 +1,47 @@
+"""Any module of the package can be a program's first import, although Covalent itself imports the executor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+MODULES = ["awsbatch", "cli", "connection", "errors", "local", "questions", "retrieval", "runner", "settings"]
+MODULES += ["container", "naming", "tee", "transfer"]
+    "awsbatch",
+    "cli",
+    "connection",
+    "errors",
+    "local",
+    "questions",
+    "retrieval",
+    "runner",
+    "settings",
+    "transfer",
+]
+
+SCRIPT = """
+import importlib, sys
+importlib.import_module("covalent_awsbatch_plugin." + sys.argv[1])
+import covalent.executor
+from covalent._shared_files.exceptions import TaskRuntimeError
+from covalent_awsbatch_plugin import awsbatch, errors
+known = covalent.executor._executor_manager.executor_plugins_map["awsbatch"]
+assert known is covalent.executor.AWSBatchExecutor is awsbatch.AWSBatchExecutor
+assert awsbatch.errors is errors and issubclass(errors.AWSBatchError, TaskRuntimeError)
+"""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_comes_first(module: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, module], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "plugin" not in done.stderr, "Covalent found the executor half loaded"
+
+
+def test_the_names_of_0_42_0_stand_at_the_top() -> None:
+    from covalent_awsbatch_plugin import ExecutorInfraDefaults, ExecutorPluginDefaults
+
+    assert ExecutorPluginDefaults().time_limit == 300
+    assert ExecutorInfraDefaults().max_vcpus == 256
