@@ -48,7 +48,7 @@ pub struct Clients {
 impl Clients {
     /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
-        let http = http::client(&settings.endpoint_url)?;
+        let http = http::client()?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
             .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))

@@ -34,19 +34,15 @@ impl Download {
     ///
     /// An object that is not there is [`Kind::NotFound`]; without `s3:ListBucket` AWS says "denied" instead.
     pub async fn open(clients: Arc<Clients>, bucket: &str, key: &str) -> Result<Self> {
-        let answer = clients.s3.get_object().bucket(bucket).key(key).range(range(0)).send().await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                let status = error.raw_response().map(|response| response.status().as_u16());
-                let error = Error::from_sdk("s3:GetObject", location(bucket, key), error);
-                if status == Some(416) {
-                    // No range of an empty object can be satisfied.
-                    return Ok(Self::new(clients, bucket, key, 0));
-                }
-                return Err(error);
+        let object = clients.s3.get_object().bucket(bucket).key(key);
+        let answer = match object.clone().range(range(0)).send().await {
+            // No range of an empty object can be satisfied, and the refusal does not tell its metadata.
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => {
+                object.send().await
             }
-        };
+            answer => answer,
+        }
+        .map_err(|error| Error::from_sdk("s3:GetObject", location(bucket, key), error))?;
         let length = u64::try_from(answer.content_length().unwrap_or_default()).unwrap_or_default();
         let size = answer.content_range().and_then(total_of).unwrap_or(length);
         let mut download = Self::new(clients, bucket, key, size);

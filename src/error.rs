@@ -163,7 +163,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = self.0.message.clone();
-        let mut source: Option<&dyn StdError> = self.0.source.as_deref().map(|source| source as &dyn StdError);
+        let mut source: Option<&(dyn StdError + 'static)> =
+            self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static));
+        // Where credentials are the cause, the layers above it only say "dispatch failure".
+        source = source.and_then(credentials_error).or(source);
         while let Some(error) = source {
             let text = error.to_string();
             if !line.contains(&text) {
@@ -172,7 +175,7 @@ impl fmt::Display for Error {
             }
             source = error.source();
         }
-        f.write_str(&line.replace('\n', " "))
+        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -186,7 +189,7 @@ fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Opt
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    if caused_by_credentials(error) {
+    if credentials_error(error).is_some() {
         return Kind::Access;
     }
     match error {
@@ -231,15 +234,16 @@ fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
     }
 }
 
-fn caused_by_credentials(error: &(dyn StdError + 'static)) -> bool {
+/// The error of a credentials provider among an error and its sources.
+fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     let mut source = Some(error);
     while let Some(error) = source {
         if error.is::<CredentialsError>() {
-            return true;
+            return Some(error);
         }
         source = error.source();
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import platform
 from typing import Any, NoReturn
@@ -12,12 +13,10 @@ from . import errors
 from ._core import Client, Reader, Writer
 from .naming import SENDER_METADATA
 
+# The class as pickles name it: by the module that it claims for itself, and by those that have defined it.
 _TRANSPORTABLE = frozenset(
-    {
-        ("covalent._workflow.transport", "TransportableObject"),
-        # Where Covalent 0.240 defines it, and hence what its pickles say.
-        ("covalent._workflow.transportable_object", "TransportableObject"),
-    }
+    (module, "TransportableObject")
+    for module in ("covalent", "covalent._workflow.transport", "covalent._workflow.transportable_object")
 )
 
 
@@ -65,6 +64,8 @@ def load_bare(client: Client, bucket: str, key: str) -> Any:
         ResultError: It is corrupt, or refers to something else.
     """
     location = f"s3://{bucket}/{key}"
+    # What the process unpickled by an extension code before is taken from here, past `find_class`.
+    copyreg.clear_extension_cache()
     try:
         return _BareUnpickler(client.reader(bucket, key), location).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
