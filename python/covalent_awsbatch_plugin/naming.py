@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 FUNC_FILENAME = "func-{dispatch_id}-{node_id}.pkl"
 RESULT_FILENAME = "result-{dispatch_id}-{node_id}.pkl"
 JOB_NAME = "covalent-batch-{dispatch_id}-{node_id}"
@@ -38,4 +40,4 @@ def output_key(result_key: str) -> str:
     Returns:
         Such as `result-X-1.output`.
     """
-    return result_key.rsplit(".", maxsplit=1)[0] + ".output"
+    return posixpath.splitext(result_key)[0] + ".output"

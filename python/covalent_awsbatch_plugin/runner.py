@@ -14,7 +14,6 @@ import importlib.metadata
 import os
 import pickle
 import platform
-import posixpath
 import resource
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from ._core import Client
 from .container import SecondLook, quick_covalent
+from .naming import ENVELOPE_FORMAT, FORMAT_METADATA, SENDER_METADATA, output_key
 from .tee import teed
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ._core import Reader
-
-FORMAT = {"covalent-awsbatch-format": "2"}
-"""S3 user metadata of the result: it tells this form from that of the public image's own program."""
 
 OUTPUT_APART = 8 * 1024 * 1024
 """From this many bytes on, the output is an object of its own, so that the envelope can be read whole."""
@@ -165,19 +162,15 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
                 f"The function returned, but its result of {len(output):,} bytes could not be stored in "
                 f"s3://{bucket}/{output_key(key)}: {type(error).__name__}: {error}"
             )
-    with client.writer(bucket, key, FORMAT) as file:
+    with client.writer(bucket, key, {FORMAT_METADATA: ENVELOPE_FORMAT}) as file:
         file.write(pickle.dumps(dict(envelope), protocol=4))
-
-
-def output_key(result_key: str) -> str:
-    """The object of a large output, beside that of the result: `result-X-1.pkl` has `result-X-1.output`."""
-    return f"{posixpath.splitext(result_key)[0]}.output"
 
 
 def _load(client: Client, bucket: str, key: str, sender: dict[str, str]) -> tuple[Any, Sequence[Any], dict[str, Any]]:
     reader = _open(client, bucket, key)
-    prefix = "covalent-awsbatch-"
-    sender.update({name[len(prefix) :]: text for name, text in reader.metadata.items() if name.startswith(prefix)})
+    for name, version in reader.metadata.items():
+        if name.startswith(SENDER_METADATA):
+            sender[name.removeprefix(SENDER_METADATA)] = version
     if _minor(sender.get("python", "")) not in ("", _minor(platform.python_version())):
         # Said beforehand too, for foreign bytecode can bring the interpreter down.
         _say(_versions(sender))

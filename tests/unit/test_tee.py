@@ -8,7 +8,6 @@ import threading
 
 import pytest
 
-from covalent_awsbatch_plugin.runner import output_key
 from covalent_awsbatch_plugin.tee import Tee, teed
 
 
@@ -61,15 +60,3 @@ def test_the_streams_of_the_process_are_replaced_for_a_while(capfdbinary: pytest
     assert (sys.stdout, sys.stderr) == before
     assert out.text() == "to out bytes \ufffd!\n"
     assert err.text() == "lone \\udc80 surrogate\n"
-
-
-@pytest.mark.parametrize(
-    ("result", "expected"),
-    [
-        ("result-X-1.pkl", "result-X-1.output"),
-        ("result-X-1", "result-X-1.output"),
-        ("a.b/result-X-1", "a.b/result-X-1.output"),
-    ],
-)
-def test_a_large_output_stands_beside_the_result(result: str, expected: str) -> None:
-    assert output_key(result) == expected
