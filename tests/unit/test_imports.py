@@ -7,17 +7,19 @@ import sys
 
 import pytest
 
-MODULES = ["awsbatch", "cli", "connection", "errors", "local", "questions", "retrieval", "runner", "settings"]
-MODULES += ["container", "naming", "tee", "transfer"]
+MODULES = [
     "awsbatch",
     "cli",
     "connection",
+    "container",
     "errors",
     "local",
+    "naming",
     "questions",
     "retrieval",
     "runner",
     "settings",
+    "tee",
     "transfer",
 ]
 
