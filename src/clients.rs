@@ -6,8 +6,9 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
 use crate::definition::Registry;
@@ -80,8 +81,7 @@ impl Clients {
         }
         let config = loader.load().await;
 
-        let custom_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(custom_endpoint).build();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(has_s3_endpoint(&config)).build();
         let batch = aws_sdk_batch::Client::new(&config);
         Ok(Self {
             watcher: Watcher::new(batch.clone()),
@@ -105,4 +105,11 @@ fn profile_files(credentials: &str) -> Option<EnvConfigFiles> {
             .include_default_config_file(true)
             .build()
     })
+}
+
+/// Whether S3 is somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.
+fn has_s3_endpoint(config: &SdkConfig) -> bool {
+    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let own = config.service_config().zip(key.ok()).and_then(|(places, key)| places.load_config(key));
+    own.is_some() || config.endpoint_url().is_some()
 }

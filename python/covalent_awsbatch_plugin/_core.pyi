@@ -151,7 +151,7 @@ class Reader:
 
 @final
 class Writer:
-    """A binary file over an upload: one PUT below 16 MiB, else a multipart upload with parts in parallel.
+    """A binary file over an upload: one PUT up to 16 MiB, else a multipart upload with parts in parallel.
 
     Leaving a `with` block by an exception aborts the upload.
     """

@@ -6,7 +6,9 @@ use std::mem;
 use std::pin::Pin;
 use std::process;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt};
@@ -15,33 +17,44 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::Error;
 
-/// The runtime, and the process whose threads it has.
-static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
+/// How long the interpreter's end waits for threads that do not end, such as one that looks up a host's name.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process that the runtime's threads belong to, and the runtime itself until it was ended.
+static RUNTIME: Mutex<Option<(u32, Option<Runtime>)>> = Mutex::new(None);
 
 /// A handle of this process's runtime.
 pub fn handle() -> PyResult<Handle> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = process::id();
-    if let Some((owner, runtime)) = &*slot
-        && *owner == pid
-    {
-        return Ok(runtime.handle().clone());
+    match &*slot {
+        Some((owner, Some(runtime))) if *owner == pid => return Ok(runtime.handle().clone()),
+        Some((owner, None)) if *owner == pid => {
+            return Err(PyRuntimeError::new_err("the interpreter is about to exit"));
+        }
+        _ => {}
     }
     let runtime = Builder::new_multi_thread().thread_name("covalent-awsbatch").enable_all().build()?;
     let handle = runtime.handle().clone();
     // Dropping a runtime joins its threads, and those of the parent process are not here.
-    mem::forget(slot.replace((pid, runtime)));
+    mem::forget(slot.replace((pid, Some(runtime))));
     Ok(handle)
 }
 
-/// Ends the runtime without waiting for what is still under way.
+/// Ends the runtime: what is under way is dropped, and its threads end.
+///
+/// They may be just handing a result over to Python. An interpreter that goes away beneath them takes the process down,
+/// so they are waited for, and not while holding the GIL that they want.
 #[pyfunction]
-pub fn shut_down() {
-    let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match runtime {
-        Some((owner, runtime)) if owner == process::id() => runtime.shutdown_background(),
-        other => mem::forget(other),
-    }
+pub fn shut_down(py: Python<'_>) {
+    py.detach(|| {
+        let pid = process::id();
+        let before = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
+        match before {
+            Some((owner, Some(runtime))) if owner == pid => runtime.shutdown_timeout(PATIENCE),
+            other => mem::forget(other),
+        }
+    });
 }
 
 /// An awaitable of the running asyncio loop for a future of the core. Cancelling it drops the future.
@@ -75,16 +88,21 @@ impl generic::Runtime for ProcessRuntime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        // `awaitable` has just built the runtime, so there is one, or the process is short of threads.
-        handle().expect("the runtime exists").spawn(future)
+        current().spawn(future)
     }
 
     fn spawn_blocking<F>(function: F) -> Self::JoinHandle
     where
         F: FnOnce() + Send + 'static,
     {
-        handle().expect("the runtime exists").spawn_blocking(function)
+        current().spawn_blocking(function)
     }
+}
+
+/// The runtime that the calling task runs in: when that has been ended it drops what is spawned, as it should.
+fn current() -> Handle {
+    // A Python thread is in none, but then `awaitable` has just built one, or the process is short of threads.
+    Handle::try_current().unwrap_or_else(|_| handle().expect("the runtime exists"))
 }
 
 impl ContextExt for ProcessRuntime {

@@ -21,8 +21,9 @@ import cloudpickle
 import pytest
 from covalent._workflow.transportable_object import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
-from covalent_awsbatch_plugin.runner import OUTPUT_APART
 from moto.server import ThreadedMotoServer
+
+from covalent_awsbatch_plugin.runner import OUTPUT_APART
 
 BUCKET = "covalent-batch-job-resources"
 FUNCTION, RESULT = "func-d-1.pkl", "result-d-1.pkl"
