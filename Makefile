@@ -21,7 +21,7 @@ $(BIN)/maturin:
 	$(BIN)/pip install --quiet 'maturin>=1.9.4,<2'
 
 $(VENV)/built: $(SOURCES) | $(BIN)/maturin
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
 	@touch $@
 
 .PHONY: build

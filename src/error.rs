@@ -1,7 +1,6 @@
 //! What can go wrong, and the one place where AWS's error codes are read.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::operation::RequestId;
@@ -37,10 +36,12 @@ pub enum Kind {
 /// A failed operation: what was tried on what, why it failed, and what AWS called it.
 ///
 /// Its `Display` is one line: the sentence, then the chain of sources without repetitions.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Details>);
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", one_line(.message, .source.as_deref()))]
 struct Details {
     kind: Kind,
     message: String,
@@ -160,29 +161,21 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = self.0.message.clone();
-        let mut source: Option<&(dyn StdError + 'static)> =
-            self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static));
-        // Where credentials are the cause, the layers above it only say "dispatch failure".
-        source = source.and_then(credentials_error).or(source);
-        while let Some(error) = source {
-            let text = error.to_string();
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            source = error.source();
+/// The sentence and the chain of its sources, without what one of them repeats.
+fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
+    let mut line = message.to_owned();
+    let mut source = source.map(|source| source as &(dyn StdError + 'static));
+    // Where credentials are the cause, the layers above it only say "dispatch failure".
+    source = source.and_then(credentials_error).or(source);
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
         }
-        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+        source = error.source();
     }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> Kind

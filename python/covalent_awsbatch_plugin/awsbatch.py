@@ -17,6 +17,7 @@ if "covalent" not in sys.modules:
     import covalent  # noqa: F401
 
 from covalent._shared_files.exceptions import TaskCancelledError
+from covalent._shared_files.logger import app_log
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
@@ -65,6 +66,12 @@ _RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
 }
 
 _log = logging.getLogger(__name__)
+
+# Covalent writes its own log, at the level of its option sdk.log_level; what this package and its core say stands there.
+_package_log = logging.getLogger(__package__)
+_package_log.setLevel(app_log.level)
+for _handler in app_log.handlers:
+    _package_log.addHandler(_handler)
 
 
 class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ignore[misc]  # covalent ships no types
