@@ -67,7 +67,7 @@ _RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
 
 _log = logging.getLogger(__name__)
 
-# Covalent writes its own log, at the level of its option sdk.log_level; what this package and its core say stands there.
+# Covalent has a log of its own, at the level of its option sdk.log_level; what this package says goes there, too.
 _package_log = logging.getLogger(__package__)
 _package_log.setLevel(app_log.level)
 for _handler in app_log.handlers:
