@@ -48,9 +48,11 @@ def read(file: Path) -> str:
 
 
 _HOLDER = """
-import sys, threading
+import signal, sys, threading
 from pathlib import Path
 from covalent_awsbatch_plugin.local import LocalAWS
+# A shell's background job, such as a test run, inherits SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 aws = LocalAWS(stop_grace=1.0)
 aws.start()
 batch = aws.client("batch")
