@@ -1,5 +1,6 @@
 //! The service clients of one account and region, sharing one connection pool and one set of credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -8,13 +9,19 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::checksum_config::ResponseChecksumValidation;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
 use crate::definition::Registry;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::http;
+use crate::limiter::Limiter;
 use crate::settings::ClientSettings;
+use crate::submission::Names;
 use crate::watcher::Watcher;
 
 /// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
@@ -43,6 +50,8 @@ pub struct Clients {
     pub definitions: Registry,
     /// The one watcher of all running jobs.
     pub watcher: Watcher,
+    /// Jobs that are known by name.
+    pub names: Names,
     pub(crate) identity: OnceCell<crate::identity::Identity>,
 }
 
@@ -79,21 +88,58 @@ impl Clients {
                 .profile_name(settings.profile.clone())
                 .credentials_provider(named.configure(&provider_config).build());
         }
-        let config = loader.load().await;
+        Ok(Self::new(&loader.load().await))
+    }
 
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(has_s3_endpoint(&config)).build();
-        let batch = aws_sdk_batch::Client::new(&config);
-        Ok(Self {
-            watcher: Watcher::new(batch.clone()),
-            batch,
-            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
-            ecr: aws_sdk_ecr::Client::new(&config),
+    /// The clients of a configuration that is complete.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        let s3 = aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(has_s3_endpoint(config))
+            // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Self {
+            watcher: Watcher::default(),
+            batch: aws_sdk_batch::Client::new(config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            ecr: aws_sdk_ecr::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
-            sts: aws_sdk_sts::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(config),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             definitions: Registry::default(),
+            names: Names::default(),
             identity: OnceCell::new(),
-        })
+        }
+    }
+}
+
+impl Clients {
+    /// Waits until it is the caller's turn for a Batch call.
+    pub async fn turn(&self) {
+        self.limiter().turn().await;
+    }
+
+    /// Reads the error of a Batch call, and slows the next ones down if it was throttled.
+    pub(crate) fn batch_error<E>(
+        &self,
+        operation: &'static str,
+        subject: impl Into<String>,
+        error: SdkError<E, HttpResponse>,
+    ) -> Error
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let error = Error::from_sdk(operation, subject, error);
+        if error.kind() == Kind::Throttled {
+            self.limiter().throttled();
+        }
+        error
+    }
+
+    /// The account's, as soon as it is known; a task asks for it before anything else.
+    fn limiter(&self) -> Arc<Limiter> {
+        Limiter::shared(self.identity.get().map_or("", |identity| &identity.account), &self.region)
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use crate::clients::Clients;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::identity::identity;
 use crate::settings::DefinitionSettings;
 
@@ -113,15 +113,16 @@ async fn find(clients: &Clients, definition: &Definition) -> Result<Option<Strin
         .status("ACTIVE")
         .into_paginator()
         .send();
-    while let Some(page) = pages.next().await {
+    loop {
+        clients.turn().await;
+        let Some(page) = pages.next().await else { return Ok(None) };
         let page = page.map_err(|error| {
-            Error::from_sdk("batch:DescribeJobDefinitions", format!("job definition {}", definition.name), error)
+            clients.batch_error("batch:DescribeJobDefinitions", format!("job definition {}", definition.name), error)
         })?;
         if let Some(revision) = page.job_definitions().iter().find(|revision| definition.matches(revision)) {
             return Ok(revision.job_definition_arn().map(str::to_owned));
         }
     }
-    Ok(None)
 }
 
 async fn register(clients: &Clients, definition: &Definition) -> Result<String> {
@@ -141,6 +142,7 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
         .set_resource_requirements(Some(resources.to_vec()))
         .log_configuration(logs)
         .build();
+    clients.turn().await;
     let answer = clients
         .batch
         .register_job_definition()
@@ -151,7 +153,7 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
         .platform_capabilities(PlatformCapability::Ec2)
         .send()
         .await
-        .map_err(|error| Error::from_sdk("batch:RegisterJobDefinition", &subject, error))?;
+        .map_err(|error| clients.batch_error("batch:RegisterJobDefinition", &subject, error))?;
     let arn = answer.job_definition_arn().unwrap_or_default().to_owned();
     tracing::info!("registered {arn}");
     Ok(arn)

@@ -1,72 +1,98 @@
-//! Reading an object as a stream: ranged requests that run ahead of the reader.
+//! Reading an object as a stream: one request for a small one, else ranges that run ahead of the reader.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
-use bytes::Bytes;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
-use crate::clients::Clients;
+use crate::checksum::Checksum;
 use crate::error::{Error, Kind, Result};
-use crate::upload::location;
+use crate::storage::{Storage, location};
 
-/// Size of one ranged request.
+/// Size of one ranged request, and of the largest object that comes in one answer.
 const RANGE: u64 = 16 * 1024 * 1024;
 /// Ranges that are under way ahead of the one being read; with that one they bound the memory of a download.
 const RANGES_AHEAD: usize = 3;
+/// Tries of one request whose answer breaks off or arrives damaged. The SDK, which repeats what fails before an answer
+/// begins, does not repeat these.
+const TRIES: u32 = 4;
 
-/// A download under way. All its ranges are of one version of the object, or it fails.
+/// A download under way. All its pieces are of one version of the object, or it fails. The last one is handed out only
+/// if the content is what S3 has a checksum of, so nobody takes a damaged object for a whole one.
 #[derive(Debug)]
 pub struct Download {
-    clients: Arc<Clients>,
-    bucket: String,
-    key: String,
+    place: Place,
     etag: Option<String>,
     metadata: HashMap<String, String>,
     size: u64,
     requested: u64,
+    returned: u64,
     ahead: VecDeque<JoinHandle<Result<Bytes>>>,
     first: Option<Bytes>,
+    checksum: Option<Checksum>,
+}
+
+/// What is downloaded.
+#[derive(Clone, Debug)]
+struct Place {
+    storage: Storage,
+    bucket: String,
+    key: String,
 }
 
 impl Download {
-    /// Opens `s3://bucket/key` and fetches its first range.
+    /// Opens `s3://bucket/key` and fetches its first piece.
     ///
     /// An object that is not there is [`Kind::NotFound`]; without `s3:ListBucket` AWS says "denied" instead.
-    pub async fn open(clients: Arc<Clients>, bucket: &str, key: &str) -> Result<Self> {
-        let object = clients.s3.get_object().bucket(bucket).key(key);
-        let answer = match object.clone().range(range(0)).send().await {
-            // No range of an empty object can be satisfied, and the refusal does not tell its metadata.
-            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 416) => {
-                object.send().await
+    pub async fn open(storage: Storage, bucket: &str, key: &str) -> Result<Self> {
+        let place = Place { storage, bucket: bucket.to_owned(), key: key.to_owned() };
+        for _ in 1..TRIES {
+            match Self::begin(place.clone()).await {
+                Err(error) if error.kind() == Kind::Damaged => again(&error),
+                outcome => return outcome,
             }
-            answer => answer,
         }
-        .map_err(|error| Error::from_sdk("s3:GetObject", location(bucket, key), error))?;
-        let length = u64::try_from(answer.content_length().unwrap_or_default()).unwrap_or_default();
-        let size = answer.content_range().and_then(total_of).unwrap_or(length);
-        let mut download = Self::new(clients, bucket, key, size);
-        download.etag = answer.e_tag().map(str::to_owned);
-        download.metadata = answer.metadata().cloned().unwrap_or_default();
-        download.requested = length;
-        download.run_ahead();
-        let body = answer.body.collect().await.map_err(|error| cut_short(bucket, key, error))?;
-        download.first = Some(body.into_bytes());
-        Ok(download)
+        Self::begin(place).await
     }
 
-    fn new(clients: Arc<Clients>, bucket: &str, key: &str, size: u64) -> Self {
-        Self {
-            clients,
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            etag: None,
-            metadata: HashMap::new(),
+    async fn begin(place: Place) -> Result<Self> {
+        // Asked for as a whole, because only then S3 tells the checksum. Of a large object no more than the first piece
+        // is taken from this answer; the rest comes side by side.
+        let answer = place
+            .request()
+            .customize()
+            // `checksum_mode` would have the SDK compare as well, and warn of each checksum that is of parts.
+            .mutate_request(|request| {
+                request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+            })
+            .send()
+            .await
+            .map_err(|error| place.explained(error))?;
+        let size = length_of(&answer).ok_or_else(|| {
+            Error::new(Kind::Garbled, format!("the answer for {} does not tell how long it is", place.location()))
+        })?;
+        let length = size.min(RANGE);
+        let mut download = Self {
+            place,
+            etag: answer.e_tag().map(str::to_owned),
+            metadata: answer.metadata().cloned().unwrap_or_default(),
             size,
-            requested: 0,
+            requested: length,
+            returned: 0,
             ahead: VecDeque::new(),
             first: None,
-        }
+            checksum: Checksum::of(&answer),
+        };
+        download.run_ahead();
+        let first = download.place.taken(answer.body, length).await?;
+        download.take_in(&first)?;
+        download.first = Some(first);
+        Ok(download)
     }
 
     /// Bytes in the object.
@@ -92,11 +118,23 @@ impl Download {
             .unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a range of a download was lost", error)));
         self.ahead.pop_front();
         self.run_ahead();
-        bytes.map(Some)
+        let bytes = bytes?;
+        self.take_in(&bytes)?;
+        Ok(Some(bytes))
     }
 
-    /// The whole rest in one piece.
+    /// The whole object in one piece, fetched once more if it arrives damaged.
     pub async fn collect(mut self) -> Result<Vec<u8>> {
+        match self.rest().await {
+            Err(error) if error.kind() == Kind::Damaged => {
+                again(&error);
+                Self::begin(self.place.clone()).await?.rest().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn rest(&mut self) -> Result<Vec<u8>> {
         let mut all = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
         while let Some(piece) = self.next().await? {
             all.extend_from_slice(&piece);
@@ -104,26 +142,30 @@ impl Download {
         Ok(all)
     }
 
+    /// Counts a piece in, and after the last one compares the whole with what S3 has.
+    fn take_in(&mut self, piece: &Bytes) -> Result<()> {
+        self.returned += piece.len() as u64;
+        let Some(checksum) = &mut self.checksum else { return Ok(()) };
+        checksum.update(piece);
+        match checksum.mismatch().filter(|_| self.returned == self.size) {
+            Some(algorithm) => Err(Error::new(
+                Kind::Damaged,
+                format!(
+                    "{} arrived damaged (its {algorithm} is not the one that S3 has); try again, and if that does not \
+                     help look at what stands between this machine and S3, such as a proxy",
+                    self.place.location()
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn run_ahead(&mut self) {
         while self.requested < self.size && self.ahead.len() < RANGES_AHEAD {
-            let request = self
-                .clients
-                .s3
-                .get_object()
-                .bucket(&self.bucket)
-                .key(&self.key)
-                .range(range(self.requested))
-                .set_if_match(self.etag.clone());
-            let (bucket, key) = (self.bucket.clone(), self.key.clone());
-            self.ahead.push_back(tokio::spawn(async move {
-                let answer = request
-                    .send()
-                    .await
-                    .map_err(|error| Error::from_sdk("s3:GetObject", location(&bucket, &key), error))?;
-                let body = answer.body.collect().await.map_err(|error| cut_short(&bucket, &key, error))?;
-                Ok(body.into_bytes())
-            }));
-            self.requested = (self.requested + RANGE).min(self.size);
+            let length = RANGE.min(self.size - self.requested);
+            let fetch = self.place.clone().range(self.requested, length, self.etag.clone());
+            self.ahead.push_back(tokio::spawn(fetch));
+            self.requested += length;
         }
     }
 }
@@ -136,33 +178,73 @@ impl Drop for Download {
     }
 }
 
-/// Opens an object and reads it whole.
-pub async fn read(clients: Arc<Clients>, bucket: &str, key: &str) -> Result<Vec<u8>> {
-    Download::open(clients, bucket, key).await?.collect().await
-}
-
-fn range(from: u64) -> String {
-    format!("bytes={from}-{}", from + RANGE - 1)
-}
-
-/// The total in `bytes 0-99/1234`.
-fn total_of(content_range: &str) -> Option<u64> {
-    content_range.rsplit_once('/')?.1.parse().ok()
-}
-
-fn cut_short(bucket: &str, key: &str, error: aws_sdk_s3::primitives::ByteStreamError) -> Error {
-    Error::with_source(Kind::Ambiguous, format!("the download of {} broke off", location(bucket, key)), error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_inclusive_and_totals_are_read() {
-        assert_eq!(range(0), "bytes=0-16777215");
-        assert_eq!(range(RANGE), "bytes=16777216-33554431");
-        assert_eq!(total_of("bytes 0-16777215/20000000"), Some(20_000_000));
-        assert_eq!(total_of("bytes 0-1/*"), None);
+impl Place {
+    fn location(&self) -> String {
+        location(&self.bucket, &self.key)
     }
+
+    fn request(&self) -> GetObjectFluentBuilder {
+        let owner = self.storage.owner();
+        self.storage.s3().get_object().bucket(&self.bucket).key(&self.key).set_expected_bucket_owner(owner)
+    }
+
+    async fn range(self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
+        for _ in 1..TRIES {
+            match self.range_once(from, length, etag.clone()).await {
+                Err(error) if error.kind() == Kind::Damaged => again(&error),
+                outcome => return outcome,
+            }
+        }
+        self.range_once(from, length, etag).await
+    }
+
+    async fn range_once(&self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
+        let range = format!("bytes={from}-{}", from + length - 1);
+        let answer = self.request().range(range).set_if_match(etag).send().await;
+        let answer = answer.map_err(|error| self.explained(error))?;
+        if length_of(&answer) != Some(length) {
+            let message = format!("the answer for {} does not have the range that was asked for", self.location());
+            return Err(Error::new(Kind::Damaged, message));
+        }
+        self.taken(answer.body, length).await
+    }
+
+    /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
+    async fn taken(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut bytes = BytesMut::with_capacity(length);
+        while bytes.len() < length {
+            let next = body.next().await;
+            let broke_off = || {
+                let arrived = bytes.len();
+                format!("the download of {} broke off after {arrived} of {length} bytes", self.location())
+            };
+            match next {
+                Some(Ok(piece)) => {
+                    let wanted = piece.len().min(length - bytes.len());
+                    bytes.extend_from_slice(&piece[..wanted]);
+                }
+                Some(Err(error)) => return Err(Error::with_source(Kind::Damaged, broke_off(), error)),
+                None => return Err(Error::new(Kind::Damaged, broke_off())),
+            }
+        }
+        Ok(bytes.freeze())
+    }
+
+    fn explained(&self, error: SdkError<GetObjectError, HttpResponse>) -> Error {
+        self.storage.explained(Error::from_sdk("s3:GetObject", self.location(), error))
+    }
+}
+
+/// Opens an object and reads it whole.
+pub async fn read(storage: Storage, bucket: &str, key: &str) -> Result<Vec<u8>> {
+    Download::open(storage, bucket, key).await?.collect().await
+}
+
+fn length_of(answer: &GetObjectOutput) -> Option<u64> {
+    answer.content_length().and_then(|length| length.try_into().ok())
+}
+
+fn again(error: &Error) {
+    tracing::info!("{error}; it is asked for once more");
 }

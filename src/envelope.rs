@@ -1,16 +1,14 @@
 //! What the runner leaves at the result's key: a pickle of one dict of plain builtins, read without an interpreter, so
 //! that nothing in it can run.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use serde_pickle::DeOptions;
 
-use crate::clients::Clients;
 use crate::download::Download;
 use crate::error::{Error, Kind, Result};
-use crate::upload::location;
+use crate::pickle;
+use crate::storage::{Storage, location};
 
 /// User metadata that marks an envelope, and its value for the only version there is.
 pub const FORMAT_KEY: &str = "covalent-awsbatch-format";
@@ -65,14 +63,23 @@ pub enum Report {
 impl Envelope {
     /// Decodes an envelope. Only plain builtin types are accepted; a pickle that refers to anything else is refused.
     pub fn decode(pickle: &[u8]) -> Result<Self> {
+        if let Some(name) = pickle::reference(pickle) {
+            return Err(Error::new(
+                Kind::Result,
+                format!(
+                    "the result was refused: it refers to {name}, and nothing that a job leaves may refer to code. Who \
+                     can write to this bucket?"
+                ),
+            ));
+        }
         serde_pickle::from_slice(pickle, DeOptions::new())
             .map_err(|error| Error::with_source(Kind::Result, "the result's envelope is corrupt", error))
     }
 }
 
 /// Fetches what stands at a result's key and decodes it if it is an envelope.
-pub async fn fetch(clients: Arc<Clients>, bucket: &str, key: &str) -> Result<Report> {
-    let download = match Download::open(clients, bucket, key).await {
+pub async fn fetch(storage: Storage, bucket: &str, key: &str) -> Result<Report> {
+    let download = match Download::open(storage, bucket, key).await {
         Ok(download) => download,
         Err(error) if error.kind() == Kind::NotFound => return Ok(Report::Missing),
         Err(error) => return Err(error),
@@ -80,7 +87,8 @@ pub async fn fetch(clients: Arc<Clients>, bucket: &str, key: &str) -> Result<Rep
     match download.metadata().get(FORMAT_KEY).map(String::as_str) {
         None => Ok(Report::Legacy),
         Some(FORMAT) if download.size() <= LARGEST => {
-            let envelope = Envelope::decode(&download.collect().await?)?;
+            let envelope = Envelope::decode(&download.collect().await?)
+                .map_err(|error| Error::with_source(Kind::Result, location(bucket, key), error))?;
             Ok(Report::Envelope(Box::new(envelope)))
         }
         Some(FORMAT) => {
@@ -120,7 +128,7 @@ mod tests {
         // os.system("true")
         let error = Envelope::decode(b"cos\nsystem\n(S'true'\ntR.").unwrap_err();
         assert_eq!(error.kind(), Kind::Result);
-        assert!(error.to_string().contains("global"), "{error}");
+        assert!(error.to_string().contains("refers to os.system"), "{error}");
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub enum Kind {
     Throttled,
     /// The answer was lost (connection, time-out, server error): whether the call had an effect is unknown.
     Ambiguous,
+    /// The answer came but cannot be understood.
+    Garbled,
+    /// What was read arrived cut off, or is not what was stored; another try may well succeed.
+    Damaged,
     /// AWS understood the call and refused it.
     Refused,
     /// What a job left behind cannot be used.
@@ -92,6 +96,7 @@ impl Error {
             (Kind::NotFound, _) => format!("{subject} does not exist"),
             (Kind::Throttled, _) => format!("AWS throttles {operation} ({subject})"),
             (Kind::Ambiguous, _) => format!("no answer from AWS to {operation} on {subject}"),
+            (Kind::Garbled, _) => format!("the answer of AWS to {operation} on {subject} cannot be understood"),
             _ => format!("{operation} on {subject} failed"),
         };
         let said = match (error.message(), code.as_deref()) {
@@ -100,12 +105,12 @@ impl Error {
             (Some(text), None) => Some(text.to_owned()),
             (None, None) => None,
         };
-        let message = match said {
-            Some(said) => format!("{message}: {said}"),
-            None => message,
-        };
+        let advice = advice(kind, code.as_deref());
+        let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        let message = [Some(message.as_str()), advice].into_iter().flatten().collect::<Vec<_>>().join("; ");
         // The service's own words stand in the message; the source would only say "service error" once more.
-        let source = (!matches!(error, SdkError::ServiceError(_))).then(|| Source::from(error));
+        let told = matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
+        let source = (!told).then(|| Source::from(error));
         let subject = Some(subject);
         Self(Box::new(Details { kind, message, operation: Some(operation), subject, code, request_id, source }))
     }
@@ -122,6 +127,13 @@ impl Error {
             request_id: self.0.request_id.clone(),
             source: None,
         }))
+    }
+
+    /// The same error, with what to do about it behind what AWS said.
+    #[must_use]
+    pub fn advising(mut self, advice: &str) -> Self {
+        self.0.message = format!("{}; {advice}", self.0.message);
+        self
     }
 
     /// What this means to the caller.
@@ -157,7 +169,7 @@ impl Error {
     /// Whether the same call may well succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous)
+        matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
     }
 }
 
@@ -187,8 +199,32 @@ where
     }
     match error {
         SdkError::ConstructionFailure(_) => Kind::Settings,
+        // The SDK counts an answer that it cannot read among the service's errors.
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) if status == Some(200) && code.is_none() => {
+            Kind::Garbled
+        }
         SdkError::ServiceError(_) => kind_of_code(code, status),
         _ => Kind::Ambiguous,
+    }
+}
+
+/// What to do about it, where AWS's own words leave that open.
+fn advice(kind: Kind, code: Option<&str>) -> Option<&'static str> {
+    match code {
+        Some("ExpiredToken" | "ExpiredTokenException") => {
+            Some("the credentials have expired: renew them, with single sign-on by `aws sso login`")
+        }
+        Some("NoSuchBucket") => Some("create the bucket, or set `s3_bucket_name` and `region` to those of yours"),
+        Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
+            Some("the bucket is in another region: set `region`")
+        }
+        Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch") => {
+            Some("look at this machine's clock and at the secret key")
+        }
+        None if kind == Kind::Access => Some(
+            "give the executor a `profile` or `credentials`, or set the AWS variables where Covalent's server runs",
+        ),
+        _ => None,
     }
 }
 

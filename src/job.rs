@@ -4,7 +4,7 @@ use aws_sdk_batch::types::{AttemptDetail, JobDetail, JobStatus};
 use serde::Serialize;
 
 use crate::clients::Clients;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// `DescribeJobs` takes this many ids a call.
 pub const IDS_PER_CALL: usize = 100;
@@ -58,10 +58,24 @@ pub struct Attempt {
 }
 
 impl Job {
-    /// A job that Batch no longer has a record of.
+    /// A job that Batch no longer has a record of, with what was last known of it.
     #[must_use]
-    pub fn vanished(id: &str) -> Self {
-        Self { id: id.to_owned(), status: "VANISHED".into(), ..Self::default() }
+    pub fn vanished(id: &str, last: Option<&Self>) -> Self {
+        Self { id: id.to_owned(), status: "VANISHED".into(), ..last.cloned().unwrap_or_default() }
+    }
+
+    /// The job's page in AWS's console, as far as its queue's ARN tells where that is.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        let mut parts = self.queue.split(':');
+        let (partition, region) = (parts.nth(1)?, parts.nth(1)?);
+        let host = match partition {
+            "aws" => "console.aws.amazon.com",
+            "aws-cn" => "console.amazonaws.cn",
+            "aws-us-gov" => "console.amazonaws-us-gov.com",
+            _ => return None,
+        };
+        Some(format!("https://{region}.{host}/batch/home?region={region}#jobs/detail/{}", self.id))
     }
 
     /// Whether the job is over.
@@ -110,13 +124,14 @@ impl From<&AttemptDetail> for Attempt {
 }
 
 /// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
-pub async fn describe(batch: &aws_sdk_batch::Client, ids: &[String]) -> Result<Vec<Job>> {
-    let answer = batch.describe_jobs().set_jobs(Some(ids.to_vec())).send().await.map_err(|error| {
+pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
+    clients.turn().await;
+    let answer = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).send().await.map_err(|error| {
         let subject = match ids {
             [id] => format!("job {id}"),
             ids => format!("{} jobs", ids.len()),
         };
-        Error::from_sdk("batch:DescribeJobs", subject, error)
+        clients.batch_error("batch:DescribeJobs", subject, error)
     })?;
     Ok(answer.jobs().iter().map(Job::from).collect())
 }
@@ -125,6 +140,7 @@ pub async fn describe(batch: &aws_sdk_batch::Client, ids: &[String]) -> Result<V
 ///
 /// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
 pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
+    clients.turn().await;
     clients
         .batch
         .terminate_job()
@@ -132,7 +148,7 @@ pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> 
         .reason(shortened(reason))
         .send()
         .await
-        .map_err(|error| Error::from_sdk("batch:TerminateJob", format!("job {id}"), error))?;
+        .map_err(|error| clients.batch_error("batch:TerminateJob", format!("job {id}"), error))?;
     Ok(())
 }
 
@@ -161,6 +177,14 @@ mod tests {
         assert_eq!(job.log_stream.as_deref(), Some("covalent-batch/default/2"));
         assert_eq!(job.container_reason, None);
         assert!(job.has_ended());
+    }
+
+    #[test]
+    fn the_console_is_that_of_the_partition() {
+        let job = |queue: &str| Job { id: "1".into(), queue: queue.into(), ..Job::default() };
+        let link = job("arn:aws-cn:batch:cn-north-1:123456789012:job-queue/q").console().unwrap();
+        assert_eq!(link, "https://cn-north-1.console.amazonaws.cn/batch/home?region=cn-north-1#jobs/detail/1");
+        assert_eq!(job("q").console(), None);
     }
 
     #[test]

@@ -13,22 +13,31 @@ pub mod error;
 pub mod settings;
 
 pub mod clients;
+pub mod errands;
 pub mod http;
 pub mod identity;
+pub mod limiter;
 
+pub mod checksum;
+pub mod cleanup;
 pub mod download;
+pub mod storage;
 pub mod upload;
 
 pub mod definition;
 pub mod submission;
 
 pub mod job;
+pub mod listing;
+pub mod queue;
+pub mod waiting;
 pub mod watcher;
 
 pub mod envelope;
 pub mod image;
 pub mod logs;
 pub mod outcome;
+pub mod pickle;
 
 #[cfg(feature = "python")]
 mod python;

@@ -22,6 +22,8 @@ pub enum Cause {
     HostLost,
     /// The image could not be pulled.
     ImageUnavailable,
+    /// A role of the job could not be assumed.
+    RoleUnusable,
     /// The ECS agent could not start the container.
     AgentTrouble,
     /// The container ended, but the agent could not say how.
@@ -46,6 +48,7 @@ impl Cause {
             Self::OutOfMemory => "out_of_memory",
             Self::HostLost => "host_lost",
             Self::ImageUnavailable => "image_unavailable",
+            Self::RoleUnusable => "role_unusable",
             Self::AgentTrouble => "agent_trouble",
             Self::NotInspected => "not_inspected",
             Self::Terminated => "terminated",
@@ -67,11 +70,10 @@ pub fn cause(job: &Job) -> Cause {
         () if reason.starts_with("Job attempt duration exceeded timeout") => Cause::TimeLimit,
         () if container.starts_with("OutOfMemoryError") => Cause::OutOfMemory,
         () if reason.starts_with("Host EC2") || reason.starts_with("Your Spot Task was interrupted") => Cause::HostLost,
-        () if container.starts_with("CannotPull") || container.starts_with("CannotPullContainerError") => {
-            Cause::ImageUnavailable
-        }
+        () if container.starts_with("CannotPull") => Cause::ImageUnavailable,
+        () if [reason, container].iter().any(|text| text.contains("unable to assume the role")) => Cause::RoleUnusable,
         () if container.starts_with("CannotInspectContainerError") => Cause::NotInspected,
-        () if ["DockerTimeoutError", "CannotStartContainerError", "CannotCreateContainerError"]
+        () if ["DockerTimeoutError", "CannotStart", "CannotCreate", "ResourceInitializationError"]
             .iter()
             .any(|error| container.starts_with(error)) =>
         {
@@ -123,6 +125,10 @@ pub fn sentence(job: &Job, asked: Asked) -> String {
             "Job {id} could not start because its image {} could not be pulled ({said}); check `container_image_uri`, \
              the execution role's right to pull it, and the subnet's way to the registry.",
             job.image.as_deref().unwrap_or("")
+        ),
+        Cause::RoleUnusable => format!(
+            "Job {id} could not start because ECS could not assume its role ({said}); check that the role exists and that \
+             its trust policy allows ecs-tasks.amazonaws.com to assume it."
         ),
         Cause::AgentTrouble => format!(
             "Job {id} could not start{attempts}: the ECS agent on the instance failed ({said}); run it again, and if \
@@ -192,6 +198,7 @@ mod tests {
             ("Host EC2 (instance i-0abc) terminated.", "", None, Cause::HostLost),
             ("Your Spot Task was interrupted.", "", None, Cause::HostLost),
             ("Task failed to start", "CannotPullContainerError: not found", None, Cause::ImageUnavailable),
+            ("ECS was unable to assume the role 'arn:aws:iam::1:role/r'", "", None, Cause::RoleUnusable),
             ("Task failed to start", "DockerTimeoutError: Could not transition", None, Cause::AgentTrouble),
             ("Task failed to start", "CannotStartContainerError: Error response", None, Cause::AgentTrouble),
             ("anything", "CannotInspectContainerError: Could not transition", None, Cause::NotInspected),

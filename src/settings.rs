@@ -37,14 +37,28 @@ pub struct JobRequest {
     pub memory_mib: u64,
     /// Whole GPUs; 0 for none.
     pub gpus: u32,
+    /// What its name begins with: the jobs of one dispatch share it.
+    pub family: String,
     /// Attempts in all, 1 to 10.
     pub retry_attempts: u8,
+    /// Which failures of an attempt are followed by another one.
+    pub retry_on: RetryOn,
     /// Seconds an attempt may run; 0 for no limit.
     pub time_limit: u32,
     /// The container's environment.
     pub environment: BTreeMap<String, String>,
     /// Tags of the job, propagated to its ECS task.
     pub tags: BTreeMap<String, String>,
+}
+
+/// Which failures of an attempt are followed by another attempt.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum RetryOn {
+    /// All of them, also an exception of the function.
+    Any,
+    /// Lost hosts and an agent in trouble, but not what the function did.
+    Infrastructure,
 }
 
 /// What makes two jobs share a job definition.

@@ -1,30 +1,110 @@
 //! Submitting a job once.
 //!
 //! `SubmitJob` takes no client token, so the SDK's own retries would make a second job whenever an answer is lost. Here
-//! the job's name is the key: after a failure that leaves the outcome open, the name is looked up before another try.
+//! the job's name is the key: what runs under it already is adopted, and after a failure that leaves the outcome open,
+//! the name is looked up before another try.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_batch::config::retry::RetryConfig;
 use aws_sdk_batch::types::{
-    ContainerOverrides, JobTimeout, KeyValuePair, KeyValuesPair, ResourceRequirement, ResourceType, RetryStrategy,
+    ContainerOverrides, EvaluateOnExit, JobStatus, JobTimeout, KeyValuePair, KeyValuesPair, ResourceRequirement,
+    ResourceType, RetryAction, RetryStrategy,
 };
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::clients::Clients;
-use crate::definition;
 use crate::error::{Error, Kind, Result};
-use crate::settings::JobRequest;
+use crate::settings::{JobRequest, RetryOn};
+use crate::{definition, errands, job, queue};
 
-/// How long submission goes on under throttling or a lost connection before it gives up.
+/// How long submission goes on while AWS does not answer before it gives up.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How long it goes on while AWS throttles: that is weather.
+const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
 /// First pause between tries; it doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Families of jobs to remember; a family is a dispatch, and one that was forgotten is merely looked up again.
+const FAMILIES: usize = 10_000;
+/// Said of a job that came to exist when nobody wanted it any more.
+const ABANDONED: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
-/// Submits the job and returns its id: exactly one job comes to exist, whatever happens to the answers.
-pub async fn submit(clients: &Clients, request: &JobRequest) -> Result<String> {
-    let deadline = Instant::now() + PATIENCE;
+/// Jobs that are known by name, a family at a time: those found when its first task came, and those submitted since.
+#[derive(Debug, Default)]
+pub struct Names(Mutex<HashMap<String, Arc<OnceCell<Family>>>>);
+
+/// Ids by job name, newest last.
+type Family = Mutex<HashMap<String, Vec<String>>>;
+
+impl Names {
+    fn cell(&self, family: &str) -> Arc<OnceCell<Family>> {
+        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if families.len() >= FAMILIES {
+            families.clear();
+        }
+        families.entry(family.to_owned()).or_default().clone()
+    }
+}
+
+/// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
+///
+/// Dropping the future does not stop a submission under way; a job that it makes is then terminated.
+pub async fn submit(clients: Arc<Clients>, request: JobRequest) -> Result<String> {
+    let owner = clients.clone();
+    let errand = async move { adopt_or_submit(&clients, &request).await };
+    errands::run(errand, |outcome| async move {
+        if let Ok(id) = outcome
+            && let Err(error) = job::terminate(&owner, &id, ABANDONED).await
+        {
+            tracing::warn!("job {id} goes on although its task was cancelled: {error}");
+        }
+    })
+    .await
+}
+
+async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<String> {
+    let cell = clients.names.cell(&request.family);
+    let family = cell.get_or_try_init(|| find_family(clients, request)).await?;
+    let known = {
+        let names = family.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(&request.name).cloned().unwrap_or_default()
+    };
+    if let Some(live) = newest_live(clients, &known).await? {
+        tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
+        return Ok(live);
+    }
+    let id = submit_new(clients, request, &known.iter().map(String::as_str).collect()).await?;
+    let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
+    names.entry(request.name.clone()).or_default().push(id.clone());
+    Ok(id)
+}
+
+/// What already runs or ran in a family, from before this process or from another one: one call a family.
+async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> {
+    match find(clients, &request.queue, &format!("{}*", request.family)).await {
+        Ok(names) => Ok(Mutex::new(names)),
+        // An IAM policy written for the public plugin lacks this right.
+        Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
+            tracing::warn!("{error}; a job that is left from before would not be found");
+            Ok(Family::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn newest_live(clients: &Clients, ids: &[String]) -> Result<Option<String>> {
+    let Some(newest) = ids.last() else { return Ok(None) };
+    let found = job::describe(clients, std::slice::from_ref(newest)).await?;
+    Ok(found.into_iter().find(|job| !job.status.is_empty() && !job.has_ended()).map(|job| job.id))
+}
+
+/// Submits under a name of which `known` are the ids that are not this submission's.
+async fn submit_new(clients: &Clients, request: &JobRequest, known: &HashSet<&str>) -> Result<String> {
+    let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut forgotten = false;
     loop {
@@ -33,21 +113,26 @@ pub async fn submit(clients: &Clients, request: &JobRequest) -> Result<String> {
             Ok(id) => return Ok(id),
             Err(error) => error,
         };
-        match error.kind() {
+        let patience = match error.kind() {
             // The revision was deregistered since it was found; look for another one, once.
             Kind::Refused if !forgotten && speaks_of_definition(&error) => {
                 clients.definitions.forget(&definition);
                 forgotten = true;
                 continue;
             }
-            Kind::Throttled | Kind::Ambiguous if Instant::now() + pause < deadline => {}
+            Kind::Throttled => PATIENCE_THROTTLED,
+            Kind::Ambiguous | Kind::Garbled => PATIENCE,
+            Kind::Refused => return Err(explained(clients, request, error).await),
             _ => return Err(error),
+        };
+        if start.elapsed() + pause > patience {
+            return Err(error);
         }
-        tracing::warn!("{error}; trying again in {:.1} s", pause.as_secs_f32());
+        tracing::info!("{error}; trying again in {:.1} s", pause.as_secs_f32());
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        if error.kind() == Kind::Ambiguous
-            && let Some(id) = find_after(&error, clients, request).await?
+        if error.kind() != Kind::Throttled
+            && let Some(id) = find_after(&error, clients, request, known).await?
         {
             tracing::info!("job {} had been submitted after all, as {id}", request.name);
             return Ok(id);
@@ -56,18 +141,39 @@ pub async fn submit(clients: &Clients, request: &JobRequest) -> Result<String> {
 }
 
 /// Looks for the job of a submission whose answer was lost. If that fails too, nobody knows: better no second try.
-async fn find_after(lost: &Error, clients: &Clients, request: &JobRequest) -> Result<Option<String>> {
-    find_by_name(clients, &request.queue, &request.name).await.map_err(|error| {
-        let (name, queue) = (&request.name, &request.queue);
+async fn find_after(
+    lost: &Error,
+    clients: &Clients,
+    request: &JobRequest,
+    known: &HashSet<&str>,
+) -> Result<Option<String>> {
+    let (name, queue) = (&request.name, &request.queue);
+    let mut found = find(clients, queue, name).await.map_err(|error| {
         Error::with_source(
             error.kind(),
-            format!("{lost}; whether job {name} runs in queue {queue} is unknown, since it could not be looked up"),
+            format!(
+                "{lost}; whether job {name} runs in queue {queue} is unknown, since it could not be looked up: look for \
+                 it there before you run the task again"
+            ),
             error,
         )
-    })
+    })?;
+    let ids = found.remove(name).unwrap_or_default();
+    Ok(ids.into_iter().rfind(|id| !known.contains(id.as_str())))
+}
+
+/// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
+async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
+    match queue::problems(clients, &request.queue, request.vcpu).await {
+        Ok(problems) if !problems.is_empty() => {
+            Error::with_source(Kind::Refused, format!("{error}: {}", problems.join("; ")), error)
+        }
+        _ => error,
+    }
 }
 
 async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
+    clients.turn().await;
     let answer = clients
         .batch
         .submit_job()
@@ -75,7 +181,7 @@ async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> 
         .job_queue(&request.queue)
         .job_definition(definition)
         .container_overrides(overrides(request))
-        .retry_strategy(RetryStrategy::builder().attempts(request.retry_attempts.into()).build())
+        .retry_strategy(retry_strategy(request))
         .set_timeout((request.time_limit > 0).then(|| {
             let seconds = i32::try_from(request.time_limit).unwrap_or(i32::MAX);
             JobTimeout::builder().attempt_duration_seconds(seconds).build()
@@ -86,7 +192,7 @@ async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> 
         .config_override(aws_sdk_batch::Config::builder().retry_config(RetryConfig::disabled()))
         .send()
         .await
-        .map_err(|error| Error::from_sdk("batch:SubmitJob", format!("queue {}", request.queue), error))?;
+        .map_err(|error| clients.batch_error("batch:SubmitJob", format!("queue {}", request.queue), error))?;
     Ok(answer.job_id.unwrap_or_default())
 }
 
@@ -107,8 +213,32 @@ fn overrides(request: &JobRequest) -> ContainerOverrides {
     ContainerOverrides::builder().set_resource_requirements(Some(resources)).set_environment(Some(environment)).build()
 }
 
-/// The newest job of exactly this name in the queue, in whatever state.
-pub async fn find_by_name(clients: &Clients, queue: &str, name: &str) -> Result<Option<String>> {
+fn retry_strategy(request: &JobRequest) -> RetryStrategy {
+    let strategy = RetryStrategy::builder().attempts(request.retry_attempts.into());
+    match request.retry_on {
+        RetryOn::Any => strategy.build(),
+        RetryOn::Infrastructure => {
+            let retry = || EvaluateOnExit::builder().action(RetryAction::Retry);
+            let rules = [
+                retry().on_status_reason("Host EC2*"),
+                retry().on_status_reason("Your Spot Task was interrupted*"),
+                // CannotPull…, CannotStart…, CannotCreate…, CannotInspectContainerError.
+                retry().on_reason("Cannot*"),
+                retry().on_reason("DockerTimeoutError*"),
+                // Where no rule matches, Batch would retry.
+                EvaluateOnExit::builder().action(RetryAction::Exit).on_reason("*"),
+            ];
+            strategy
+                .set_evaluate_on_exit(Some(
+                    rules.into_iter().map(aws_sdk_batch::types::builders::EvaluateOnExitBuilder::build).collect(),
+                ))
+                .build()
+        }
+    }
+}
+
+/// Ids by name of the jobs in a queue that match a name, which may end in `*`, in whatever state; newest last.
+async fn find(clients: &Clients, queue: &str, name: &str) -> Result<HashMap<String, Vec<String>>> {
     let mut pages = clients
         .batch
         .list_jobs()
@@ -116,21 +246,33 @@ pub async fn find_by_name(clients: &Clients, queue: &str, name: &str) -> Result<
         .filters(KeyValuesPair::builder().name("JOB_NAME").values(name).build())
         .into_paginator()
         .send();
-    let mut newest: Option<(i64, String)> = None;
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| Error::from_sdk("batch:ListJobs", format!("queue {queue}"), error))?;
+    let mut found: HashMap<String, Vec<(i64, String)>> = HashMap::new();
+    loop {
+        clients.turn().await;
+        let Some(page) = pages.next().await else { break };
+        let page = page.map_err(|error| clients.batch_error("batch:ListJobs", format!("queue {queue}"), error))?;
         for job in page.job_summary_list() {
-            // The service's filter ignores case and takes a trailing `*` for a wildcard.
-            let (Some(id), true) = (job.job_id(), job.job_name() == Some(name)) else { continue };
-            let created = job.created_at().unwrap_or_default();
-            if newest.as_ref().is_none_or(|(latest, _)| created > *latest) {
-                newest = Some((created, id.to_owned()));
+            if let (Some(id), Some(name)) = (job.job_id(), job.job_name()) {
+                let created = job.created_at().unwrap_or_default();
+                // Where two were created in the same millisecond, one that goes on is the one to know.
+                let ended = matches!(job.status(), Some(JobStatus::Succeeded | JobStatus::Failed));
+                found.entry(name.to_owned()).or_default().push((2 * created + i64::from(!ended), id.to_owned()));
             }
         }
+        if page.next_token().is_none() {
+            break;
+        }
     }
-    Ok(newest.map(|(_, id)| id))
+    Ok(found
+        .into_iter()
+        .map(|(name, mut jobs)| {
+            jobs.sort();
+            (name, jobs.into_iter().map(|(_, id)| id).collect())
+        })
+        .collect())
 }
 
 fn speaks_of_definition(error: &Error) -> bool {
-    error.to_string().to_ascii_lowercase().contains("job definition") || error.to_string().contains("JobDefinition")
+    let text = error.to_string();
+    text.to_ascii_lowercase().contains("job definition") || text.contains("JobDefinition")
 }

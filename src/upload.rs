@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
+};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::clients::Clients;
+use crate::checksum::{Running, crc32_of};
 use crate::error::{Error, Kind, Result};
+use crate::storage::{Storage, location};
 
 /// Size of a part, and of the largest object that goes out in one PUT.
 pub const PART_SIZE: usize = 16 * 1024 * 1024;
@@ -23,7 +26,7 @@ const PARTS_OF_A_SIZE: i32 = 1000;
 /// unfinished upload aborts it.
 #[derive(Debug)]
 pub struct Upload {
-    clients: Arc<Clients>,
+    storage: Storage,
     bucket: String,
     key: String,
     metadata: HashMap<String, String>,
@@ -36,6 +39,7 @@ struct Multipart {
     guard: AbortGuard,
     next_part: i32,
     slots: Arc<Semaphore>,
+    checksum: Running,
     parts: JoinSet<Result<CompletedPart>>,
     done: Vec<CompletedPart>,
 }
@@ -43,7 +47,7 @@ struct Multipart {
 /// Aborts the multipart upload when it is dropped with its id still in place.
 #[derive(Debug)]
 struct AbortGuard {
-    s3: aws_sdk_s3::Client,
+    storage: Storage,
     bucket: String,
     key: String,
     upload_id: Option<String>,
@@ -52,9 +56,9 @@ struct AbortGuard {
 impl Upload {
     /// An upload to `s3://bucket/key` with this user metadata. Sends nothing yet.
     #[must_use]
-    pub fn new(clients: Arc<Clients>, bucket: &str, key: &str, metadata: HashMap<String, String>) -> Self {
+    pub fn new(storage: Storage, bucket: &str, key: &str, metadata: HashMap<String, String>) -> Self {
         Self {
-            clients,
+            storage,
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             metadata,
@@ -97,39 +101,61 @@ impl Upload {
     }
 
     async fn put(&self, body: Bytes) -> Result<()> {
-        self.clients
-            .s3
+        let kms_key = self.storage.kms_key();
+        self.storage
+            .s3()
             .put_object()
             .bucket(&self.bucket)
             .key(&self.key)
+            .set_expected_bucket_owner(self.storage.owner())
+            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
+            .set_ssekms_key_id(kms_key)
             .set_metadata(Some(self.metadata.clone()))
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            // The SDK would do without one where the environment asks it to.
+            .checksum_crc32(crc32_of(&body))
             .body(ByteStream::from(body))
             .send()
             .await
-            .map_err(|error| Error::from_sdk("s3:PutObject", location(&self.bucket, &self.key), error))?;
+            .map_err(|error| Error::from_sdk("s3:PutObject", location(&self.bucket, &self.key), error))
+            .map_err(|error| self.storage.explained(error))?;
         Ok(())
     }
 
     async fn create(&self) -> Result<Multipart> {
+        let kms_key = self.storage.kms_key();
         let answer = self
-            .clients
-            .s3
+            .storage
+            .s3()
             .create_multipart_upload()
             .bucket(&self.bucket)
             .key(&self.key)
+            .set_expected_bucket_owner(self.storage.owner())
+            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
+            .set_ssekms_key_id(kms_key)
             .set_metadata(Some(self.metadata.clone()))
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            // One of the whole content, which whoever downloads it can compare, in whatever pieces it comes.
+            .checksum_type(ChecksumType::FullObject)
             .send()
             .await
-            .map_err(|error| Error::from_sdk("s3:PutObject", location(&self.bucket, &self.key), error))?;
+            .map_err(|error| Error::from_sdk("s3:PutObject", location(&self.bucket, &self.key), error))
+            .map_err(|error| self.storage.explained(error))?;
         let guard = AbortGuard {
-            s3: self.clients.s3.clone(),
+            storage: self.storage.clone(),
             bucket: self.bucket.clone(),
             key: self.key.clone(),
             upload_id: answer.upload_id,
         };
         let slots = Arc::new(Semaphore::new(PARTS_IN_FLIGHT));
-        Ok(Multipart { guard, next_part: 1, slots, parts: JoinSet::new(), done: Vec::new() })
+        Ok(Multipart {
+            guard,
+            next_part: 1,
+            slots,
+            checksum: Running::crc32(),
+            parts: JoinSet::new(),
+            done: Vec::new(),
+        })
     }
 }
 
@@ -142,19 +168,25 @@ impl Multipart {
         }
         let number = self.next_part;
         self.next_part += 1;
-        let (s3, bucket, key) = (self.guard.s3.clone(), self.guard.bucket.clone(), self.guard.key.clone());
+        self.checksum.update(&body);
+        let (storage, bucket, key) = (self.guard.storage.clone(), self.guard.bucket.clone(), self.guard.key.clone());
         let upload_id = self.guard.upload_id.clone();
         self.parts.spawn(async move {
-            let answer = s3
+            let answer = storage
+                .s3()
                 .upload_part()
                 .bucket(&bucket)
                 .key(&key)
                 .set_upload_id(upload_id)
                 .part_number(number)
+                .set_expected_bucket_owner(storage.owner())
+                .checksum_algorithm(ChecksumAlgorithm::Crc32)
+                .checksum_crc32(crc32_of(&body))
                 .body(ByteStream::from(body))
                 .send()
                 .await
-                .map_err(|error| Error::from_sdk("s3:PutObject", location(&bucket, &key), error))?;
+                .map_err(|error| Error::from_sdk("s3:PutObject", location(&bucket, &key), error))
+                .map_err(|error| storage.explained(error))?;
             drop(slot);
             Ok(CompletedPart::builder()
                 .part_number(number)
@@ -171,19 +203,35 @@ impl Multipart {
             parts.push(joined(part)?);
         }
         parts.sort_by_key(CompletedPart::part_number);
-        let guard = &mut self.guard;
-        guard
-            .s3
+        let (guard, checksum) = (&mut self.guard, self.checksum.value());
+        let answer = guard
+            .storage
+            .s3()
             .complete_multipart_upload()
             .bucket(&guard.bucket)
             .key(&guard.key)
             .set_upload_id(guard.upload_id.clone())
+            .set_expected_bucket_owner(guard.storage.owner())
+            .checksum_type(ChecksumType::FullObject)
+            .checksum_crc32(&checksum)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
             .await
-            .map_err(|error| Error::from_sdk("s3:PutObject", location(&guard.bucket, &guard.key), error))?;
+            .map_err(|error| Error::from_sdk("s3:PutObject", location(&guard.bucket, &guard.key), error))
+            .map_err(|error| guard.storage.explained(error))?;
         guard.upload_id = None;
-        Ok(())
+        match answer.checksum_crc32() {
+            // S3 has compared it already, which not everything does that is compatible with S3. One with a dash is of the
+            // parts' checksums.
+            Some(stored) if stored != checksum && !stored.contains('-') => Err(Error::new(
+                Kind::Damaged,
+                format!(
+                    "{} was stored damaged (its CRC32 is not that of what was sent); try again",
+                    location(&guard.bucket, &guard.key)
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -192,21 +240,23 @@ impl Drop for AbortGuard {
         let (Some(upload_id), Ok(runtime)) = (self.upload_id.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let (s3, bucket, key) = (self.s3.clone(), self.bucket.clone(), self.key.clone());
+        let (storage, bucket, key) = (self.storage.clone(), self.bucket.clone(), self.key.clone());
         runtime.spawn(async move {
-            let aborted = s3.abort_multipart_upload().bucket(&bucket).key(&key).upload_id(upload_id).send().await;
+            let aborted = storage
+                .s3()
+                .abort_multipart_upload()
+                .bucket(&bucket)
+                .key(&key)
+                .upload_id(upload_id)
+                .set_expected_bucket_owner(storage.owner())
+                .send()
+                .await;
             if let Err(error) = aborted {
                 let error = Error::from_sdk("s3:AbortMultipartUpload", location(&bucket, &key), error);
                 tracing::warn!("{error}; the bucket's lifecycle rule has to remove its parts");
             }
         });
     }
-}
-
-/// `s3://bucket/key`, as errors name an object.
-#[must_use]
-pub fn location(bucket: &str, key: &str) -> String {
-    format!("s3://{bucket}/{key}")
 }
 
 fn part_size(number: i32) -> usize {

@@ -4,16 +4,18 @@
 //! looked at as often as its `poll_freq` asks, and sooner while the calls are cheap: while a sweep takes one call it
 //! happens every second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::pending;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::clients::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::job::{self, IDS_PER_CALL, Job};
+use crate::waiting;
 
 /// A sweep is never more frequent than this, unless a job asks for it.
 const EAGER: Duration = Duration::from_secs(1);
@@ -21,44 +23,48 @@ const EAGER: Duration = Duration::from_secs(1);
 const CALLS_PER_SECOND: f64 = 5.0;
 /// The longest pause between sweeps under throttling.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// `DescribeJobs` may not know a job for a moment after its submission; missing for this long means expired.
+/// `DescribeJobs` may not know a job for a moment after its submission; missing for this long means that it is gone.
 const VANISHED_AFTER: Duration = Duration::from_mins(1);
+/// One that it has known and forgotten again has expired, unless a single answer was wrong.
+const EXPIRED_AFTER: Duration = Duration::from_secs(10);
 /// How long a job is watched while AWS does not answer, and while it refuses to.
 const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
 const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
 
 /// Handle of the watcher. The actor behind it starts with the first job and ends with the handle.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watcher {
-    batch: aws_sdk_batch::Client,
     actor: Mutex<Option<mpsc::UnboundedSender<Subscription>>>,
+}
+
+/// How a job is to be watched.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// How long its end may go unnoticed at the most, while the account's call rate allows it.
+    pub poll: Duration,
+    /// How long it may be RUNNABLE; zero for ever.
+    pub runnable: Duration,
 }
 
 #[derive(Debug)]
 struct Subscription {
     id: String,
-    poll: Duration,
+    watch: Watch,
     reply: oneshot::Sender<Result<Job>>,
 }
 
 impl Watcher {
-    /// A watcher that asks through this client. Starts nothing yet.
-    #[must_use]
-    pub fn new(batch: aws_sdk_batch::Client) -> Self {
-        Self { batch, actor: Mutex::default() }
-    }
-
-    /// Waits until the job is over, or until Batch has lost its record (status `VANISHED`).
+    /// Waits until the job is over, or Batch has lost its record (status `VANISHED`), or it could not start for too long
+    /// (status `RUNNABLE`).
     ///
-    /// `poll` bounds how long an end may go unnoticed while the account's call rate allows it. Dropping the future is
-    /// all that it takes to stop watching. Must be called within a tokio runtime.
-    pub async fn end_of(&self, id: &str, poll: Duration) -> Result<Job> {
+    /// Dropping the future is all that it takes to stop watching. Must be called within a tokio runtime.
+    pub async fn end_of(clients: &Arc<Clients>, id: &str, watch: Watch) -> Result<Job> {
         let (reply, answer) = oneshot::channel();
-        self.subscribe(Subscription { id: id.to_owned(), poll, reply });
+        clients.watcher.subscribe(clients, Subscription { id: id.to_owned(), watch, reply });
         answer.await.unwrap_or_else(|_| Err(Error::new(Kind::Ambiguous, format!("the watcher of job {id} has ended"))))
     }
 
-    fn subscribe(&self, subscription: Subscription) {
+    fn subscribe(&self, clients: &Arc<Clients>, subscription: Subscription) {
         let mut actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner);
         let unsent = match actor.as_ref() {
             Some(actor) => actor.send(subscription).err().map(|unsent| unsent.0),
@@ -67,7 +73,7 @@ impl Watcher {
         if let Some(subscription) = unsent {
             // The first job, or the actor's runtime went away.
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(Actor::new(self.batch.clone()).run(receiver));
+            tokio::spawn(Actor::new(Arc::downgrade(clients)).run(receiver));
             // Its receiver lives in the task of the line above: this cannot fail.
             let _ = sender.send(subscription);
             *actor = Some(sender);
@@ -77,23 +83,28 @@ impl Watcher {
 
 #[derive(Debug)]
 struct Watched {
-    poll: Duration,
+    watch: Watch,
     replies: Vec<oneshot::Sender<Result<Job>>>,
-    status: String,
+    /// The job when its state last changed.
+    last: Option<Job>,
+    /// What was said about its waiting.
+    told: HashSet<String>,
+    runnable_since: Option<Instant>,
     missing_since: Option<Instant>,
     failing_since: Option<Instant>,
 }
 
 struct Actor {
-    batch: aws_sdk_batch::Client,
+    /// Weak, since the clients hold the actor's other end: it ends with them.
+    clients: Weak<Clients>,
     jobs: HashMap<String, Watched>,
     /// Sweeps in a row that met throttling or silence.
     strain: u32,
 }
 
 impl Actor {
-    fn new(batch: aws_sdk_batch::Client) -> Self {
-        Self { batch, jobs: HashMap::new(), strain: 0 }
+    fn new(clients: Weak<Clients>) -> Self {
+        Self { clients, jobs: HashMap::new(), strain: 0 }
     }
 
     async fn run(mut self, mut subscriptions: mpsc::UnboundedReceiver<Subscription>) {
@@ -122,19 +133,21 @@ impl Actor {
 
     fn add(&mut self, subscription: Subscription) {
         let watched = self.jobs.entry(subscription.id).or_insert_with(|| Watched {
-            poll: subscription.poll,
+            watch: subscription.watch,
             replies: Vec::new(),
-            status: String::new(),
+            last: None,
+            told: HashSet::new(),
+            runnable_since: None,
             missing_since: None,
             failing_since: None,
         });
-        watched.poll = watched.poll.min(subscription.poll);
+        watched.watch.poll = watched.watch.poll.min(subscription.watch.poll);
         watched.replies.push(subscription.reply);
     }
 
     /// The time to the next sweep.
     fn pause(&self) -> Duration {
-        let shortest = self.jobs.values().map(|watched| watched.poll).min().unwrap_or(EAGER);
+        let shortest = self.jobs.values().map(|watched| watched.watch.poll).min().unwrap_or(EAGER);
         pause(self.jobs.len(), shortest, self.strain, fastrand::f64())
     }
 
@@ -143,13 +156,20 @@ impl Actor {
             watched.replies.retain(|reply| !reply.is_closed());
             !watched.replies.is_empty()
         });
+        let Some(clients) = self.clients.upgrade() else { return };
         let ids: Vec<String> = self.jobs.keys().cloned().collect();
         let mut strained = false;
-        for ids in ids.chunks(IDS_PER_CALL) {
-            match job::describe(&self.batch, ids).await {
+        // A call for the whole, in halves where an answer cannot be understood: one poisoned record fails alone.
+        let mut calls: Vec<&[String]> = ids.chunks(IDS_PER_CALL).collect();
+        while let Some(ids) = calls.pop() {
+            match job::describe(&clients, ids).await {
                 Ok(found) => self.settle(ids, found),
+                Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 => {
+                    let (left, right) = ids.split_at(ids.len() / 2);
+                    calls.extend([left, right]);
+                }
                 Err(error) => {
-                    strained |= error.is_transient();
+                    strained |= matches!(error.kind(), Kind::Throttled | Kind::Ambiguous);
                     self.endure(ids, &error);
                 }
             }
@@ -168,20 +188,25 @@ impl Actor {
         }
         for job in found {
             let Some(watched) = self.jobs.get_mut(&job.id) else { continue };
-            watched.missing_since = None;
-            if watched.status != job.status {
-                tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
-                watched.status.clone_from(&job.status);
+            if job.status.is_empty() {
+                continue; // A record without a state is none.
             }
-            if job.has_ended() {
-                self.finish(&job.id.clone(), || Ok(job.clone()));
+            watched.missing_since = None;
+            if watched.last.as_ref().is_none_or(|last| last.status != job.status) {
+                tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
+                watched.last = Some(job.clone());
+            }
+            if job.has_ended() || watched.has_waited_enough(&job, now) {
+                self.finish(&job.id, || Ok(job.clone()));
             }
         }
         for id in ids {
-            let missing = self.jobs.get(id).and_then(|watched| watched.missing_since);
-            if missing.is_some_and(|since| now.duration_since(since) >= VANISHED_AFTER) {
+            let Some(watched) = self.jobs.get(id) else { continue };
+            let patience = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
+            if watched.missing_since.is_some_and(|since| now.duration_since(since) >= patience) {
                 tracing::warn!("Batch has no record of job {id} any more");
-                self.finish(id, || Ok(Job::vanished(id)));
+                let vanished = Job::vanished(id, watched.last.as_ref());
+                self.finish(id, || Ok(vanished.clone()));
             }
         }
     }
@@ -189,7 +214,14 @@ impl Actor {
     /// Takes in a failed call: the jobs go on being watched for a while.
     fn endure(&mut self, ids: &[String], error: &Error) {
         let now = Instant::now();
-        let patience = if error.is_transient() { PATIENCE_UNANSWERED } else { PATIENCE_REFUSED };
+        let patience = match error.kind() {
+            // What AWS throttles is not lost: that is weather.
+            Kind::Throttled => Duration::MAX,
+            Kind::Ambiguous => PATIENCE_UNANSWERED,
+            // The same garbled record again and again does not become a better one.
+            Kind::Garbled => EXPIRED_AFTER,
+            _ => PATIENCE_REFUSED,
+        };
         tracing::warn!("{} jobs could not be looked at: {error}", ids.len());
         for id in ids {
             let Some(watched) = self.jobs.get_mut(id) else { continue };
@@ -205,6 +237,24 @@ impl Actor {
             // Nobody waits any more: fine.
             let _ = reply.send(outcome());
         }
+    }
+}
+
+impl Watched {
+    /// Says once for each reason why the job does not start, and whether that has lasted for too long.
+    fn has_waited_enough(&mut self, job: &Job, now: Instant) -> bool {
+        if job.status != "RUNNABLE" {
+            self.runnable_since = None;
+            return false;
+        }
+        if let Some(reason) = &job.status_reason
+            && self.told.insert(reason.clone())
+        {
+            let meaning = waiting::meaning(reason).map(|meaning| format!(": {meaning}")).unwrap_or_default();
+            tracing::warn!("job {} ({}) waits: {reason}{meaning}", job.id, job.name);
+        }
+        let since = *self.runnable_since.get_or_insert(now);
+        !self.watch.runnable.is_zero() && now.duration_since(since) >= self.watch.runnable
     }
 }
 

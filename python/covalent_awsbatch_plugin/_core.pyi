@@ -43,14 +43,17 @@ class Job:
     @property
     def image(self) -> str | None: ...
     @property
+    def console(self) -> str | None:
+        """The job's page in AWS's console."""
+    @property
     def attempts(self) -> int:
         """How many attempts there were."""
     @property
     def cause(self) -> str:
         """Why it did not succeed.
 
-        One of `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`, `agent_trouble`,
-        `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
+        One of `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`, `role_unusable`,
+        `agent_trouble`, `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
         """
     def sentence(self, memory: float, time_limit: int) -> str:
         """What happened, why, and what to do, in one line.
@@ -72,6 +75,15 @@ class Client:
     """
 
     def __new__(cls, settings: str) -> Client: ...
+    def for_bucket(self, owner: str, kms_key_id: str) -> Client:
+        """Make a client over the same connections that demands more of its bucket. No I/O.
+
+        Args:
+            owner: Account that has to own it, else S3 refuses each call: twelve digits, empty for the caller's own as
+                soon as `identity` has told it, or `any`.
+            kms_key_id: KMS key for what is written: id, ARN or alias; empty for the bucket's own encryption.
+        """
+
     def identity(self) -> Awaitable[dict[str, str]]:
         """Ask who is calling: `Account`, `Arn`, `UserId`. AWS is asked once a client."""
 
@@ -80,22 +92,44 @@ class Client:
 
         Args:
             request: JSON object with `name`, `queue`, `definition` (`name`, `image`, `job_role`, `execution_role`,
-                `log_group`), `vcpu`, `memory_mib`, `gpus`, `retry_attempts`, `time_limit` (s), `environment`, `tags`.
+                `log_group`), `vcpu`, `memory_mib`, `gpus`, `retry_attempts`, `retry_on`, `time_limit` (s),
+                `environment`, `tags`, and `family`: what the names of its dispatch's jobs begin with. A live job of its
+                name is adopted.
         """
 
-    def end_of(self, job_id: str, poll: float) -> Awaitable[Job]:
-        """Wait for a job's end, or until Batch has lost its record.
+    def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:
+        """Wait for a job's end, or until Batch has lost its record, or it could not start for too long.
 
         Args:
             job_id: The job.
             poll: Seconds that its end may go unnoticed at the most.
+            runnable: Seconds that it may be RUNNABLE; 0 for ever. The job is then returned with that status.
         """
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:
         """Look at a job once; None if Batch has no record of it."""
 
+    def list_jobs(self, queue: str, prefix: str) -> Awaitable[list[dict[str, Any]]]:
+        """List the jobs of a queue whose names begin with `prefix`, in whatever state.
+
+        Returns:
+            A dict each with `id`, `name`, `status`, `status_reason`, and `created_at`, `started_at` and `stopped_at`
+            in milliseconds since 1970, each None if it does not apply.
+        """
+
     def terminate(self, job_id: str, reason: str) -> Awaitable[None]:
-        """End a job in whatever state it is; one that is over stays as it is."""
+        """End a job in whatever state it is; one that is over stays as it is.
+
+        Begun by the call and finished even if nobody waits for it.
+        """
+
+    def queue_problems(self, queue: str, vcpu: int) -> Awaitable[list[str]]:
+        """What keeps a queue from running jobs, as sentences; empty if nothing is to be seen.
+
+        Args:
+            queue: Name or ARN.
+            vcpu: What a job asks for, held against the limits of the compute environments.
+        """
 
     def report(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
         """Read what stands at a result's key.
@@ -113,6 +147,9 @@ class Client:
         Raises:
             FileNotFoundError: There is no such object.
         """
+
+    def delete(self, bucket: str, keys: list[str]) -> Awaitable[None]:
+        """Delete up to 1,000 objects, whether they are there or not."""
 
     def log_tail(self, group: str, stream: str, lines: int) -> Awaitable[list[str]]:
         """Read the last lines of a log stream, oldest first."""
@@ -138,7 +175,10 @@ class Client:
 
 @final
 class Reader:
-    """A binary file over a ranged download that runs ahead of its reader, in parts of 16 MiB."""
+    """A binary file over a download that runs ahead of its reader, in parts of 16 MiB.
+
+    The last part is not handed out unless the object arrived as S3 has it: then there is a `ServiceError`.
+    """
 
     @property
     def size(self) -> int:

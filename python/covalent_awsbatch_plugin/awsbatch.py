@@ -25,7 +25,7 @@ from covalent.executor.schemas import TaskUpdate
 from . import errors, questions, retrieval, transfer
 from ._core import CANCEL_REASON
 from .connection import client
-from .naming import FUNC_FILENAME, JOB_NAME, RESULT_FILENAME
+from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, task_keys
 from .settings import (
     DEFAULTS,
     OPTIONS,
@@ -65,6 +65,10 @@ _RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
     "_cancel_pool",
 }
 
+_CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
+
+_background: set[asyncio.Future[bool]] = set()
+
 _log = logging.getLogger(__name__)
 
 # Covalent has a log of its own, at the level of its option sdk.log_level; what this package says goes there, too.
@@ -103,6 +107,14 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         endpoint_url: URL of an AWS-compatible service; empty (default) for AWS.
         environment: Environment variables of the container beside the executor's own; none by default.
         tags: Tags of the job; none by default.
+        retry_on: Which failures of an attempt are followed by another one: `any` (default), or `infrastructure` for
+            lost hosts and trouble with the container, but not for an exception of the function.
+        runnable_timeout: Seconds that a job may wait for a machine before the task gives up; 0 (default) for ever.
+        s3_bucket_owner: Account that the bucket has to belong to, as twelve digits; empty (default) for the one of the
+            credentials, `any` for no check.
+        s3_kms_key_id: KMS key (id, ARN or alias) for what is written to the bucket; empty (default) for the bucket's
+            own encryption. The container's program follows it if it is this package's runner.
+        s3_cleanup: When a task's objects are deleted: `never` (default), on `success`, or `always`.
         **unknown: Keys that another version left in the configuration: not used, with one warning.
 
     Raises:
@@ -133,6 +145,11 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
     endpoint_url: str
     environment: dict[str, str]
     tags: dict[str, str]
+    retry_on: str
+    runnable_timeout: float
+    s3_bucket_owner: str
+    s3_kms_key_id: str
+    s3_cleanup: str
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -158,6 +175,11 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         endpoint_url: str | None = None,
         environment: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
+        retry_on: str | None = None,
+        runnable_timeout: float | None = None,
+        s3_bucket_owner: str | None = None,
+        s3_kms_key_id: str | None = None,
+        s3_cleanup: str | None = None,
         **unknown: Any,
     ) -> None:
         arguments = locals()  # first of all, while it holds nothing else
@@ -230,19 +252,21 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             TaskCancelledError: The task was cancelled from Covalent.
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
-        job_id = None
+        job_id = identity = None
+        succeeded = False
         try:
             self._settings()
             identity = await self._validate_credentials()
             await self._stop_if_cancelled(task_metadata)
             await self._upload_task(function, args, kwargs, task_metadata)
             await self._stop_if_cancelled(task_metadata)
-            job_id = await self.submit_task(task_metadata, identity)
+            job_id = await self._submitted(task_metadata, identity)
             await self.set_job_handle(handle=job_id)
             # A request that came in between found no handle to terminate the job by.
             await self._stop_if_cancelled(task_metadata, job_id)
             await self._poll_task(job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
             result, stdout, stderr = await self.query_result({**task_metadata, "job_id": job_id})
+            succeeded = True
         except errors.AWSBatchError as error:
             # Covalent shows a failed electron by its error stream.
             print(error.message, file=self.task_stderr)
@@ -251,6 +275,9 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             if job_id is not None:
                 await asyncio.shield(self.cancel(task_metadata, job_id))
             raise
+        finally:
+            if identity is not None:  # before that nothing was uploaded
+                await self._clean_up(task_metadata, succeeded)
         print(stdout, end="", file=self.task_stdout)
         print(stderr, end="", file=self.task_stderr)
         return result
@@ -292,6 +319,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         settings = self._settings()
         request = {
             "name": _named(JOB_NAME, task_metadata),
+            "family": JOB_NAME.format(dispatch_id=task_metadata["dispatch_id"], node_id=""),
             "queue": settings.batch_queue,
             "definition": {
                 "name": settings.batch_job_definition_name,
@@ -304,6 +332,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             "memory_mib": int(settings.memory * 1024),
             "gpus": settings.num_gpus,
             "retry_attempts": settings.retry_attempts,
+            "retry_on": settings.retry_on,
             "time_limit": settings.time_limit,
             "environment": {
                 # Nothing else tells a container on EC2 its region, and our runner's S3 client needs one.
@@ -312,12 +341,21 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
                 "S3_BUCKET_NAME": settings.s3_bucket_name,
                 "COVALENT_TASK_FUNC_FILENAME": _named(FUNC_FILENAME, task_metadata),
                 "RESULT_FILENAME": _named(RESULT_FILENAME, task_metadata),
+                **await self._bucket_demands(settings),
             },
             "tags": settings.tags,
         }
         job_id = await client(settings).submit(json.dumps(request))
         _log.info("Submitted %s as job %s", request["name"], job_id)
         return job_id
+
+    @staticmethod
+    async def _bucket_demands(settings: Settings) -> dict[str, str]:
+        """What the runner in the container is to demand of the bucket, too, as variables."""
+        # The container may not be able to ask who owns the job.
+        owner = settings.s3_bucket_owner or (await client(settings).identity())["Account"]
+        demands = {BUCKET_OWNER: "" if owner == "any" else owner, KMS_KEY: settings.s3_kms_key_id}
+        return {name: value for name, value in demands.items() if value}
 
     async def get_status(self, job_id: str) -> tuple[str, int]:
         """Look at a job once.
@@ -343,14 +381,19 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         """
         settings = self._settings()
         connection = client(settings)
-        job = await connection.end_of(job_id, settings.poll_freq)
+        job = await connection.end_of(job_id, settings.poll_freq, settings.runnable_timeout)
         if job.status == "SUCCEEDED":
             return
+        if job.status == "RUNNABLE":
+            await connection.terminate(
+                job_id, f"No machine for it within runnable_timeout={settings.runnable_timeout:g}"
+            )
+            raise await retrieval.never_started(connection, settings, job)
         metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
         key = _named(RESULT_FILENAME, metadata)
         report = await retrieval.fetch_report(connection, settings.s3_bucket_name, key, job_id)
-        if report and report.succeeded and job.cause in ("not_inspected", "vanished", "unknown"):
-            return  # It did finish; only Batch could not tell.
+        if report and report.succeeded and job.cause != "cancelled":
+            return  # It did finish: the agent could not tell, or the host was lost right after, or the record expired.
         if report:
             print(report.stdout, end="", file=self.task_stdout)
             print(report.stderr, end="", file=self.task_stderr)
@@ -419,6 +462,31 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
             for node_id in node_ids
         ]
+
+    async def _submitted(self, task_metadata: dict[str, Any], identity: Any) -> str:
+        """Submit; if the task is cancelled meanwhile, terminate the job as soon as its id is known."""
+        submission = asyncio.ensure_future(self.submit_task(task_metadata, identity))
+        try:
+            return await asyncio.shield(submission)
+        except asyncio.CancelledError:
+            submission.add_done_callback(lambda done: self._abandon(done, task_metadata))
+            raise
+
+    def _abandon(self, submission: asyncio.Future[str], task_metadata: dict[str, Any]) -> None:
+        if not submission.cancelled() and submission.exception() is None:
+            task = asyncio.ensure_future(self.cancel(task_metadata, submission.result()))
+            _background.add(task)  # asyncio itself keeps no hold on it
+            task.add_done_callback(_background.discard)
+
+    async def _clean_up(self, task_metadata: dict[str, Any], succeeded: bool) -> None:
+        """Delete the task's objects if that is wished. A failure of this is none of the task."""
+        try:
+            settings = self._settings()
+            if settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded):
+                keys = task_keys(task_metadata["dispatch_id"], task_metadata["node_id"])
+                await asyncio.wait_for(client(settings).delete(settings.s3_bucket_name, keys), _CLEANUP_SECONDS)
+        except Exception as error:  # noqa: BLE001
+            _log.debug("The objects of %s stay where they are: %r", _named(JOB_NAME, task_metadata), error)
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
         if await self.get_cancel_requested():

@@ -7,18 +7,27 @@ import os
 from ._core import Client
 from .settings import Settings
 
-_clients: dict[tuple[int, str], Client] = {}
+_clients: dict[tuple[int | str, ...], Client] = {}
 
 
 def client(settings: Settings) -> Client:
     """The client for these settings: the same one for every task, so that they share connections and one watcher.
 
+    Executors that differ in what they demand of their bucket still share them.
+
     A forked process gets clients of its own, since connections and threads stay with its parent.
 
     Args:
-        settings: Whose `profile`, `region`, `credentials` and `endpoint_url` count.
+        settings: Whose `profile`, `region`, `credentials` and `endpoint_url` count, and for S3 `s3_bucket_owner` and
+            `s3_kms_key_id`.
     """
-    key = (os.getpid(), settings.connection())
-    if key not in _clients:
-        _clients[key] = Client(key[1])
-    return _clients[key]
+    connection = (os.getpid(), settings.connection())
+    if connection not in _clients:
+        _clients[connection] = Client(connection[1])
+    bucket = (settings.s3_bucket_owner, settings.s3_kms_key_id)
+    if bucket == ("", ""):
+        return _clients[connection]
+    both = (*connection, *bucket)
+    if both not in _clients:
+        _clients[both] = _clients[connection].for_bucket(*bucket)
+    return _clients[both]

@@ -17,7 +17,7 @@ class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships n
     Args:
         message: What happened, why, and what to do.
         **details: Plain values that a program may want: `job_id`, `queue`, `operation`, `bucket`, `key`, `code`
-            (AWS's error code), `request_id`, `exit_code`, `attempts`, `traceback`.
+            (AWS's error code), `request_id`, `exit_code`, `attempts`, `cause`, `console` (link to the job's page).
     """
 
     def __init__(self, message: str = "", **details: Any) -> None:
@@ -44,7 +44,7 @@ class AccessError(AWSBatchError, PermissionError):
 
 
 class ServiceError(AWSBatchError):
-    """An AWS call failed for another reason: refused, unreachable, throttled for too long."""
+    """An AWS call failed for another reason: refused, unreachable, throttled for too long, or damaged on its way."""
 
 
 class JobFailedError(AWSBatchError):

@@ -8,6 +8,12 @@ FUNC_FILENAME = "func-{dispatch_id}-{node_id}.pkl"
 RESULT_FILENAME = "result-{dispatch_id}-{node_id}.pkl"
 JOB_NAME = "covalent-batch-{dispatch_id}-{node_id}"
 
+BUCKET_OWNER = "COVALENT_AWSBATCH_BUCKET_OWNER"
+"""Variable of the job: account that has to own the bucket, else the runner neither reads nor writes there."""
+
+KMS_KEY = "COVALENT_AWSBATCH_KMS_KEY_ID"
+"""Variable of the job: KMS key for what the runner writes. The public image's program knows neither of them."""
+
 SENDER_METADATA = "covalent-awsbatch-"
 """Prefix of the function object's S3 user metadata: the sender's versions of `python`, `cloudpickle`, `covalent`."""
 
@@ -29,6 +35,18 @@ def io_output_key(result_key: str) -> str:
     """
     stem = result_key.rsplit(".", maxsplit=1)[0]
     return stem.replace("result", "io_output") + ".json"
+
+
+def task_keys(dispatch_id: str, node_id: int) -> list[str]:
+    """Keys of all objects that a task can have in the bucket.
+
+    Args:
+        dispatch_id: The task's dispatch.
+        node_id: Its number there.
+    """
+    function = FUNC_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
+    result = RESULT_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
+    return [function, result, output_key(result), io_output_key(result)]
 
 
 def output_key(result_key: str) -> str:

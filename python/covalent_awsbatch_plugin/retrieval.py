@@ -112,6 +112,30 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
         ) from error
 
 
+async def never_started(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
+    """Explain why a job was given up that had waited for a machine for too long.
+
+    Args:
+        client: Connection to use.
+        settings: The task's options.
+        job: The job, still RUNNABLE when it was looked at.
+
+    Returns:
+        The error to raise; its message says what is wrong with queue and compute environments, if AWS tells.
+    """
+    reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
+    try:
+        reasons += await client.queue_problems(settings.batch_queue, settings.vcpu)
+    except errors.AWSBatchError as error:
+        reasons.append(f"the queue could not be looked at: {error}")
+    asked = f"{settings.vcpu} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
+    message = (
+        f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
+        f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
+    )
+    return errors.JobFailedError(message, **{**_details(job), "cause": "never_started"})
+
+
 async def failure(client: Client, settings: Settings, job: Job, report: Report | None) -> errors.JobFailedError:
     """Explain a job that failed.
 
@@ -125,15 +149,7 @@ async def failure(client: Client, settings: Settings, job: Job, report: Report |
         The error to raise. Its message is the function's own traceback where an exception ended the last attempt, else
         a sentence, followed by the log's last lines where the program could not report.
     """
-    details = {
-        "job_id": job.id,
-        "queue": job.queue,
-        "attempts": job.attempts,
-        "exit_code": job.exit_code,
-        "status_reason": job.status_reason,
-        "container_reason": job.container_reason,
-        "cause": job.cause,
-    }
+    details = _details(job)
     if report and report.traceback and _of_last_attempt(report, job) and job.cause in ("exited", "unknown"):
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
     message = job.sentence(settings.memory, settings.time_limit)
@@ -141,7 +157,22 @@ async def failure(client: Client, settings: Settings, job: Job, report: Report |
         message = f"{message} {problem}"
     if report is None and (lines := await _log_tail(client, settings, job)):
         message = "\n".join([message, "The last lines of its log:", *(f"  {line}" for line in lines)])
+    if job.console and not settings.endpoint_url:
+        message = f"{message}\nThe job in AWS's console: {job.console}"
     return errors.JobFailedError(message, **details)
+
+
+def _details(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "queue": job.queue,
+        "attempts": job.attempts,
+        "exit_code": job.exit_code,
+        "status_reason": job.status_reason,
+        "container_reason": job.container_reason,
+        "cause": job.cause,
+        "console": job.console,
+    }
 
 
 def _of_last_attempt(report: Report, job: Job) -> bool:

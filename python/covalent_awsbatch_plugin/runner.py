@@ -2,7 +2,8 @@
 
 It reads the task from S3, runs it, and writes one object that says how it went. Three environment variables name the
 places: `S3_BUCKET_NAME`, `COVALENT_TASK_FUNC_FILENAME` and `RESULT_FILENAME`. Region, endpoint and credentials are the
-container's own. The exit status is 0 if the function returned and its result was stored, else 1.
+container's own; two more variables may say what to demand of the bucket (see `naming`). The exit status is 0 if the
+function returned and its result was stored, else 1.
 
 The result is a pickled dict of plain values, written on success and failure alike (see `Envelope`).
 """
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from ._core import Client
 from .container import SecondLook, quick_covalent
-from .naming import ENVELOPE_FORMAT, FORMAT_METADATA, SENDER_METADATA, output_key
+from .naming import BUCKET_OWNER, ENVELOPE_FORMAT, FORMAT_METADATA, KMS_KEY, SENDER_METADATA, output_key
 from .tee import teed
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def main() -> int:
     bucket, function_key, result_key = (os.environ[name] for name in names)
     faulthandler.enable()  # a crash in native code leaves no result, but at least its stack in the log
     sys.meta_path.append(SecondLook)
-    client = Client("{}")
+    client = Client("{}").for_bucket(os.environ.get(BUCKET_OWNER, "any"), os.environ.get(KMS_KEY, ""))
     envelope = run(client, bucket, function_key)
     try:
         with quick_covalent():  # the core's exceptions are Covalent's

@@ -15,15 +15,19 @@ import numbers
 import os
 import re
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from .naming import BUCKET_OWNER, KMS_KEY
+
 SECTION = "executors.awsbatch"
 """The section of Covalent's configuration that holds what a call leaves out."""
 
-RESERVED_ENVIRONMENT = frozenset({"S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME"})
+RESERVED_ENVIRONMENT = frozenset(
+    {"S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME", BUCKET_OWNER, KMS_KEY}
+)
 """Variables by which the executor tells the container what to run; nobody else may set them."""
 
 _LARGEST = 2**31 - 1  # AWS's integers are signed and have 32 bits
@@ -133,6 +137,8 @@ _BUCKET = (
     r"(?!\d+\.\d+\.\d+\.\d+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
     rf"|{_ARN}:s3(?:-outposts)?:[a-z0-9-]+:\d{{12}}:(?:accesspoint|outpost)[/:][A-Za-z0-9/:-]+"
 )
+_KMS = rf"{_ARN}:kms:[a-z0-9-]+:\d{{12}}"
+_KMS_KEY = rf"|(?:{_KMS}:key/)?[A-Za-z0-9-]{{1,64}}|(?:{_KMS}:)?alias/[\w/-]{{1,250}}"
 _ECR_WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 _ECR_NAME = rf"|(?=.{{2,256}}\Z)(?:{_ECR_WORD}/)*{_ECR_WORD}"
 
@@ -216,6 +222,28 @@ class Settings(BaseModel):
         default={},
         description="must be a dict of strings: up to 50 tags, keys of 1 to 128 characters that do not start with "
         "'aws:', values of up to 256 characters",
+    )
+    retry_on: Literal["any", "infrastructure"] = Field(
+        default="any",
+        description="must be 'any' (an attempt that failed is followed by another, whatever happened) or "
+        "'infrastructure' (only after a lost host or trouble with the container, not after an exception)",
+    )
+    runnable_timeout: _Number = Field(
+        default=0, ge=0, description="must be the seconds that a job may wait for a machine, or 0 to wait for ever"
+    )
+    s3_bucket_owner: Annotated[str, _matching(r"|\d{12}|any")] = Field(
+        default="",
+        description="must be the account that the bucket belongs to (twelve digits), empty for the one of the "
+        "credentials, or 'any' not to check it",
+    )
+    s3_kms_key_id: Annotated[str, _matching(_KMS_KEY)] = Field(
+        default="",
+        description="must be the id, the ARN or the alias (alias/…) of a KMS key, or empty for the bucket's own "
+        "encryption",
+    )
+    s3_cleanup: Literal["never", "success", "always"] = Field(
+        default="never",
+        description="must be 'never', 'success' (delete the objects of a task that succeeded) or 'always'",
     )
 
     def connection(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import logging
 import pickle
 import platform
 from typing import Any, NoReturn
@@ -12,6 +13,9 @@ import cloudpickle
 from . import errors
 from ._core import Client, Reader, Writer
 from .naming import SENDER_METADATA
+
+_PIECE = 1024 * 1024
+_log = logging.getLogger(__name__)
 
 # The class as pickles name it: by the module that it claims for itself, and by those that have defined it.
 _TRANSPORTABLE = frozenset(
@@ -62,13 +66,26 @@ def load_bare(client: Client, bucket: str, key: str) -> Any:
     Raises:
         FileNotFoundError: There is no such object.
         ResultError: It is corrupt, or refers to something else.
+        ServiceError: It did not arrive whole, also not at a second try.
     """
+    try:
+        return _load_bare(client, bucket, key)
+    except errors.ServiceError as error:
+        # What has been unpickled of a stream cannot be taken back, so this is the place for a second try.
+        _log.info("%s; the result is read once more", error)
+        return _load_bare(client, bucket, key)
+
+
+def _load_bare(client: Client, bucket: str, key: str) -> Any:
     location = f"s3://{bucket}/{key}"
+    reader = client.reader(bucket, key)
     # What the process unpickled by an extension code before is taken from here, past `find_class`.
     copyreg.clear_extension_cache()
     try:
-        return _BareUnpickler(client.reader(bucket, key), location).load()
+        return _BareUnpickler(reader, location).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        while reader.read(_PIECE):
+            pass  # to the end: if it arrived damaged, that is what there is to say
         raise errors.ResultError(f"The result {location} is corrupt: {error}.", bucket=bucket, key=key) from error
 
 

@@ -10,16 +10,19 @@ use pyo3::types::{PyBytes, PyDict};
 use tokio::sync::OnceCell;
 
 use super::job::PyJob;
-use super::runtime::{awaitable, block_on};
+use super::runtime::{awaitable, block_on, handle};
 use super::streams::{Reader, Writer};
 use crate::clients::Clients;
 use crate::download::{self, Download};
 use crate::envelope::{self, Envelope, Report};
 use crate::error::Result;
 use crate::identity;
+use crate::listing::{self, Listed};
 use crate::settings::{self, ClientSettings, JobRequest};
+use crate::storage::{Policy, Storage};
 use crate::upload::Upload;
-use crate::{image, job, logs, submission};
+use crate::watcher::{Watch, Watcher};
+use crate::{cleanup, errands, image, job, logs, queue, submission};
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Client {
@@ -27,14 +30,18 @@ pub struct Client {
     pid: u32,
 }
 
-/// The clients, made at the first call, since that reads files.
+/// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
 #[derive(Clone)]
-struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>);
+struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
 
 impl Connection {
     async fn clients(&self) -> Result<Arc<Clients>> {
         let (settings, cell) = &*self.0;
         cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
+    }
+
+    async fn storage(&self) -> Result<Storage> {
+        Ok(Storage::new(self.clients().await?, self.1.clone()))
     }
 }
 
@@ -55,7 +62,13 @@ impl Client {
     #[new]
     fn new(settings: &str) -> PyResult<Self> {
         let settings: ClientSettings = settings::from_json(settings)?;
-        Ok(Self { connection: Connection(Arc::new((settings, OnceCell::new()))), pid: process::id() })
+        let connection = Connection(Arc::new((settings, OnceCell::new())), Arc::default());
+        Ok(Self { connection, pid: process::id() })
+    }
+
+    fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
+        let policy = Policy { bucket_owner: owner, kms_key_id };
+        Self { connection: Connection(self.connection.0.clone(), Arc::new(policy)), pid: self.pid }
     }
 
     fn identity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -70,36 +83,66 @@ impl Client {
     fn submit<'py>(&self, py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         let request: JobRequest = settings::from_json(request)?;
-        awaitable(py, async move { submission::submit(&*connection.clients().await?, &request).await })
+        awaitable(py, async move { submission::submit(connection.clients().await?, request).await })
     }
 
-    fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64) -> PyResult<Bound<'py, PyAny>> {
+    fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64, runnable: f64) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        let poll = settings::seconds(poll)?;
-        awaitable(py, async move { connection.clients().await?.watcher.end_of(&job_id, poll).await.map(PyJob) })
+        let watch = Watch { poll: settings::seconds(poll)?, runnable: settings::seconds(runnable)? };
+        awaitable(py, async move { Watcher::end_of(&connection.clients().await?, &job_id, watch).await.map(PyJob) })
     }
 
     fn describe<'py>(&self, py: Python<'py>, job_id: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            let jobs = job::describe(&connection.clients().await?.batch, &[job_id]).await?;
+            let jobs = job::describe(&*connection.clients().await?, &[job_id]).await?;
             Ok(jobs.into_iter().next().map(PyJob))
+        })
+    }
+
+    fn list_jobs<'py>(&self, py: Python<'py>, queue: String, prefix: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let jobs = listing::list(&*connection.clients().await?, &queue, &prefix).await?;
+            Ok(jobs.into_iter().map(PyListed).collect::<Vec<_>>())
         })
     }
 
     fn terminate<'py>(&self, py: Python<'py>, job_id: String, reason: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { job::terminate(&*connection.clients().await?, &job_id, &reason).await })
+        // Begun here and now, and finished also if the caller's loop ends before: who asks for a job's end means it.
+        let errand = {
+            let _entered = handle()?.enter();
+            errands::run(
+                async move { job::terminate(&*connection.clients().await?, &job_id, &reason).await },
+                |outcome| async move {
+                    if let Err(error) = outcome {
+                        tracing::warn!("{error}");
+                    }
+                },
+            )
+        };
+        awaitable(py, errand)
+    }
+
+    fn queue_problems<'py>(&self, py: Python<'py>, queue: String, vcpu: u32) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { queue::problems(&*connection.clients().await?, &queue, vcpu).await })
     }
 
     fn report<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { Ok(PyReport(envelope::fetch(connection.clients().await?, &bucket, &key).await?)) })
+        awaitable(py, async move { Ok(PyReport(envelope::fetch(connection.storage().await?, &bucket, &key).await?)) })
     }
 
     fn read<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { Ok(PyBlob(download::read(connection.clients().await?, &bucket, &key).await?)) })
+        awaitable(py, async move { Ok(PyBlob(download::read(connection.storage().await?, &bucket, &key).await?)) })
+    }
+
+    fn delete<'py>(&self, py: Python<'py>, bucket: String, keys: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { cleanup::delete(&connection.storage().await?, &bucket, &keys).await })
     }
 
     fn log_tail<'py>(&self, py: Python<'py>, group: String, stream: String, lines: i32) -> PyResult<Bound<'py, PyAny>> {
@@ -115,7 +158,7 @@ impl Client {
     fn reader(&self, py: Python<'_>, bucket: &str, key: &str) -> PyResult<Reader> {
         let connection = self.connection()?;
         let download =
-            py.detach(|| block_on(async { Download::open(connection.clients().await?, bucket, key).await }))?;
+            py.detach(|| block_on(async { Download::open(connection.storage().await?, bucket, key).await }))?;
         Ok(Reader::new(download))
     }
 
@@ -128,8 +171,8 @@ impl Client {
         metadata: Option<HashMap<String, String>>,
     ) -> PyResult<Writer> {
         let connection = self.connection()?;
-        let clients = py.detach(|| block_on(connection.clients()))?;
-        Ok(Writer::new(Upload::new(clients, bucket, key, metadata.unwrap_or_default())))
+        let storage = py.detach(|| block_on(connection.storage()))?;
+        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default())))
     }
 }
 
@@ -143,6 +186,27 @@ impl<'py> IntoPyObject<'py> for PyBlob {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         Ok(PyBytes::new(py, &self.0))
+    }
+}
+
+/// A listed job on its way to Python: a dict.
+struct PyListed(Listed);
+
+impl<'py> IntoPyObject<'py> for PyListed {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let job = PyDict::new(py);
+        job.set_item("id", self.0.id)?;
+        job.set_item("name", self.0.name)?;
+        job.set_item("status", self.0.status)?;
+        job.set_item("status_reason", self.0.status_reason)?;
+        job.set_item("created_at", self.0.created_at)?;
+        job.set_item("started_at", self.0.started_at)?;
+        job.set_item("stopped_at", self.0.stopped_at)?;
+        Ok(job)
     }
 }
 

@@ -17,7 +17,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Kind::NotFound => return Ok(PyFileNotFoundError::new_err(error.to_string())),
         Kind::Settings => "SettingsError",
         Kind::Access => "AccessError",
-        Kind::Throttled | Kind::Ambiguous | Kind::Refused => "ServiceError",
+        Kind::Throttled | Kind::Ambiguous | Kind::Garbled | Kind::Damaged | Kind::Refused => "ServiceError",
         Kind::Result => "ResultError",
     };
     let details = PyDict::new(py);

@@ -61,6 +61,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn console(&self) -> Option<String> {
+        self.0.console()
+    }
+
+    #[getter]
     fn cause(&self) -> &'static str {
         outcome::cause(&self.0).as_str()
     }

@@ -18,9 +18,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // The SDK's own records would drown ours; its warnings pass.
     let logger = Logger::new(py, Caching::LoggersAndLevels)?
         .filter(LevelFilter::Warn)
-        .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug)
-        // It warns at each multipart object that its checksum is one of parts.
-        .filter_target("aws_sdk_s3::http_response_checksum".to_owned(), LevelFilter::Error);
+        .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
     // A second interpreter in this process finds the logger installed.
     let _ = logger.install();
 

@@ -15,10 +15,14 @@ use pyo3_async_runtimes::generic::{self, ContextExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::errands;
 use crate::error::Error;
 
 /// How long the interpreter's end waits for threads that do not end, such as one that looks up a host's name.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits for what was begun and has to be finished.
+const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
 
 /// The process that the runtime's threads belong to, and the runtime itself until it was ended.
 static RUNTIME: Mutex<Option<(u32, Option<Runtime>)>> = Mutex::new(None);
@@ -48,6 +52,14 @@ pub fn handle() -> PyResult<Handle> {
 #[pyfunction]
 pub fn shut_down(py: Python<'_>) {
     py.detach(|| {
+        let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((owner, Some(runtime))) if *owner == process::id() => Some(runtime.handle().clone()),
+            _ => None,
+        };
+        if let Some(handle) = handle {
+            // No errand takes longer than a call and its retries; a network that is gone must not hold the exit up.
+            let _ = handle.block_on(async { tokio::time::timeout(PATIENCE_FOR_ERRANDS, errands::all_done()).await });
+        }
         let pid = process::id();
         let before = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
         match before {

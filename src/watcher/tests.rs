@@ -1,15 +1,25 @@
 //! The watcher on paused time, over an HTTP client that answers from a script.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws_sdk_batch::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::json;
 
 use super::*;
+
+/// A state that makes a record which cannot be understood.
+const POISON: &str = "POISON";
+
+/// A state in which there is no record.
+const GONE: &str = "GONE";
 
 /// Answers `DescribeJobs` from a table of states and counts the calls. An entry is `(status, from this second on)`.
 #[derive(Clone, Debug, Default)]
@@ -39,18 +49,18 @@ impl Script {
         self.0.lock().unwrap().calls.clone()
     }
 
-    fn watcher(&self) -> Watcher {
+    fn clients(&self) -> Arc<Clients> {
         self.0.lock().unwrap().start = Some(Instant::now());
         let connector = SharedHttpConnector::new(self.clone());
         let http = http_client_fn(move |_, _| connector.clone());
-        let config = aws_sdk_batch::Config::builder()
+        let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::new("id", "secret", None, None, "tests"))
+            .region(Region::new(format!("test-{}", TESTS.fetch_add(1, Ordering::Relaxed))))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "tests")))
             .retry_config(RetryConfig::disabled())
             .http_client(http)
             .build();
-        Watcher::new(aws_sdk_batch::Client::from_conf(config))
+        Arc::new(Clients::new(&config))
     }
 }
 
@@ -77,6 +87,12 @@ impl State {
             .iter()
             .filter_map(|id| {
                 let (status, _) = self.states.get(*id)?.iter().rev().find(|(_, from)| second >= *from)?;
+                if *status == GONE {
+                    return None;
+                }
+                if *status == POISON {
+                    return Some(json!({ "jobId": id, "status": 7, "container": "none" }));
+                }
                 Some(json!({ "jobId": id, "jobName": id, "status": status, "jobQueue": "q", "jobDefinition": "d" }))
             })
             .collect();
@@ -84,13 +100,20 @@ impl State {
     }
 }
 
+/// Clocks that stand still are not to share a limiter, so each test has a region of its own.
+static TESTS: AtomicU32 = AtomicU32::new(0);
+
 const POLL: Duration = Duration::from_secs(10);
+
+async fn end_of(clients: &Arc<Clients>, id: &str) -> Result<Job> {
+    Watcher::end_of(clients, id, Watch { poll: POLL, runnable: Duration::ZERO }).await
+}
 
 #[tokio::test(start_paused = true)]
 async fn an_end_is_noticed_within_a_second_while_few_jobs_run() {
-    let watcher = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 42)]).watcher();
+    let clients = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 42)]).clients();
     let start = Instant::now();
-    let job = watcher.end_of("a", POLL).await.unwrap();
+    let job = end_of(&clients, "a").await.unwrap();
     assert_eq!(job.status, "SUCCEEDED");
     assert!((42..=43).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
@@ -101,11 +124,11 @@ async fn many_jobs_share_calls_of_a_hundred() {
     for n in 0..250 {
         script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
     }
-    let watcher = Arc::new(script.watcher());
+    let clients = script.clients();
     let waits: Vec<_> = (0..250)
         .map(|n| {
-            let watcher = watcher.clone();
-            tokio::spawn(async move { watcher.end_of(&n.to_string(), POLL).await.unwrap() })
+            let clients = clients.clone();
+            tokio::spawn(async move { end_of(&clients, &n.to_string()).await.unwrap() })
         })
         .collect();
     for wait in waits {
@@ -120,26 +143,34 @@ async fn many_jobs_share_calls_of_a_hundred() {
 #[tokio::test(start_paused = true)]
 async fn a_job_without_a_record_is_given_up_after_a_minute_and_no_sooner() {
     let script = Script::default().job("late", &[("RUNNING", 50), ("SUCCEEDED", 55)]);
-    let watcher = script.watcher();
+    let clients = script.clients();
     let start = Instant::now();
-    let (late, gone) = tokio::join!(watcher.end_of("late", POLL), watcher.end_of("gone", POLL));
+    let (late, gone) = tokio::join!(end_of(&clients, "late"), end_of(&clients, "gone"));
     assert_eq!(late.unwrap().status, "SUCCEEDED");
     assert_eq!(gone.unwrap().status, "VANISHED");
     assert!((60..=63).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_expires_is_given_up_soon() {
+    let clients = Script::default().job("a", &[("RUNNING", 0), (GONE, 30)]).clients();
+    let start = Instant::now();
+    assert_eq!(end_of(&clients, "a").await.unwrap().status, "VANISHED");
+    assert!((40..=42).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_slows_the_sweeps_and_fails_nothing() {
     let script = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 5)]).refusing(429, 300);
-    let job = script.watcher().end_of("a", POLL).await.unwrap();
+    let job = end_of(&script.clients(), "a").await.unwrap();
     assert_eq!(job.status, "SUCCEEDED");
     assert!(script.calls().len() < 20, "{} calls in five minutes", script.calls().len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lasting_refusal_reaches_the_task() {
-    let watcher = Script::default().job("a", &[("RUNNING", 0)]).refusing(403, u64::MAX).watcher();
-    let error = watcher.end_of("a", POLL).await.unwrap_err();
+    let clients = Script::default().job("a", &[("RUNNING", 0)]).refusing(403, u64::MAX).clients();
+    let error = end_of(&clients, "a").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Access);
     assert!(error.to_string().contains("batch:DescribeJobs"), "{error}");
 }
@@ -147,12 +178,43 @@ async fn a_lasting_refusal_reaches_the_task() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_is_no_longer_polled() {
     let script = Script::default().job("a", &[("RUNNING", 0)]);
-    let watcher = script.watcher();
-    let wait = tokio::time::timeout(Duration::from_secs(5), watcher.end_of("a", POLL));
+    let clients = script.clients();
+    let wait = tokio::time::timeout(Duration::from_secs(5), end_of(&clients, "a"));
     assert!(wait.await.is_err());
     let before = script.calls().len();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert!(script.calls().len() <= before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisoned_record_fails_alone() {
+    let mut script = Script::default().job("poison", &[(POISON, 0)]);
+    for n in 0..150 {
+        script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
+    }
+    let clients = script.clients();
+    let waits: Vec<_> = (0..150)
+        .map(|n| {
+            let clients = clients.clone();
+            tokio::spawn(async move { end_of(&clients, &n.to_string()).await.unwrap() })
+        })
+        .collect();
+    let poisoned = end_of(&clients, "poison").await.unwrap_err();
+    assert_eq!(poisoned.kind(), Kind::Garbled);
+    assert!(poisoned.to_string().contains("job poison"), "{poisoned}");
+    for wait in waits {
+        assert_eq!(wait.await.unwrap().status, "SUCCEEDED");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_start_is_given_up_when_its_time_is_over() {
+    let clients = Script::default().job("a", &[("SUBMITTED", 0), ("RUNNABLE", 30)]).clients();
+    let start = Instant::now();
+    let watch = Watch { poll: POLL, runnable: Duration::from_mins(2) };
+    let job = Watcher::end_of(&clients, "a", watch).await.unwrap();
+    assert_eq!(job.status, "RUNNABLE");
+    assert!((150..=152).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[test]

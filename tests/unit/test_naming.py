@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from covalent_awsbatch_plugin.naming import io_output_key, output_key
+from covalent_awsbatch_plugin.naming import io_output_key, output_key, task_keys
 
 
 def test_what_the_public_image_printed_stands_where_its_program_puts_it() -> None:
@@ -21,3 +21,8 @@ def test_what_the_public_image_printed_stands_where_its_program_puts_it() -> Non
 )
 def test_a_large_output_stands_beside_the_result(result: str, expected: str) -> None:
     assert output_key(result) == expected
+
+
+def test_all_objects_of_a_task() -> None:
+    """What the executor and both programs in the container may write, and nothing of another task."""
+    assert task_keys("X", 1) == ["func-X-1.pkl", "result-X-1.pkl", "result-X-1.output", "io_output-X-1.json"]

@@ -58,6 +58,17 @@ GOOD = [
     ("endpoint_url", "http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
     ("environment", {"A_1": "ä=\n", "my.name": ""}, {"A_1": "ä=\n", "my.name": ""}),
     ("tags", {"k" * 128: "v" * 256}, {"k" * 128: "v" * 256}),
+    ("retry_on", "infrastructure", "infrastructure"),
+    ("runnable_timeout", 0.5, 0.5),
+    ("runnable_timeout", 0, 0.0),
+    ("s3_bucket_owner", "123456789012", "123456789012"),
+    ("s3_bucket_owner", "any", "any"),
+    ("s3_kms_key_id", "1234abcd-12ab-34cd-56ef-1234567890ab", None),
+    ("s3_kms_key_id", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab", None),
+    ("s3_kms_key_id", "alias/team/results_1", None),
+    ("s3_kms_key_id", "arn:aws:kms:eu-west-1:123456789012:alias/results", None),
+    ("s3_cleanup", "success", "success"),
+    ("s3_cleanup", "always", "always"),
 ]
 
 BAD = [
@@ -132,6 +143,8 @@ BAD = [
     ("environment", {"S3_BUCKET_NAME": "1"}),
     ("environment", {"COVALENT_TASK_FUNC_FILENAME": "1"}),
     ("environment", {"RESULT_FILENAME": "1"}),
+    ("environment", {"COVALENT_AWSBATCH_BUCKET_OWNER": "1"}),
+    ("environment", {"COVALENT_AWSBATCH_KMS_KEY_ID": "1"}),
     ("environment", {"A": "\0"}),
     ("environment", {"A": "x" * 8000}),
     ("tags", "a=b"),
@@ -142,6 +155,19 @@ BAD = [
     ("tags", {"AWS:k": "1"}),
     ("tags", {str(i): "" for i in range(51)}),
     ("tags", {"k": None}),
+    ("retry_on", ""),
+    ("retry_on", "never"),
+    ("runnable_timeout", -1),
+    ("runnable_timeout", NAN),
+    ("s3_bucket_owner", "12345678901"),
+    ("s3_bucket_owner", 123456789012),
+    ("s3_bucket_owner", "mine"),
+    ("s3_kms_key_id", "results key"),
+    ("s3_kms_key_id", "alias/"),
+    ("s3_kms_key_id", "arn:aws:kms:eu-west-1:1:key/x"),
+    ("s3_kms_key_id", "arn:aws:s3:::bucket"),
+    ("s3_cleanup", "failure"),
+    ("s3_cleanup", True),
 ]
 
 
@@ -211,6 +237,11 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("endpoint_url", ""),
         ("environment", {}),
         ("tags", {}),
+        ("retry_on", "any"),
+        ("runnable_timeout", 0),
+        ("s3_bucket_owner", ""),
+        ("s3_kms_key_id", ""),
+        ("s3_cleanup", "never"),
     ]
     settings.checked(DEFAULTS)
 

@@ -1,0 +1,89 @@
+//! What has to be finished once it was begun, even if nobody waits for it any more: a submission whose job would
+//! otherwise be unknown, a termination that was asked for. The process's end waits for them a moment.
+
+use std::future::Future;
+use std::sync::LazyLock;
+
+use tokio::sync::{oneshot, watch};
+
+/// Errands under way in this process.
+static UNDER_WAY: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Counts an errand for as long as it lives, also when it panics or its runtime goes away.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        UNDER_WAY.send_modify(|count| *count += 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Runs `errand` to its end on the current runtime, and returns what it returned.
+///
+/// If the returned future is dropped before, the errand goes on, and `unclaimed` deals with its outcome.
+///
+/// # Panics
+/// The returned future panics if the errand does.
+pub fn run<T, U>(
+    errand: impl Future<Output = T> + Send + 'static,
+    unclaimed: impl FnOnce(T) -> U + Send + 'static,
+) -> impl Future<Output = T>
+where
+    T: Send + 'static,
+    U: Future<Output = ()> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let counted = Counted::new();
+    tokio::spawn(async move {
+        let _counted = counted;
+        if let Err(outcome) = reply.send(errand.await) {
+            unclaimed(outcome).await;
+        }
+    });
+    async { answer.await.expect("an errand ends with an answer") }
+}
+
+/// Waits until no errand is under way.
+pub async fn all_done() {
+    // The sender is static: it cannot go away.
+    let _ = UNDER_WAY.subscribe().wait_for(|count| *count == 0).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_errand_goes_on_when_nobody_waits_and_its_outcome_is_dealt_with() {
+        let dealt_with = Arc::new(AtomicU32::new(0));
+        let seen = dealt_with.clone();
+        let errand = run(
+            async {
+                sleep(Duration::from_secs(5)).await;
+                7
+            },
+            move |outcome| async move { seen.store(outcome, Ordering::SeqCst) },
+        );
+        assert!(timeout(Duration::from_secs(1), errand).await.is_err());
+        all_done().await;
+        assert_eq!(dealt_with.load(Ordering::SeqCst), 7);
+    }
+
+    #[tokio::test]
+    async fn an_outcome_that_is_waited_for_is_returned() {
+        assert_eq!(run(async { 7 }, |_| async { unreachable!() }).await, 7);
+    }
+}

@@ -1,0 +1,106 @@
+"""The executor's jobs in a queue, as `ListJobs` tells them, and a Covalent server that does not know of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import covalent as ct
+import pytest
+from support.servers import Answer, HttpServer, Request
+
+pytest.importorskip("moto.server")
+
+from covalent_awsbatch_plugin.connection import client
+from covalent_awsbatch_plugin.errors import ServiceError
+from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.orphans import Job, ServerSilentError, given_up, listed, records, terminated
+from covalent_awsbatch_plugin.settings import DEFAULTS, Settings
+
+QUEUE = "covalent-batch-queue"
+
+
+def test_all_pages_and_only_names_of_an_executor() -> None:
+    names = [f"covalent-batch-d{number}-{number % 3}" for number in range(101)]
+    others = ["Covalent-Batch-d-1", "covalent-batch-by-hand", "covalent-batch", "another"]
+    with LocalAWS(program=["sh", "-c", "sleep 60"], stop_grace=1) as aws:
+        batch = aws.client("batch")
+        batch.register_job_definition(
+            jobDefinitionName="any", type="container", containerProperties={"image": "any", "vcpus": 1, "memory": 512}
+        )
+        submitted = {"jobQueue": QUEUE, "jobDefinition": "any"}
+        first = batch.submit_job(jobName="first", **submitted)["jobId"]
+        ids = [
+            batch.submit_job(jobName=name, **submitted, dependsOn=[{"jobId": first}])["jobId"]
+            for name in [*others, *names]
+        ]
+        batch.terminate_job(jobId=ids[-1], reason="to have one that has ended")
+        connection = client(Settings(**{**DEFAULTS, **aws.options}))
+        jobs = listed(connection, QUEUE)
+        with pytest.raises(ServiceError, match="batch:ListJobs on queue nowhere"):
+            listed(connection, "nowhere")
+    assert {(job.id, job.name) for job in jobs} == set(zip(ids[len(others) :], names, strict=True))
+    assert [job.created_at for job in jobs] == sorted(job.created_at for job in jobs)
+    states = {job.name: (job.dispatch_id, job.node_id, job.status) for job in jobs}
+    assert states["covalent-batch-d7-1"] == ("d7", 1, "PENDING")
+    assert states["covalent-batch-d100-1"] == ("d100", 1, "FAILED")
+
+
+def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
+    def answer(request: Request) -> Answer:
+        refused = request.path.endswith("terminatejob") and b"sacred" in request.body
+        return (
+            Answer(b'{"message": "no"}', 403, {"x-amzn-errortype": "AccessDeniedException"})
+            if refused
+            else Answer(b"{}")
+        )
+
+    jobs = [Job(name, name, "RUNNING", 0, "d", 1) for name in ("one", "sacred", "two")]
+    with HttpServer(answer) as server, LocalAWS() as aws:
+        connection = client(Settings(**{**DEFAULTS, **aws.options, "endpoint_url": server.url}))
+        failures = terminated(connection, jobs)
+        ended = sorted(json.loads(request.body)["jobId"] for request in server.requests)
+    assert failures.keys() == {"sacred"}
+    assert "AWS denied batch:TerminateJob on job sacred" in failures["sacred"]
+    assert ended == ["one", "sacred", "two"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(b"<html>"), "no Covalent server"),
+        (Answer(b"[]"), "no Covalent server"),
+        (Answer(b"{}"), "no Covalent server"),
+        (Answer(b"", 500), "cannot be asked: 500 Server Error: Internal Server Error$"),
+    ],
+    ids=["no JSON", "a list", "a dict", "an error"],
+)
+def test_what_is_no_covalent_server_tells_nothing(answer: Answer, said: str) -> None:
+    place = {"dispatcher.address": "127.0.0.1", "dispatcher.port": 0}
+    before = ct.get_config(list(place))
+    with HttpServer(lambda _: answer) as server:
+        ct.set_config({**place, "dispatcher.port": server.port})
+        try:
+            with pytest.raises(ServerSilentError, match=said):
+                records(["d-1", "d-2"])
+        finally:
+            ct.set_config(before)
+
+
+def test_covalent_is_told_only_of_what_it_believes_running() -> None:
+    job = Job("id", "covalent-batch-d-3", "RUNNING", 0, "d", 3, dispatch="RUNNING", electron="RUNNING")
+    before = ct.get_config(["dispatcher.address", "dispatcher.port"])
+    with HttpServer(lambda request: Answer(status=200 if "/3/" in request.path else 500)) as server:
+        ct.set_config({"dispatcher.address": "127.0.0.1", "dispatcher.port": server.port})
+        try:
+            assert not given_up(job)
+            assert not given_up(replace(job, electron="COMPLETED", node_id=4))
+            assert given_up(replace(job, node_id=4)).endswith(
+                "could not be told: 500 Server Error: Internal Server Error"
+            )
+        finally:
+            ct.set_config(before)
+    assert [request.path for request in server.requests] == [
+        "/api/v2/dispatches/d/electrons/3/job",
+        "/api/v2/dispatches/d/electrons/4/job",
+    ]

@@ -1,0 +1,173 @@
+"""What a job's program leaves in the bucket: a function from what it knows to objects by key.
+
+A test may give any function of its own in place of these.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a container knows.
+
+    Attributes:
+        environment: Its variables.
+        job_name: Name of its job.
+        job_id: Id of its job.
+        attempt: Number of the attempt, from 1.
+    """
+
+    environment: Mapping[str, str]
+    job_name: str
+    job_id: str
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        """Where the result belongs."""
+        return self.environment.get("RESULT_FILENAME", "")
+
+
+@dataclass(frozen=True)
+class Left:
+    """An object that a program leaves."""
+
+    data: bytes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+Result = Callable[[Container], Mapping[str, Left]]
+
+
+def nothing(_: Container) -> Mapping[str, Left]:
+    """No object at all."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Our runner's envelope: plain values, pickled.
+
+    Attributes:
+        value: What the function returned, a plain value; `...` for the job's name, so that mixed up results show.
+        output: Serialised TransportableObject in place of it.
+        apart: Whether the output is an object of its own.
+        fields: Of the envelope, in place of the usual ones.
+    """
+
+    value: Any = ...
+    output: bytes | None = None
+    apart: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, container: Container) -> Mapping[str, Left]:
+        """The objects."""
+        value = container.job_name if self.value is ... else self.value
+        output = transportable(value) if self.output is None else self.output
+        content = {
+            "status": "succeeded",
+            "output": output,
+            "output_key": None,
+            "stdout": f"{container.job_name} was here\n",
+            "stderr": "",
+            "traceback": None,
+            "exception": None,
+            "python": platform.python_version(),
+            "cloudpickle": "3.1.1",
+            "covalent": "0.240.0",
+            "started_at": 1.7e9,
+            "finished_at": 1.7e9,
+            "peak_rss_bytes": 100_000_000,
+            "job_id": container.job_id,
+            "attempt": container.attempt,
+        }
+        objects = {}
+        if self.apart:
+            content["output"], content["output_key"] = None, container.key.rpartition(".")[0] + ".output"
+            objects[str(content["output_key"])] = Left(output)
+        content.update(self.fields)
+        if content["status"] != "succeeded":
+            content["output"] = None
+        objects[container.key] = Left(pickle.dumps(content, protocol=4), {"covalent-awsbatch-format": "2"})
+        return objects
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What the public image's program leaves: the bare pickle of the result, and what was printed as JSON.
+
+    Attributes:
+        value: What the function returned, a plain value; `...` for the job's name.
+        traceback: Of an exception, in place of a result.
+        exception: Its class.
+    """
+
+    value: Any = ...
+    traceback: str | None = None
+    exception: str | None = None
+
+    def __call__(self, container: Container) -> Mapping[str, Left]:
+        """The objects."""
+        value = container.job_name if self.value is ... else self.value
+        printed = [f"{container.job_name} was here\n", "", self.traceback, self.exception]
+        io_output = container.key.rpartition(".")[0].replace("result", "io_output") + ".json"
+        objects = {io_output: Left(json.dumps(printed).encode())}
+        if self.traceback is None:
+            objects[container.key] = Left(bare_pickle(value))
+        return objects
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Bytes of somebody's choice at the result's key."""
+
+    data: bytes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, container: Container) -> Mapping[str, Left]:
+        """The object."""
+        return {container.key: Left(self.data, self.metadata)}
+
+
+def failed(traceback: str, exception: str, **fields: Any) -> Envelope:
+    """Our runner's envelope after an exception."""
+    return Envelope(fields={"status": "failed", "traceback": traceback, "exception": exception, **fields})
+
+
+def transportable(value: Any) -> bytes:
+    """A plain value as `TransportableObject(value).serialize()`, without importing Covalent."""
+    state = _state(value)
+    header, text = json.dumps(state["_header"]).encode(), str(state["_object_string"]).encode()
+    start = 16 + len(header)
+    offsets = start.to_bytes(8, "big") + (start + len(text)).to_bytes(8, "big")
+    content: bytes = state["_object"].encode()
+    return offsets + header + text + content
+
+
+def bare_pickle(value: Any) -> bytes:
+    """A plain value as the pickle of a `TransportableObject`, without importing Covalent."""
+    # Protocol 3 has no frames, so the state can be taken out of its own pickle: past the header, up to the final dot.
+    state = pickle.dumps(_state(value), protocol=3)[2:-1]
+    new = b"\x80\x03ccovalent._workflow.transportable_object\nTransportableObject\n)\x81"
+    return new + state + b"b."
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """The attributes of a TransportableObject."""
+    return {
+        "_object": base64.b64encode(pickle.dumps(value, protocol=4)).decode(),
+        "_object_string": str(value),
+        "_header": {
+            "py_version": platform.python_version(),
+            "cloudpickle_version": "3.1.1",
+            "attrs": {"doc": getattr(value, "__doc__", ""), "name": getattr(value, "__name__", "")},
+        },
+    }
