@@ -22,7 +22,7 @@ from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
-from . import errors, questions, retrieval, transfer
+from . import errors, presence, questions, retrieval, transfer
 from ._core import CANCEL_REASON
 from .connection import client
 from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, task_keys
@@ -316,6 +316,8 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         Returns:
             The job's id.
         """
+        # Before there is a job: one that is left by a crash right after it must be recognised.
+        presence.note(task_metadata["dispatch_id"])
         settings = self._settings()
         request = {
             "name": _named(JOB_NAME, task_metadata),
@@ -448,7 +450,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         return True
 
     async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:  # noqa: ARG002
-        """Report the end of tasks that Covalent cancelled before they were run: the only ones it asks this for.
+        """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
 
         Args:
             task_group_metadata: `dispatch_id` and `node_ids`.

@@ -42,5 +42,50 @@ def demo() -> None:
         raise click.ClickException(str(error)) from error
 
 
+@main.command()
+@click.option("--all", "ended", is_flag=True, help="Show jobs that have ended, too, as long as Batch knows them.")
+@click.option("--orphans", is_flag=True, help="Show only live jobs that nobody waits for.")
+@click.option("--terminate", is_flag=True, help="End those, after showing them and asking.")
+@click.option("--force", is_flag=True, help="Count as orphans also jobs of this server of which it cannot be told.")
+@click.option("--yes", is_flag=True, help="Terminate without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.option("--queue", "batch_queue", help="Job queue, by name or ARN.")
+@click.option("--region", help="AWS region.")
+@click.option("--profile", help="AWS profile.")
+@click.option("--credentials", help="Path of a shared credentials file.")
+@click.option("--endpoint-url", help="URL of an AWS-compatible service.")
+def jobs(  # noqa: PLR0913  (one for each option)
+    *,
+    ended: bool,
+    orphans: bool,
+    terminate: bool,
+    force: bool,
+    yes: bool,
+    as_json: bool,
+    **options: str | None,
+) -> None:
+    """Show the executor's jobs in the queue and who waits for them; end those that nobody waits for.
+
+    Queue, account and region are those of the section [executors.awsbatch] of Covalent's configuration, unless an
+    option says otherwise. Run it where the Covalent server runs, as its user: only there can be told which jobs were
+    lost when the server was killed.
+
+    Exit status: 0 fine, 1 something failed, 2 it could not be told of some job whether anybody waits for it.
+    """
+    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+    import covalent  # noqa: F401
+
+    from .errors import AWSBatchError
+    from .jobs import Wishes, run_jobs
+    from .settings import checked, resolved
+
+    given = {name: value for name, value in options.items() if value is not None}
+    wishes = Wishes(ended, orphans, terminate, force, yes, as_json)
+    try:
+        sys.exit(run_jobs(checked(resolved(given), given), wishes))
+    except AWSBatchError as error:
+        raise click.ClickException(error.message) from error
+
+
 if __name__ == "__main__":
     main()
