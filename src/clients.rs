@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -20,6 +19,7 @@ use crate::definition::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::limiter::Limiter;
+use crate::retry::{self, partition};
 use crate::settings::ClientSettings;
 use crate::submission::Names;
 use crate::watcher::Watcher;
@@ -28,8 +28,6 @@ use crate::watcher::Watcher;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long AWS may be silent before the request is tried again.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// Tries of one request, the first included; with adaptive retries they spread over minutes under throttling.
-const ATTEMPTS: u32 = 6;
 
 /// Connections to one account and region, and what is known about it. Everything with state hangs off this value.
 #[derive(Debug)]
@@ -61,7 +59,7 @@ impl Clients {
         let http = http::client()?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
-            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .retry_config(retry::patient())
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build(),
             );
@@ -98,14 +96,18 @@ impl Clients {
             .force_path_style(has_s3_endpoint(config))
             // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_partition(partition("s3"))
             .build();
+        let batch = aws_sdk_batch::config::Builder::from(config).retry_partition(partition("batch")).build();
+        let logs = aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_partition(partition("logs")).build();
+        let sts = aws_sdk_sts::config::Builder::from(config).retry_partition(partition("sts")).build();
         Self {
             watcher: Watcher::default(),
-            batch: aws_sdk_batch::Client::new(config),
-            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            batch: aws_sdk_batch::Client::from_conf(batch),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs),
             ecr: aws_sdk_ecr::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
-            sts: aws_sdk_sts::Client::new(config),
+            sts: aws_sdk_sts::Client::from_conf(sts),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             definitions: Registry::default(),
             names: Names::default(),

@@ -2,23 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use aws_sdk_batch::operation::register_job_definition::RegisterJobDefinitionError;
 use aws_sdk_batch::types::{
     ContainerProperties, JobDefinition, JobDefinitionType, LogConfiguration, LogDriver, PlatformCapability,
     ResourceRequirement, ResourceType,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use crate::clients::Clients;
 use crate::error::{Kind, Result};
 use crate::identity::identity;
+use crate::retry::OnlyForTheClock;
 use crate::settings::DefinitionSettings;
 
 /// The definition's parameter that carries the hash of its content. Parameters, unlike tags, need no further right.
 const FINGERPRINT: &str = "covalent-awsbatch-content";
 /// First part of every log stream's name, the public plugin's.
 const STREAM_PREFIX: &str = "covalent-batch";
+/// Tries of a registration, and the pause before the second; the later ones are longer.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Resources in the definition, which demands some; each job overrides them.
 const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (ResourceType::Memory, "2048")];
 
@@ -90,19 +97,31 @@ pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) 
     let cell = clients.definitions.cell(&definition);
     let arn = cell
         .get_or_try_init(|| async {
-            match find(clients, &definition).await {
-                Ok(Some(arn)) => Ok(arn),
-                Ok(None) => register(clients, &definition).await,
-                // An IAM policy written for the public plugin lacks this right; then every process registers once.
-                Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
-                    tracing::warn!("{error}; registering a revision of {} instead of reusing one", definition.name);
-                    register(clients, &definition).await
+            let mut tries = 1;
+            loop {
+                match try_once(clients, &definition).await {
+                    // The registration may have happened all the same: look again.
+                    Err(error) if error.is_transient() && tries < TRIES => sleep(PAUSE * tries).await,
+                    outcome => return outcome,
                 }
-                Err(error) => Err(error),
+                tries += 1;
             }
         })
         .await?;
     Ok(arn.clone())
+}
+
+async fn try_once(clients: &Clients, definition: &Definition) -> Result<String> {
+    match find(clients, definition).await {
+        Ok(Some(arn)) => Ok(arn),
+        Ok(None) => register(clients, definition).await,
+        // An IAM policy written for the public plugin lacks this right; then every process registers once.
+        Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
+            tracing::warn!("{error}; registering a revision of {} instead of reusing one", definition.name);
+            register(clients, definition).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn find(clients: &Clients, definition: &Definition) -> Result<Option<String>> {
@@ -151,6 +170,10 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
         .container_properties(container)
         .parameters(FINGERPRINT, definition.fingerprint())
         .platform_capabilities(PlatformCapability::Ec2)
+        .customize()
+        .config_override(
+            aws_sdk_batch::Config::builder().retry_classifier(OnlyForTheClock::<RegisterJobDefinitionError>::new()),
+        )
         .send()
         .await
         .map_err(|error| clients.batch_error("batch:RegisterJobDefinition", &subject, error))?;

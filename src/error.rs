@@ -1,11 +1,12 @@
 //! What can go wrong, and the one place where AWS's error codes are read.
 
 use std::error::Error as StdError;
+use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Any fallible call of this crate.
@@ -53,6 +54,7 @@ struct Details {
     subject: Option<String>,
     code: Option<String>,
     request_id: Option<String>,
+    never_arrived: bool,
     source: Option<Source>,
 }
 
@@ -66,6 +68,7 @@ impl Error {
             subject: None,
             code: None,
             request_id: None,
+            never_arrived: false,
             source: None,
         }))
     }
@@ -105,14 +108,27 @@ impl Error {
             (Some(text), None) => Some(text.to_owned()),
             (None, None) => None,
         };
-        let advice = advice(kind, code.as_deref());
+        let advice = advice(kind, code.as_deref(), operation);
         let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
         let message = [Some(message.as_str()), advice].into_iter().flatten().collect::<Vec<_>>().join("; ");
         // The service's own words stand in the message; the source would only say "service error" once more.
+        let never_arrived = matches!(
+            &error,
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(is_unconnected)
+        );
         let told = matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
         let source = (!told).then(|| Source::from(error));
         let subject = Some(subject);
-        Self(Box::new(Details { kind, message, operation: Some(operation), subject, code, request_id, source }))
+        Self(Box::new(Details {
+            kind,
+            message,
+            operation: Some(operation),
+            subject,
+            code,
+            request_id,
+            never_arrived,
+            source,
+        }))
     }
 
     /// The same error for one more receiver; its sources are folded into the message.
@@ -125,6 +141,7 @@ impl Error {
             subject: self.0.subject.clone(),
             code: self.0.code.clone(),
             request_id: self.0.request_id.clone(),
+            never_arrived: self.0.never_arrived,
             source: None,
         }))
     }
@@ -164,6 +181,12 @@ impl Error {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
+    }
+
+    /// Whether no connection came about, so that the call had no effect for sure.
+    #[must_use]
+    pub fn never_arrived(&self) -> bool {
+        self.0.never_arrived
     }
 
     /// Whether the same call may well succeed a little later.
@@ -208,9 +231,24 @@ where
     }
 }
 
+/// Whether the connection itself failed: nobody listened.
+fn is_unconnected(error: &ConnectorError) -> bool {
+    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
 /// What to do about it, where AWS's own words leave that open.
-fn advice(kind: Kind, code: Option<&str>) -> Option<&'static str> {
+fn advice(kind: Kind, code: Option<&str>, operation: &str) -> Option<&'static str> {
     match code {
+        Some("AccessDenied") if operation == "s3:GetObject" => {
+            Some("without s3:ListBucket on the bucket AWS says so also of an object that does not exist")
+        }
         Some("ExpiredToken" | "ExpiredTokenException") => {
             Some("the credentials have expired: renew them, with single sign-on by `aws sso login`")
         }
@@ -218,7 +256,7 @@ fn advice(kind: Kind, code: Option<&str>) -> Option<&'static str> {
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
             Some("the bucket is in another region: set `region`")
         }
-        Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch") => {
+        Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "InvalidSignatureException") => {
             Some("look at this machine's clock and at the secret key")
         }
         None if kind == Kind::Access => Some(
@@ -249,6 +287,8 @@ fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
             | "InvalidAccessKeyId"
             | "InvalidClientTokenId"
             | "InvalidToken"
+            | "InvalidSignatureException"
+            | "RequestTimeTooSkewed"
             | "SignatureDoesNotMatch"
             | "UnauthorizedException"
             | "UnrecognizedClientException",

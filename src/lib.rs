@@ -17,10 +17,12 @@ pub mod errands;
 pub mod http;
 pub mod identity;
 pub mod limiter;
+pub mod retry;
 
 pub mod checksum;
 pub mod cleanup;
 pub mod download;
+mod multipart;
 pub mod storage;
 pub mod upload;
 

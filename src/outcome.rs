@@ -81,6 +81,8 @@ pub fn cause(job: &Job) -> Cause {
         }
         () if reason.starts_with("Essential container in task exited") && job.exit_code.is_some() => Cause::Exited,
         () if !reason.is_empty()
+            && container.is_empty()
+            && matches!(job.exit_code, None | Some(137 | 143))
             && !["Essential container", "Task failed to start"].iter().any(|known| reason.starts_with(known)) =>
         {
             Cause::Terminated
@@ -205,6 +207,7 @@ mod tests {
             ("Cancelled from Covalent: node 3", "", Some(143), Cause::Cancelled),
             ("wrong queue, sorry", "", Some(137), Cause::Terminated),
             ("Task failed to start", "", None, Cause::Unknown),
+            ("Strange", "Stranger", Some(9), Cause::Unknown),
             ("", "", None, Cause::Unknown),
         ];
         for (reason, container, code, expected) in table {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_batch::config::retry::RetryConfig;
+use aws_sdk_batch::operation::submit_job::SubmitJobError;
 use aws_sdk_batch::types::{
     ContainerOverrides, EvaluateOnExit, JobStatus, JobTimeout, KeyValuePair, KeyValuesPair, ResourceRequirement,
     ResourceType, RetryAction, RetryStrategy,
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::clients::Clients;
 use crate::error::{Error, Kind, Result};
+use crate::retry::{self, OnlyForTheClock};
 use crate::settings::{JobRequest, RetryOn};
 use crate::{definition, errands, job, queue};
 
@@ -28,6 +29,9 @@ const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
 /// First pause between tries; it doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Pauses before each look for a job whose submission went unanswered: `ListJobs` may not show it at once.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// Families of jobs to remember; a family is a dispatch, and one that was forgotten is merely looked up again.
 const FAMILIES: usize = 10_000;
 /// Said of a job that came to exist when nobody wanted it any more.
@@ -128,12 +132,13 @@ async fn submit_new(clients: &Clients, request: &JobRequest, known: &HashSet<&st
         if start.elapsed() + pause > patience {
             return Err(error);
         }
-        tracing::info!("{error}; trying again in {:.1} s", pause.as_secs_f32());
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        if error.kind() != Kind::Throttled
-            && let Some(id) = find_after(&error, clients, request, known).await?
-        {
+        tracing::info!("{error}; trying again");
+        if error.kind() == Kind::Throttled || error.never_arrived() {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            continue;
+        }
+        if let Some(id) = find_after(&error, clients, request, known).await? {
             tracing::info!("job {} had been submitted after all, as {id}", request.name);
             return Ok(id);
         }
@@ -148,6 +153,22 @@ async fn find_after(
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
     let (name, queue) = (&request.name, &request.queue);
+    for pause in LOOKS {
+        sleep(pause).await;
+        if let Some(id) = look(lost, clients, name, queue, known).await? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+async fn look(
+    lost: &Error,
+    clients: &Clients,
+    name: &str,
+    queue: &str,
+    known: &HashSet<&str>,
+) -> Result<Option<String>> {
     let mut found = find(clients, queue, name).await.map_err(|error| {
         Error::with_source(
             error.kind(),
@@ -189,7 +210,11 @@ async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> 
         .set_tags((!request.tags.is_empty()).then(|| request.tags.clone().into_iter().collect()))
         .set_propagate_tags((!request.tags.is_empty()).then_some(true))
         .customize()
-        .config_override(aws_sdk_batch::Config::builder().retry_config(RetryConfig::disabled()))
+        .config_override(
+            aws_sdk_batch::Config::builder()
+                .retry_config(retry::patient())
+                .retry_classifier(OnlyForTheClock::<SubmitJobError>::new()),
+        )
         .send()
         .await
         .map_err(|error| clients.batch_error("batch:SubmitJob", format!("queue {}", request.queue), error))?;

@@ -393,7 +393,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             raise await retrieval.never_started(connection, settings, job)
         metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
         key = _named(RESULT_FILENAME, metadata)
-        report = await retrieval.fetch_report(connection, settings.s3_bucket_name, key, job_id)
+        report, unread = await retrieval.fetch_last_words(connection, settings.s3_bucket_name, key, job_id)
         if report and report.succeeded and job.cause != "cancelled":
             return  # It did finish: the agent could not tell, or the host was lost right after, or the record expired.
         if report:
@@ -401,7 +401,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             print(report.stderr, end="", file=self.task_stderr)
         if job.cause == "cancelled" or await self.get_cancel_requested():
             raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
-        raise await retrieval.failure(connection, settings, job, report)
+        raise await retrieval.failure(connection, settings, job, report, unread)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:
         """Bring the result of a job that is over.
@@ -419,6 +419,13 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         connection, bucket = client(settings), settings.s3_bucket_name
         key = _named(RESULT_FILENAME, task_metadata)
         report = await retrieval.fetch_report(connection, bucket, key, task_metadata.get("job_id"))
+        if report and report.of_job:
+            raise errors.ResultError(
+                f"s3://{bucket}/{key} holds what job {report.of_job} left and not the result of job "
+                f"{task_metadata.get('job_id')}, which succeeded: do two jobs run under the same name?",
+                bucket=bucket,
+                key=key,
+            )
         if report is None or not report.succeeded:
             raise errors.ResultError(
                 f"The job succeeded but left no result at s3://{bucket}/{key}: check that container_image_uri "

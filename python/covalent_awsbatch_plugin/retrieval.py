@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from .naming import io_output_key, output_key
 from .settings import Settings
 
 _TAIL = 20  # lines of the log in an error message
+_PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +33,8 @@ class Report:
         bare: Whether the result is a bare pickle of the public image's program.
         attempt: Number of the attempt that wrote this, from 1; None if it did not say.
         interrupted: Whether the container was asked to end while the function ran.
+        python: Version of the container's Python, if it said.
+        of_job: The job that wrote this, if it is not the one that was asked about; nothing else is then of interest.
     """
 
     succeeded: bool
@@ -42,6 +46,8 @@ class Report:
     bare: bool = False
     attempt: int | None = None
     interrupted: bool = False
+    python: str | None = None
+    of_job: str | None = None
 
 
 async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None = None) -> Report | None:
@@ -63,8 +69,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
             return printed
         return replace(printed or Report(succeeded=True), succeeded=True, bare=True)
     if job_id is not None and found["job_id"] not in (None, job_id):
-        _log.warning("s3://%s/%s is of job %s, not of %s", bucket, key, found["job_id"], job_id)
-        return None
+        return Report(succeeded=False, of_job=found["job_id"])
     return Report(
         succeeded=found["status"] == "succeeded",
         stdout=found["stdout"],
@@ -74,7 +79,27 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         output=found["output"],
         attempt=found["attempt"],
         interrupted=found["status"] == "terminated",
+        python=found["python"],
     )
+
+
+async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -> tuple[Report | None, str]:
+    """Read what a job that failed may have left; a report that cannot be read must not hide why it failed.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        job_id: The job.
+
+    Returns:
+        The report, or None if there is none; and why it could not be read, or nothing.
+    """
+    try:
+        report = await fetch_report(client, bucket, key, job_id)
+    except errors.AWSBatchError as error:
+        return None, f"What it may have reported cannot be read: {error.message}."
+    return (None if report is None or report.of_job else report), ""
 
 
 async def fetch_result(client: Client, bucket: str, key: str, report: Report) -> Any:
@@ -125,8 +150,8 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
     """
     reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
     try:
-        reasons += await client.queue_problems(settings.batch_queue, settings.vcpu)
-    except errors.AWSBatchError as error:
+        reasons += await asyncio.wait_for(client.queue_problems(settings.batch_queue, settings.vcpu), _PATIENCE)
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         reasons.append(f"the queue could not be looked at: {error}")
     asked = f"{settings.vcpu} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
     message = (
@@ -136,7 +161,9 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
     return errors.JobFailedError(message, **{**_details(job), "cause": "never_started"})
 
 
-async def failure(client: Client, settings: Settings, job: Job, report: Report | None) -> errors.JobFailedError:
+async def failure(
+    client: Client, settings: Settings, job: Job, report: Report | None, unread: str = ""
+) -> errors.JobFailedError:
     """Explain a job that failed.
 
     Args:
@@ -144,6 +171,7 @@ async def failure(client: Client, settings: Settings, job: Job, report: Report |
         settings: The task's options.
         job: The job as it ended.
         report: What its program said, if anything.
+        unread: Why that could not be read, if so.
 
     Returns:
         The error to raise. Its message is the function's own traceback where an exception ended the last attempt, else
@@ -151,10 +179,15 @@ async def failure(client: Client, settings: Settings, job: Job, report: Report |
     """
     details = _details(job)
     if report and report.traceback and _of_last_attempt(report, job) and job.cause in ("exited", "unknown"):
+        if report.python and _minor(report.python) != _minor(platform.python_version()):
+            hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
+            report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
     message = job.sentence(settings.memory, settings.time_limit)
     if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
         message = f"{message} {problem}"
+    if unread:
+        message = f"{message} {unread}"
     if report is None and (lines := await _log_tail(client, settings, job)):
         message = "\n".join([message, "The last lines of its log:", *(f"  {line}" for line in lines)])
     if job.console and not settings.endpoint_url:
@@ -173,6 +206,10 @@ def _details(job: Job) -> dict[str, Any]:
         "cause": job.cause,
         "console": job.console,
     }
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _of_last_attempt(report: Report, job: Job) -> bool:
@@ -204,16 +241,17 @@ async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
     if not job.log_stream:
         return []
     try:
-        return await client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
-    except errors.AWSBatchError as error:
+        tail = client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
+        return await asyncio.wait_for(tail, _PATIENCE)
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         _log.info("no log for job %s: %s", job.id, error)
         return []
 
 
 async def _image_problem(client: Client, job: Job) -> str:
     try:
-        problem = await client.image_problem(job.image or "")
-    except errors.AWSBatchError as error:
+        problem = await asyncio.wait_for(client.image_problem(job.image or ""), _PATIENCE)
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         _log.info("ECR does not tell about the image of job %s: %s", job.id, error)
         return ""
     return f"{problem[0].upper()}{problem[1:]}." if problem else ""

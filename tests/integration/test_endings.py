@@ -86,11 +86,15 @@ ROWS = {
         ("Task failed to start", "SomethingNew: never seen", "exit code 9"),
     ),
     "without-result": Row(endings.without_result(), ResultError, words=("succeeded but left no result", BUCKET)),
-    "of-another-job": Row(endings.of_another_job(), ResultError, words=("left no result",)),
+    "of-another-job": Row(endings.of_another_job(), ResultError, words=("holds what job 00000000-",)),
     "corrupt": Row(endings.corrupt_envelope(), ResultError, words=("corrupt",)),
     "corrupt-legacy": Row(endings.corrupt_legacy(), ResultError, words=("corrupt",)),
     "other-python": Row(
-        endings.other_python(), JobFailedError, "exception", ("unsupported pickle protocol",), {"retry_attempts": 1}
+        endings.other_python(),
+        JobFailedError,
+        "exception",
+        ("unsupported pickle protocol", "runs Python 3.8.19"),
+        {"retry_attempts": 1},
     ),
     "other-python-legacy": Row(endings.other_python_legacy(), ResultError, words=("unsupported pickle protocol: 9",)),
     "planted": Row(

@@ -1,0 +1,81 @@
+//! What the SDK may try again by itself.
+//!
+//! Its own standard retries suit every call that may safely happen twice. Those that may not, because each makes something
+//! new, are tried again by whoever makes them, after a look at what there is by now.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use aws_sdk_batch::config::retry::{ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Tries of one request, the first included; with their pauses they outlast a minute of bad weather.
+const ATTEMPTS: u32 = 8;
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Codes by which AWS refuses a call because of this machine's clock; the SDK then corrects for it.
+const CLOCK: [&str; 4] = ["AuthFailure", "InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
+
+/// For calls that may happen twice.
+///
+/// Standard and not adaptive: the adaptive mode slows all calls of a client down to less than one a second when some are
+/// throttled, S3's as well, and for Batch's there is the limiter.
+#[must_use]
+pub fn patient() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE)
+}
+
+/// A budget of retries for a service's client: none but that of each request, since hundreds of tasks share the client and
+/// those that come last would find the SDK's common budget spent.
+#[must_use]
+pub fn partition(service: &str) -> RetryPartition {
+    RetryPartition::custom(format!("covalent-awsbatch-{service}")).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// For calls that may not happen twice: lets the SDK try again only what AWS refused because of the clock.
+pub struct OnlyForTheClock<E>(PhantomData<fn() -> E>);
+
+impl<E> OnlyForTheClock<E> {
+    /// A classifier for the errors of one operation.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<E> Default for OnlyForTheClock<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> fmt::Debug for OnlyForTheClock<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnlyForTheClock")
+    }
+}
+
+impl<E> ClassifyRetry for OnlyForTheClock<E>
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let Some(Err(error)) = context.output_or_error() else { return RetryAction::NoActionIndicated };
+        let code = OrchestratorError::as_operation_error(error)
+            .and_then(|error| error.downcast_ref::<E>())
+            .and_then(ProvideErrorMetadata::code);
+        if code.is_some_and(|code| CLOCK.contains(&code)) {
+            RetryAction::NoActionIndicated
+        } else {
+            RetryAction::RetryForbidden
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "only for the clock"
+    }
+}
