@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
+use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::checksum_config::ResponseChecksumValidation;
@@ -15,6 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
+use crate::credentials::{self, Renewing};
 use crate::definition::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::http;
@@ -38,6 +36,8 @@ pub struct Clients {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     /// Elastic Container Registry.
     pub ecr: aws_sdk_ecr::Client,
+    /// Identity and Access Management, which only the doctor asks.
+    pub iam: aws_sdk_iam::Client,
     /// S3, path-style when the endpoint is not AWS's own.
     pub s3: aws_sdk_s3::Client,
     /// The Security Token Service.
@@ -50,6 +50,8 @@ pub struct Clients {
     pub watcher: Watcher,
     /// Jobs that are known by name.
     pub names: Names,
+    /// Where the credentials come from, in words.
+    whose: String,
     pub(crate) identity: OnceCell<crate::identity::Identity>,
 }
 
@@ -57,36 +59,16 @@ impl Clients {
     /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         let http = http::client()?;
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http.clone())
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let loader = credentials::loader(settings, &http)
+            .credentials_provider(Renewing::new(settings.clone(), http.clone()))
             .retry_config(retry::patient())
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build(),
-            );
-        if !settings.region.is_empty() {
-            loader = loader.region(Region::new(settings.region.clone()));
-        }
-        if !settings.endpoint_url.is_empty() {
-            loader = loader.endpoint_url(settings.endpoint_url.clone());
-        }
-        let files = profile_files(&settings.credentials);
-        if let Some(files) = &files {
-            loader = loader.profile_files(files.clone());
-        }
+            .timeout_config(timeouts);
+        let mut clients = Self::new(&loader.load().await);
         if !settings.profile.is_empty() {
-            // The SDK would prefer credentials in the environment even to a profile that was asked for by name.
-            let provider_config = ProviderConfig::default()
-                .with_http_client(http)
-                .with_region(Some(Region::new(settings.region.clone())).filter(|region| !region.as_ref().is_empty()));
-            let mut named = ProfileFileCredentialsProvider::builder().profile_name(settings.profile.clone());
-            if let Some(files) = files {
-                named = named.profile_files(files);
-            }
-            loader = loader
-                .profile_name(settings.profile.clone())
-                .credentials_provider(named.configure(&provider_config).build());
+            clients.whose = format!("profile {}", settings.profile);
         }
-        Ok(Self::new(&loader.load().await))
+        Ok(clients)
     }
 
     /// The clients of a configuration that is complete.
@@ -106,11 +88,13 @@ impl Clients {
             batch: aws_sdk_batch::Client::from_conf(batch),
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs),
             ecr: aws_sdk_ecr::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::from_conf(sts),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             definitions: Registry::default(),
             names: Names::default(),
+            whose: "the default profile or the environment".to_owned(),
             identity: OnceCell::new(),
         }
     }
@@ -136,23 +120,17 @@ impl Clients {
         if error.kind() == Kind::Throttled {
             self.limiter().throttled();
         }
-        error
+        if error.kind() == Kind::Access {
+            error.advising(&format!("the credentials are those of {}", self.whose))
+        } else {
+            error
+        }
     }
 
     /// The account's, as soon as it is known; a task asks for it before anything else.
     fn limiter(&self) -> Arc<Limiter> {
         Limiter::shared(self.identity.get().map_or("", |identity| &identity.account), &self.region)
     }
-}
-
-/// The user's credentials file in place of the default one, beside the default `~/.aws/config`.
-fn profile_files(credentials: &str) -> Option<EnvConfigFiles> {
-    (!credentials.is_empty()).then(|| {
-        EnvConfigFiles::builder()
-            .with_file(EnvConfigFileKind::Credentials, credentials)
-            .include_default_config_file(true)
-            .build()
-    })
 }
 
 /// Whether S3 is somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.

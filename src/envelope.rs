@@ -7,7 +7,7 @@ use serde_pickle::DeOptions;
 
 use crate::download::Download;
 use crate::error::{Error, Kind, Result};
-use crate::pickle;
+use crate::pickle::{self, Objection};
 use crate::storage::{Storage, location};
 
 /// User metadata that marks an envelope, and its value for the only version there is.
@@ -61,16 +61,15 @@ pub enum Report {
 }
 
 impl Envelope {
-    /// Decodes an envelope. Only plain builtin types are accepted; a pickle that refers to anything else is refused.
+    /// Decodes an envelope. Only a few plain builtin values are accepted; a pickle that refers to anything else, or that
+    /// would grow while it is decoded, is refused.
     pub fn decode(pickle: &[u8]) -> Result<Self> {
-        if let Some(name) = pickle::reference(pickle) {
-            return Err(Error::new(
-                Kind::Result,
-                format!(
-                    "the result was refused: it refers to {name}, and nothing that a job leaves may refer to code. Who \
-                     can write to this bucket?"
-                ),
-            ));
+        if let Some(objection) = pickle::objection(pickle) {
+            let message = match objection {
+                Objection::Unreadable => format!("the result's envelope is corrupt: {objection}"),
+                _ => format!("the result was refused: {objection}. Who can write to this bucket?"),
+            };
+            return Err(Error::new(Kind::Result, message));
         }
         serde_pickle::from_slice(pickle, DeOptions::new())
             .map_err(|error| Error::with_source(Kind::Result, "the result's envelope is corrupt", error))

@@ -183,6 +183,12 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
+    /// Whether the credentials were good once.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        matches!(self.code(), Some("ExpiredToken" | "ExpiredTokenException"))
+    }
+
     /// Whether no connection came about, so that the call had no effect for sure.
     #[must_use]
     pub fn never_arrived(&self) -> bool {

@@ -13,6 +13,7 @@ pub mod error;
 pub mod settings;
 
 pub mod clients;
+pub mod credentials;
 pub mod errands;
 pub mod http;
 pub mod identity;
@@ -40,6 +41,8 @@ pub mod image;
 pub mod logs;
 pub mod outcome;
 pub mod pickle;
+
+pub mod inspect;
 
 #[cfg(feature = "python")]
 mod python;

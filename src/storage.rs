@@ -34,6 +34,12 @@ impl Storage {
         &self.clients.s3
     }
 
+    /// The region that requests are signed for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.clients.region
+    }
+
     /// The account that S3 is to refuse a call for, unless it owns the bucket.
     ///
     /// The caller's own account counts once it is known: nothing is asked here, so that a container needs no STS.

@@ -218,11 +218,15 @@ impl Actor {
             // What AWS throttles is not lost: that is weather.
             Kind::Throttled => Duration::MAX,
             Kind::Ambiguous => PATIENCE_UNANSWERED,
+            // Who signs on again in time goes on as if nothing had been.
+            Kind::Access if error.is_expired() => PATIENCE_UNANSWERED,
             // The same garbled record again and again does not become a better one.
             Kind::Garbled => EXPIRED_AFTER,
             _ => PATIENCE_REFUSED,
         };
-        tracing::warn!("{} jobs could not be looked at: {error}", ids.len());
+        if ids.iter().any(|id| self.jobs.get(id).is_some_and(|watched| watched.failing_since.is_none())) {
+            tracing::warn!("{} jobs cannot be looked at: {error}; trying again", ids.len());
+        }
         for id in ids {
             let Some(watched) = self.jobs.get_mut(id) else { continue };
             let since = *watched.failing_since.get_or_insert(now);

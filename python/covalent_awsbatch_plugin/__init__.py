@@ -11,7 +11,7 @@ from __future__ import annotations
 def __getattr__(name: str) -> object:
     """The defaults by the names that version 0.42.0 exported here."""
     if name in {"ExecutorInfraDefaults", "ExecutorPluginDefaults"}:
-        from . import settings
+        from . import infra, settings
 
-        return getattr(settings, name)
+        return getattr(infra if name == "ExecutorInfraDefaults" else settings, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, final
 
-__all__ = ["CANCEL_REASON", "Client", "Job", "Reader", "Writer", "__version__", "shut_down"]
+__all__ = ["CANCEL_REASON", "Client", "Inspector", "Job", "Reader", "Writer", "__version__", "shut_down"]
 
 __version__: str
 CANCEL_REASON: str
@@ -46,6 +46,15 @@ class Job:
     def console(self) -> str | None:
         """The job's page in AWS's console."""
     @property
+    def created_at(self) -> int | None:
+        """When it was submitted, in milliseconds since 1970."""
+    @property
+    def started_at(self) -> int | None:
+        """When its newest attempt began to run, likewise."""
+    @property
+    def stopped_at(self) -> int | None:
+        """When it ended, likewise."""
+    @property
     def attempts(self) -> int:
         """How many attempts there were."""
     @property
@@ -83,6 +92,9 @@ class Client:
                 soon as `identity` has told it, or `any`.
             kms_key_id: KMS key for what is written: id, ARN or alias; empty for the bucket's own encryption.
         """
+
+    def inspector(self) -> Inspector:
+        """What the doctor asks, over the same connections. It belongs to the process that made it."""
 
     def identity(self) -> Awaitable[dict[str, str]]:
         """Ask who is calling: `Account`, `Arn`, `UserId`. AWS is asked once a client."""
@@ -172,6 +184,52 @@ class Client:
             key: Key of the object.
             metadata: S3 user metadata, ASCII.
         """
+
+@final
+class Inspector:
+    """Questions of the doctor; no task asks them. Answers are JSON, `null` for what is not there."""
+
+    def clock_skew(self) -> Awaitable[float | None]:
+        """Tell how many seconds AWS's clock is ahead of this machine's; None if its answer has no date."""
+
+    def bucket(self, bucket: str) -> Awaitable[str]:
+        """Look a bucket up: `state` (`found`, `missing`, `elsewhere`, `denied`) and `region`."""
+
+    def encryption(self, bucket: str) -> Awaitable[str]:
+        """Read a bucket's default encryption: `algorithm` and `key`."""
+
+    def queue(self, queue: str) -> Awaitable[str]:
+        """Look a queue up: `state`, `status`, `status_reason`, `fair_share`, and ARNs of its `environments`."""
+
+    def environments(self, arns: list[str]) -> Awaitable[str]:
+        """Look compute environments up.
+
+        Returns:
+            A list of objects with `name`, `management`, `state`, `status`, `status_reason`, `kind`, `max_vcpus` and
+            `instance_types`.
+        """
+
+    def role(self, name: str) -> Awaitable[str]:
+        """Look a role up by its name: `arn`, and `trust`, a percent-encoded policy."""
+
+    def simulate(self, principal: str, actions: list[str], resource: str) -> Awaitable[str]:
+        """Ask IAM whether a user's or role's own policies allow actions.
+
+        Returns:
+            By action true, false, or null where a condition decides whose value only the call itself has.
+        """
+
+    def log_group(self, name: str) -> Awaitable[str]:
+        """Look a log group up: `retention_days`."""
+
+    def image(self, image: str) -> Awaitable[str]:
+        """Look up an image that is in ECR: `pushed_at` in seconds since 1970. `null` for other registries."""
+
+    def image_manifest(self, image: str) -> Awaitable[str]:
+        """Read the manifest of an image in ECR, as a string of JSON."""
+
+    def image_part(self, image: str, digest: str) -> Awaitable[str]:
+        """Ask for the URL of a part of an image in ECR."""
 
 @final
 class Reader:

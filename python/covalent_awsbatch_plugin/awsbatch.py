@@ -25,11 +25,11 @@ from covalent.executor.schemas import TaskUpdate
 from . import errors, presence, questions, retrieval, transfer
 from ._core import CANCEL_REASON
 from .connection import client
+from .infra import ExecutorInfraDefaults
 from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, task_keys
 from .settings import (
     DEFAULTS,
     OPTIONS,
-    ExecutorInfraDefaults,
     ExecutorPluginDefaults,
     Settings,
     check_names,
@@ -270,6 +270,11 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         except errors.AWSBatchError as error:
             # Covalent shows a failed electron by its error stream.
             print(error.message, file=self.task_stderr)
+            if job_id is not None and isinstance(error, (errors.AccessError, errors.ServiceError)):
+                hint = (
+                    f"Job {job_id} may go on in queue {self.batch_queue}: `covalent-awsbatch jobs` shows and ends it."
+                )
+                print(hint, file=self.task_stderr)
             raise
         except asyncio.CancelledError:
             if job_id is not None:

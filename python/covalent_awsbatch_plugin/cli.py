@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
+
+_EXECUTOR_OPTIONS = {
+    "--region": "AWS region.",
+    "--profile": "AWS profile.",
+    "--credentials": "Path of a shared credentials file.",
+    "--endpoint-url": "URL of an AWS-compatible service.",
+    "--s3-bucket-name": "Bucket for functions and results.",
+    "--s3-bucket-owner": "Account that the bucket belongs to.",
+    "--s3-kms-key-id": "KMS key for what is written.",
+    "--s3-cleanup": "When objects are deleted: never, success, always.",
+    "--batch-queue": "Job queue, by name or ARN.",
+    "--batch-job-definition-name": "Job definition.",
+    "--batch-execution-role-name": "Role of the ECS agent, by name or ARN.",
+    "--batch-job-role-name": "Role of the function, by name or ARN.",
+    "--batch-job-log-group-name": "CloudWatch log group.",
+    "--container-image-uri": "Container image.",
+    "--vcpu": "vCPUs of a job.",
+    "--memory": "GB of a job.",
+    "--num-gpus": "GPUs of a job.",
+}
+"""Those of the executor's options by which a configuration is looked at before it is written down."""
+
+
+def _executor_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the executor's options, under their own names; one that is not given is None."""
+    for name, meaning in reversed(_EXECUTOR_OPTIONS.items()):
+        command = click.option(name, help=meaning)(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,6 +115,62 @@ def jobs(  # noqa: PLR0913  (one for each option)
         sys.exit(run_jobs(checked(resolved(given), given), wishes))
     except AWSBatchError as error:
         raise click.ClickException(error.message) from error
+
+
+@main.command()
+@click.option("--run", is_flag=True, help="Submit one tiny job, too, and follow it.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@_executor_options
+def doctor(*, run: bool, as_json: bool, **options: str | None) -> None:
+    """Check all that a task needs, in the order in which it needs it, and say how to mend what is wrong.
+
+    Looked at is what the section [executors.awsbatch] of Covalent's configuration says, unless an option says
+    otherwise. It changes nothing: in the bucket it writes an object of its own, reads and deletes it.
+
+    Exit status: 0 all is well, 1 something is wrong, 2 nothing is, but something could not be told.
+    """
+    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+    import covalent  # noqa: F401
+
+    from .doctor import Wishes, run_doctor
+
+    sys.exit(run_doctor(_given(options), Wishes(run, as_json)))
+
+
+@main.command()
+@click.argument("whose", type=click.Choice(["user", "job"]))
+@click.option("--doctor", "for_doctor", is_flag=True, help="With what the doctor can tell more by.")
+@click.option("--account", help="Account number; AWS is asked for it where it is not given.")
+@click.option("--example", is_flag=True, help="With placeholders, whatever is configured.")
+@_executor_options
+def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, **options: str | None) -> None:
+    """Print the least IAM policy for whoever runs Covalent's server (user) or for the job role (job).
+
+    Its resources are those of the section [executors.awsbatch] of Covalent's configuration, unless an option says
+    otherwise.
+    """
+    import covalent  # noqa: F401
+
+    from .errors import AWSBatchError
+    from .policy import printed
+
+    try:
+        click.echo(printed(whose, _given(options), for_doctor=for_doctor, account=account, example=example))
+    except AWSBatchError as error:
+        raise click.ClickException(error.message) from error
+
+
+def _given(options: dict[str, str | None]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def deploy(arguments: tuple[str, ...]) -> None:
+    """Create a job queue and all it needs in an AWS account: up, plan, status, down."""
+    from .deploy_cli import deploy as group
+
+    group.main(args=list(arguments), prog_name="covalent-awsbatch deploy")
 
 
 if __name__ == "__main__":

@@ -267,30 +267,6 @@ class ExecutorPluginDefaults(Settings):
         return {name: value for name, value in values.items() if value is not None} if values else values
 
 
-class ExecutorInfraDefaults(BaseModel):
-    """What `covalent deploy up awsbatch` hands to Terraform; the names are those of version 0.42.0."""
-
-    prefix: str | None = "covalent-batch"
-    aws_region: str = "us-east-1"
-    vpc_id: str = ""
-    subnet_id: str = ""
-    instance_types: str = "optimal"
-    min_vcpus: int = 0
-    max_vcpus: int = 256
-    aws_s3_bucket: str = "job-resources"
-    aws_batch_queue: str = "queue"
-    aws_batch_job_definition: str = "job-definition"
-    credentials: str | None = ""
-    profile: str | None = ""
-    vcpus: int | None = 2
-    memory: float | None = 3.75
-    num_gpus: int | None = 0
-    retry_attempts: int | None = 3
-    time_limit: int | None = 300
-    poll_freq: int | None = 10
-    container_image_uri: str | None = "public.ecr.aws/covalent/covalent-executor-base:stable"
-
-
 OPTIONS = tuple(Settings.model_fields)
 """The names of the options, in the order of the constructor."""
 

@@ -15,6 +15,18 @@ from ._core import Client, Reader, Writer
 from .naming import SENDER_METADATA
 
 _PIECE = 1024 * 1024
+# What unpickling raises over bytes that are no pickle; the last two over lengths that nothing has.
+_CORRUPT = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
 _log = logging.getLogger(__name__)
 
 # The class as pickles name it: by the module that it claims for itself, and by those that have defined it.
@@ -83,10 +95,11 @@ def _load_bare(client: Client, bucket: str, key: str) -> Any:
     copyreg.clear_extension_cache()
     try:
         return _BareUnpickler(reader, location).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _CORRUPT as error:
         while reader.read(_PIECE):
             pass  # to the end: if it arrived damaged, that is what there is to say
-        raise errors.ResultError(f"The result {location} is corrupt: {error}.", bucket=bucket, key=key) from error
+        why = str(error) or type(error).__name__
+        raise errors.ResultError(f"The result {location} is corrupt: {why}.", bucket=bucket, key=key) from error
 
 
 class _BareUnpickler(pickle.Unpickler):

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use tokio::sync::OnceCell;
 
+use super::inspector::Inspector;
 use super::job::PyJob;
 use super::runtime::{awaitable, block_on, handle};
 use super::streams::{Reader, Writer};
@@ -32,15 +33,15 @@ pub struct Client {
 
 /// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
 #[derive(Clone)]
-struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
+pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
 
 impl Connection {
-    async fn clients(&self) -> Result<Arc<Clients>> {
+    pub(super) async fn clients(&self) -> Result<Arc<Clients>> {
         let (settings, cell) = &*self.0;
         cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
     }
 
-    async fn storage(&self) -> Result<Storage> {
+    pub(super) async fn storage(&self) -> Result<Storage> {
         Ok(Storage::new(self.clients().await?, self.1.clone()))
     }
 }
@@ -69,6 +70,10 @@ impl Client {
     fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
         let policy = Policy { bucket_owner: owner, kms_key_id };
         Self { connection: Connection(self.connection.0.clone(), Arc::new(policy)), pid: self.pid }
+    }
+
+    fn inspector(&self) -> PyResult<Inspector> {
+        Ok(Inspector(self.connection()?))
     }
 
     fn identity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -61,6 +61,21 @@ impl PyJob {
     }
 
     #[getter]
+    fn created_at(&self) -> Option<i64> {
+        self.0.created_at
+    }
+
+    #[getter]
+    fn started_at(&self) -> Option<i64> {
+        self.0.started_at
+    }
+
+    #[getter]
+    fn stopped_at(&self) -> Option<i64> {
+        self.0.stopped_at
+    }
+
+    #[getter]
     fn console(&self) -> Option<String> {
         self.0.console()
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod errors;
+mod inspector;
 mod job;
 mod runtime;
 mod streams;
@@ -25,6 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CANCEL_REASON", CANCEL_REASON)?;
     module.add_class::<client::Client>()?;
+    module.add_class::<inspector::Inspector>()?;
     module.add_class::<job::PyJob>()?;
     module.add_class::<streams::Reader>()?;
     module.add_class::<streams::Writer>()?;

@@ -15,7 +15,8 @@ from covalent.cloud_resource_manager.core import get_plugin_settings, validate_o
 
 from covalent_awsbatch_plugin import settings
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, ExecutorInfraDefaults, ExecutorPluginDefaults, Settings
+from covalent_awsbatch_plugin.infra import ExecutorInfraDefaults
+from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 
 assert covalent  # it must be imported before its plugins
 
@@ -306,7 +307,7 @@ def test_a_typing_error_is_one_and_gets_a_hint(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.filterwarnings("ignore:The `schema` method is deprecated:DeprecationWarning")
 def test_covalent_deploy_finds_what_it_needs() -> None:
-    found = get_plugin_settings(ExecutorPluginDefaults, ExecutorInfraDefaults, {"vpc_id": "vpc-1", "vcpu": "4"})
+    found = get_plugin_settings(ExecutorPluginDefaults, ExecutorInfraDefaults, {"max_vcpus": "64", "vcpu": "4"})
     assert set(OPTIONS) <= set(found)
     assert all(entry["required"] == "No" for entry in found.values())
     validate_options(ExecutorPluginDefaults, ExecutorInfraDefaults, {"min_vcpus": "0", "vcpu": "4"})

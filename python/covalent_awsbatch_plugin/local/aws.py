@@ -21,6 +21,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import jobs_that_run
+from .iam import iam_that_simulates
 from .resources import create_resources
 from .scheduler import Scheduler
 from .server import Server
@@ -165,6 +166,7 @@ class LocalAWS:
             cleanup.callback(moto_api_backend.reset)
             cleanup.enter_context(_managed_policies())
             cleanup.enter_context(locked_logs())
+            cleanup.enter_context(iam_that_simulates())
             self._server = Server(self._port, self._quiet)
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace

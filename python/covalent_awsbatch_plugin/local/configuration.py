@@ -57,15 +57,15 @@ def configured(options: Mapping[str, Any]) -> Iterator[Path]:
             else:
                 section[name] = value
 
-    _edit(path, write)
+    edit(path, write)
     try:
         yield path
     finally:
-        if path.exists() and not _edit(path, restore) and not existed:
+        if path.exists() and not edit(path, restore) and not existed:
             path.unlink(missing_ok=True)
 
 
-def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Changes the executor's section under Covalent's own lock, all or nothing; the whole content afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{path}.lock", timeout=10):

@@ -1,0 +1,95 @@
+//! Credentials from wherever the SDK finds them, and looked for again while a job is waited for.
+//!
+//! The SDK reads a credentials file once and keeps keys that name no expiry for good. But who works with temporary keys
+//! writes new ones into that file, or signs on again, while an overnight run waits.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, future};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::settings::ClientSettings;
+
+/// How long keys without an expiry of their own are used before they are looked for again.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// A loader with what decides where credentials come from, and nothing else.
+#[must_use]
+pub fn loader(settings: &ClientSettings, http: &SharedHttpClient) -> ConfigLoader {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
+    if !settings.region.is_empty() {
+        loader = loader.region(Region::new(settings.region.clone()));
+    }
+    if !settings.endpoint_url.is_empty() {
+        loader = loader.endpoint_url(settings.endpoint_url.clone());
+    }
+    let files = profile_files(&settings.credentials);
+    if let Some(files) = &files {
+        loader = loader.profile_files(files.clone());
+    }
+    if settings.profile.is_empty() {
+        return loader;
+    }
+    // The SDK would prefer credentials in the environment even to a profile that was asked for by name.
+    let region = (!settings.region.is_empty()).then(|| Region::new(settings.region.clone()));
+    let provider_config = ProviderConfig::default().with_http_client(http.clone()).with_region(region);
+    let mut named = ProfileFileCredentialsProvider::builder().profile_name(settings.profile.clone());
+    if let Some(files) = files {
+        named = named.profile_files(files);
+    }
+    loader.profile_name(settings.profile.clone()).credentials_provider(named.configure(&provider_config).build())
+}
+
+/// Looks for credentials anew, each time that it is asked.
+#[derive(Debug)]
+pub struct Renewing {
+    settings: ClientSettings,
+    http: SharedHttpClient,
+}
+
+impl Renewing {
+    /// Credentials as these settings lead to them.
+    #[must_use]
+    pub fn new(settings: ClientSettings, http: SharedHttpClient) -> Self {
+        Self { settings, http }
+    }
+
+    async fn look(&self) -> provider::Result {
+        let config = loader(&self.settings, &self.http).load().await;
+        let Some(provider) = config.credentials_provider() else {
+            return Err(CredentialsError::not_loaded("there is no provider of credentials"));
+        };
+        let found = provider.provide_credentials().await?;
+        if found.expiry().is_some() {
+            return Ok(found);
+        }
+        let token = found.session_token().map(str::to_owned);
+        let expiry = SystemTime::now() + FRESH;
+        Ok(Credentials::new(found.access_key_id(), found.secret_access_key(), token, Some(expiry), "renewing"))
+    }
+}
+
+impl ProvideCredentials for Renewing {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.look())
+    }
+}
+
+/// The user's credentials file in place of the default one, beside the default `~/.aws/config`.
+fn profile_files(credentials: &str) -> Option<EnvConfigFiles> {
+    (!credentials.is_empty()).then(|| {
+        EnvConfigFiles::builder()
+            .with_file(EnvConfigFileKind::Credentials, credentials)
+            .include_default_config_file(true)
+            .build()
+    })
+}

@@ -1,0 +1,10 @@
+//! What `covalent-awsbatch doctor` looks at, one verb a file. A task needs none of it, and each verb may be denied.
+
+pub mod bucket;
+pub mod clock;
+pub mod encryption;
+pub mod image;
+pub mod log_group;
+pub mod queue;
+pub mod role;
+pub mod simulation;

@@ -1,0 +1,82 @@
+//! `Inspector`: what the doctor asks. Answers go as JSON: they are shown and not computed with.
+
+use pyo3::prelude::*;
+use serde::Serialize;
+
+use super::client::Connection;
+use super::runtime::awaitable;
+use crate::error::{Error, Kind, Result};
+use crate::inspect::{bucket, clock, encryption, image, log_group, queue, role, simulation};
+
+#[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
+pub struct Inspector(pub(super) Connection);
+
+#[pymethods]
+impl Inspector {
+    fn clock_skew<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { clock::skew(&*connection.clients().await?).await })
+    }
+
+    fn bucket<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&bucket::look(&connection.storage().await?, &bucket).await?) })
+    }
+
+    fn encryption<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&encryption::look(&connection.storage().await?, &bucket).await?) })
+    }
+
+    fn queue<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&queue::look(&*connection.clients().await?, &queue).await?) })
+    }
+
+    fn environments<'py>(&self, py: Python<'py>, arns: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&queue::environments(&*connection.clients().await?, arns).await?) })
+    }
+
+    fn role<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&role::look(&*connection.clients().await?, &name).await?) })
+    }
+
+    fn simulate<'py>(
+        &self,
+        py: Python<'py>,
+        principal: String,
+        actions: Vec<String>,
+        resource: String,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move {
+            json(&simulation::simulate(&*connection.clients().await?, &principal, actions, &resource).await?)
+        })
+    }
+
+    fn log_group<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&log_group::look(&*connection.clients().await?, &name).await?) })
+    }
+
+    fn image<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&image::look(&*connection.clients().await?, &image).await?) })
+    }
+
+    fn image_manifest<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&image::manifest(&*connection.clients().await?, &image).await?) })
+    }
+
+    fn image_part<'py>(&self, py: Python<'py>, image: String, digest: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.0.clone();
+        awaitable(py, async move { json(&image::part_url(&*connection.clients().await?, &image, &digest).await?) })
+    }
+}
+
+fn json(answer: &impl Serialize) -> Result<String> {
+    serde_json::to_string(answer).map_err(|error| Error::with_source(Kind::Garbled, "cannot pass the answer on", error))
+}

@@ -1,0 +1,177 @@
+"""The table of rights has every call that the core makes, and the documents made of it are least and right."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covalent_awsbatch_plugin import placement, policy
+from covalent_awsbatch_plugin.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
+from covalent_awsbatch_plugin.settings import Settings
+
+SOURCES = Path(__file__).parents[2] / "src"
+PLACE = Place("123456789012", "eu-central-1")
+# By which way of the SDK's clients an operation is reached: `clients.batch.submit_job()`, `storage.s3().put_object()`.
+CALL = re.compile(r"\.(batch|logs|ecr|s3|sts|iam)(?:\(\))?\s*\.([a-z0-9_]+)\(")
+NOT_CALLS = {"config"}
+
+
+def made(*, inspecting: bool) -> set[str]:
+    """The operations that the core's source calls, such as `s3:UploadPart`; of the doctor or of all else."""
+    found = set()
+    for path in SOURCES.rglob("*.rs"):
+        if ("inspect" in path.parts) == inspecting:
+            for service, name in CALL.findall(path.read_text(encoding="utf-8")):
+                if name not in NOT_CALLS:
+                    found.add(f"{service}:{''.join(word.capitalize() for word in name.split('_'))}")
+    return found
+
+
+def operations(*tables: tuple[policy.Right, ...]) -> set[str]:
+    return {operation for table in tables for right in table for operation in right.operations}
+
+
+def granted(document: dict[str, Any]) -> dict[str, list[str]]:
+    """Resources by action."""
+    found: dict[str, list[str]] = {}
+    for statement in document["Statement"]:
+        actions, arns = (_many(statement[name]) for name in ("Action", "Resource"))
+        for action in actions:
+            found.setdefault(action, []).extend(arns)
+    return found
+
+
+def _many(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_the_table_has_every_call_that_the_core_makes() -> None:
+    assert len(made(inspecting=False)) > 15
+    assert made(inspecting=False) <= operations(USER) | set(FREE)
+    assert made(inspecting=True) <= operations(USER, DOCTOR) | set(FREE)
+
+
+def test_every_error_names_an_action_of_the_table() -> None:
+    """An error tells which right to ask for."""
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.rglob("*.rs"))
+    named = set(re.findall(r'(?:from_sdk|batch_error)\(\s*"([a-z0-9]+:\w+)"', text))
+    assert len(named) > 15
+    assert named <= {right.action for right in USER + DOCTOR} | set(FREE)
+
+
+def test_a_call_that_no_action_is_needed_for_is_not_in_the_table() -> None:
+    """Nothing is granted that nothing needs: each operation of the table is made by the core, or passes a role."""
+    assert operations(USER) - made(inspecting=False) == set()
+
+
+def test_a_statement_is_about_one_kind_of_resource() -> None:
+    pairs = {(right.sid, right.resource) for right in USER + JOB + DOCTOR}
+    assert len(pairs) == len({sid for sid, _ in pairs})
+
+
+def test_the_arns_are_filled_in() -> None:
+    settings = Settings(region="eu-central-1", s3_bucket_name="mine", batch_queue="q", batch_job_role_name="path/Job")
+    found = granted(document(USER, settings, PLACE))
+    batch = "arn:aws:batch:eu-central-1:123456789012"
+    assert found["s3:PutObject"] == ["arn:aws:s3:::mine/*"]
+    assert found["s3:ListBucket"] == ["arn:aws:s3:::mine"]
+    assert found["batch:SubmitJob"][0] == f"{batch}:job-queue/q"
+    assert found["batch:TerminateJob"] == [f"{batch}:job/*"]
+    assert found["iam:PassRole"] == [
+        "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
+        "arn:aws:iam::123456789012:role/path/Job",
+    ]
+    assert found["logs:GetLogEvents"] == ["arn:aws:logs:eu-central-1:123456789012:log-group:covalent-batch-job-logs:*"]
+    assert not any("<" in arn for arns in found.values() for arn in arns)
+
+
+def test_nothing_is_granted_that_the_configuration_does_not_use() -> None:
+    found = granted(document(USER, Settings(), PLACE))
+    assert {"s3:DeleteObject", "ecr:DescribeImages", "kms:Decrypt"} & found.keys() == set()
+    assert "s3:DeleteObject" in granted(document(USER, Settings(s3_cleanup="success"), PLACE))
+    image = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:v1"
+    found = granted(document(USER, Settings(container_image_uri=image), PLACE))
+    assert found["ecr:DescribeImages"] == ["arn:aws:ecr:eu-west-1:210987654321:repository/team/jobs"]
+
+
+def test_the_job_role_reaches_the_objects_alone() -> None:
+    found = granted(document(JOB, Settings(s3_bucket_name="mine"), PLACE))
+    objects = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    uploads = {"s3:ListBucketMultipartUploads": ["arn:aws:s3:::mine"]}
+    assert found == {action: ["arn:aws:s3:::mine/*"] for action in objects} | uploads
+
+
+@pytest.mark.parametrize(
+    ("key", "arn"),
+    [
+        ("abc-1", "arn:aws:kms:eu-central-1:123456789012:key/abc-1"),
+        ("arn:aws:kms:eu-west-1:210987654321:key/abc-1", "arn:aws:kms:eu-west-1:210987654321:key/abc-1"),
+        ("alias/mine", "arn:aws:kms:eu-central-1:123456789012:key/*"),
+        ("arn:aws:kms:eu-west-1:210987654321:alias/mine", "arn:aws:kms:eu-west-1:210987654321:key/*"),
+    ],
+)
+def test_a_key_is_granted_to_both(key: str, arn: str) -> None:
+    for table in (USER, JOB):
+        written = document(table, Settings(s3_kms_key_id=key), PLACE)
+        assert granted(written)["kms:Decrypt"] == granted(written)["kms:GenerateDataKey"] == [arn]
+        conditions = [statement["Condition"] for statement in written["Statement"] if "Condition" in statement]
+        alias = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/mine"}}
+        assert conditions == ([alias] if "alias" in key else [])
+
+
+def test_other_partitions_and_access_points() -> None:
+    china = Place("123456789012", "cn-north-1", policy.partition_of("cn-north-1"))
+    point = "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/mine"
+    found = granted(document(USER, Settings(region="cn-north-1", s3_bucket_name=point), china))
+    assert found["s3:PutObject"] == [f"{point}/object/*"]
+    assert found["batch:TerminateJob"] == ["arn:aws-cn:batch:cn-north-1:123456789012:job/*"]
+
+
+def test_a_document_fits_into_a_managed_policy() -> None:
+    """6,144 characters without blanks, and no statement id twice."""
+    written = document(USER + DOCTOR, Settings(s3_kms_key_id="abc-1", s3_cleanup="always"), PLACE)
+    assert len(json.dumps(written, separators=(",", ":"))) < 6144
+    ids = [statement["Sid"] for statement in written["Statement"]]
+    assert len(ids) == len(set(ids))
+    assert json.loads(policy.text(written)) == written
+
+
+def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
+    ids = [statement["Sid"] for statement in document(USER, EXAMPLE, EXAMPLE_PLACE)["Statement"]]
+    assert set(ids) == {right.sid for right in USER} - {"Key"}
+
+
+@pytest.mark.parametrize(
+    ("types", "job", "fits"),
+    [
+        (["optimal"], {"vcpu": 16, "memory": 60}, True),
+        (["c5.large"], {"vcpu": 2, "memory": 3.75}, True),
+        (["c5.large"], {"vcpu": 4, "memory": 3.75}, False),
+        (["c5.large"], {"vcpu": 2, "memory": 6}, False),
+        (["c5.large", "r5.xlarge"], {"vcpu": 4, "memory": 30}, True),
+        (["m5.metal", "c5"], {"vcpu": 16, "memory": 900}, True),
+        (["m6i.4xlarge"], {"vcpu": 16, "memory": 60}, True),
+        (["optimal"], {"num_gpus": 1}, False),
+        (["optimal", "g4dn.xlarge"], {"num_gpus": 1}, True),
+        (["p3.2xlarge"], {"num_gpus": 1}, True),
+        (["m5"], {"num_gpus": 1}, False),
+        ([], {"num_gpus": 1}, True),
+        (["m5"], {"vcpu": 17}, False),
+    ],
+)
+def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fits: bool) -> None:
+    environment = {"kind": "EC2", "max_vcpus": 16, "instance_types": types}
+    assert (not placement.problems(Settings(**job), environment)) == fits
+
+
+def test_what_instances_are_made_of() -> None:
+    def of(*types: str) -> set[str]:
+        return placement.architectures({"instance_types": list(types)})
+
+    assert of("optimal") == of("c5.large") == of("g4dn.xlarge") == of("p3") == of() == {"amd64"}
+    assert of("c7g.large") == of("m6gd") == of("a1.large") == of("g5g.xlarge") == of("t4g.small") == {"arm64"}
+    assert of("c7g.large", "c5.large") == {"amd64", "arm64"}

@@ -1,0 +1,31 @@
+"""Every test that docs/reliability.md names exists, and every promise names one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`([\w/.-]+\.(?:py|rs))::(\w+)(?:\[([^\]`]+)\])?`", PAGE)))
+
+
+def test_tests_are_named() -> None:
+    assert len(NAMED) > 40
+
+
+@pytest.mark.parametrize(("path", "name", "case"), NAMED)
+def test_a_test_that_is_named_exists(path: str, name: str, case: str) -> None:
+    source = (ROOT / path).read_text(encoding="utf-8")
+    word = "fn" if path.endswith(".rs") else "def"
+    assert re.search(rf"\b{word} {name}\(", source)
+    if case:
+        assert f'"{case}"' in source
+
+
+@pytest.mark.parametrize("section", re.findall(r"^## (\d\..*?)$", PAGE, re.MULTILINE))
+def test_a_promise_names_its_tests(section: str) -> None:
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    assert "::" in text
