@@ -1,0 +1,27 @@
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+
+  # IAM's names are the account's and S3's the whole world's, while everything else belongs to a region: with these, one
+  # prefix serves in every region.
+  regional = "${var.prefix}-${var.region}"
+  bucket   = coalesce(var.s3_bucket_name, "${var.prefix}-${local.account}-${var.region}")
+
+  # What a bill can be split by.
+  tags = { "covalent-awsbatch" = var.prefix }
+
+  queue          = coalesce(var.batch_queue, "${var.prefix}-queue")
+  log_group      = coalesce(var.batch_job_log_group_name, "${var.prefix}-job-logs")
+  job_role       = coalesce(var.batch_job_role_name, "${local.regional}-job")
+  execution_role = coalesce(var.batch_execution_role_name, "${local.regional}-execution")
+  repository     = var.create_ecr ? coalesce(var.ecr_repo_name, var.prefix) : var.ecr_repo_name
+
+  # Covalent writes every option that a user passes as a string, so that lists are strings with commas.
+  instance_types = [for type in split(",", var.instance_types) : trimspace(type)]
+  capacity       = [for kind in split(",", var.capacity) : trimspace(kind)]
+  given_subnets  = var.subnet_ids == "" ? [] : [for subnet in split(",", var.subnet_ids) : trimspace(subnet)]
+
+  own_network = var.vpc_id == "" && var.subnet_ids == ""
+  vpc_id      = local.own_network ? aws_vpc.this[0].id : var.vpc_id
+  subnet_ids  = local.own_network ? aws_subnet.public[*].id : local.given_subnets
+}

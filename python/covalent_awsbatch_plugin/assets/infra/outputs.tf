@@ -1,0 +1,73 @@
+locals {
+  # Options of AWSBatchExecutor: the section [executors.awsbatch] of Covalent's configuration.
+  executor = {
+    credentials               = var.credentials
+    profile                   = var.profile
+    region                    = var.region
+    endpoint_url              = var.endpoint_url
+    s3_bucket_name            = aws_s3_bucket.this.id
+    s3_kms_key_id             = var.s3_kms_key_id
+    batch_queue               = aws_batch_job_queue.this.name
+    batch_execution_role_name = aws_iam_role.execution.name
+    batch_job_role_name       = aws_iam_role.job.name
+    batch_job_log_group_name  = aws_cloudwatch_log_group.jobs.name
+    batch_job_definition_name = var.batch_job_definition_name
+    ecr_repo_name             = local.repository
+    container_image_uri       = var.container_image_uri
+    vcpu                      = var.vcpu
+    memory                    = var.memory
+    num_gpus                  = var.num_gpus
+    retry_attempts            = var.retry_attempts
+    retry_on                  = var.retry_on
+    time_limit                = var.time_limit
+    runnable_timeout          = var.runnable_timeout
+    poll_freq                 = var.poll_freq
+    cache_dir                 = var.cache_dir
+    s3_cleanup                = var.s3_cleanup
+  }
+
+  # A percent sign is special to who reads it, Python's configparser.
+  configuration = join("", concat(
+    ["[awsbatch]\n"], [for name, value in local.executor : "${name} = ${replace(value, "%", "%%")}\n"]
+  ))
+}
+
+# The file that `covalent deploy up` reads. It depends on everything that a job needs, hence is written last and goes first.
+resource "terraform_data" "configuration" {
+  input            = "${path.module}/awsbatch.conf"
+  triggers_replace = [local.configuration]
+
+  provisioner "local-exec" {
+    command     = "printf '%s' \"$CONTENT\" > \"$FILE\""
+    environment = { CONTENT = local.configuration, FILE = self.input }
+  }
+
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "rm -f \"$FILE\""
+    environment = { FILE = self.input }
+  }
+
+  depends_on = [
+    aws_iam_role_policy.job,
+    aws_iam_role_policy_attachment.execution,
+    aws_s3_bucket_lifecycle_configuration.this,
+    aws_s3_bucket_policy.this,
+    aws_s3_bucket_server_side_encryption_configuration.this,
+  ]
+}
+
+output "executor" {
+  description = "The section [executors.awsbatch] of Covalent's configuration."
+  value       = local.executor
+}
+
+output "repository_url" {
+  description = "Where to push an image of your own; empty without create_ecr."
+  value       = join("", aws_ecr_repository.this[*].repository_url)
+}
+
+output "compute_environments" {
+  description = "The ARNs of the compute environments, by kind of capacity."
+  value       = { for kind, environment in aws_batch_compute_environment.this : kind => environment.arn }
+}

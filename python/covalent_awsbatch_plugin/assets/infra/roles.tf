@@ -1,0 +1,87 @@
+# Four roles: Batch itself, the machines, the agent that starts a container, and the user's code in it.
+
+locals {
+  trust = {
+    for service in ["batch", "ec2", "ecs-tasks"] : service => jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Effect    = "Allow"
+        Principal = { Service = "${service}.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+      }]
+    })
+  }
+  managed = "arn:${local.partition}:iam::aws:policy/service-role"
+}
+
+resource "aws_iam_role" "service" {
+  name               = "${local.regional}-service"
+  description        = "AWS Batch: starts and stops machines"
+  assume_role_policy = local.trust["batch"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy_attachment" "service" {
+  role       = aws_iam_role.service.name
+  policy_arn = "${local.managed}/AWSBatchServiceRole"
+}
+
+resource "aws_iam_role" "instance" {
+  name               = "${local.regional}-instance"
+  description        = "The machines of AWS Batch: join the cluster"
+  assume_role_policy = local.trust["ec2"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy_attachment" "instance" {
+  role       = aws_iam_role.instance.name
+  policy_arn = "${local.managed}/AmazonEC2ContainerServiceforEC2Role"
+}
+
+resource "aws_iam_instance_profile" "instance" {
+  name = aws_iam_role.instance.name
+  role = aws_iam_role.instance.name
+}
+
+resource "aws_iam_role" "execution" {
+  name               = local.execution_role
+  description        = "The agent that starts a job: pulls the image, writes the log"
+  assume_role_policy = local.trust["ecs-tasks"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy_attachment" "execution" {
+  role       = aws_iam_role.execution.name
+  policy_arn = "${local.managed}/AmazonECSTaskExecutionRolePolicy"
+}
+
+resource "aws_iam_role" "job" {
+  name               = local.job_role
+  description        = "What a task may do: read its function and write its result"
+  assume_role_policy = local.trust["ecs-tasks"]
+  tags               = local.tags
+}
+
+# Nothing but this bucket's objects. What your functions need besides, attach to the role in policies of your own: they
+# are left alone.
+resource "aws_iam_role_policy" "job" {
+  name = "bucket"
+  role = aws_iam_role.job.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Sid      = "Objects"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+        Resource = ["${aws_s3_bucket.this.arn}/*"]
+      }],
+      [for key in data.aws_kms_key.this : {
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = [key.arn]
+      }],
+    )
+  })
+}

@@ -1,0 +1,177 @@
+# What Terraform would make of some variables, without an AWS: `terraform test` with a provider that invents answers.
+
+mock_provider "aws" {
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::bucket" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/invented" }
+  }
+  mock_resource "aws_iam_instance_profile" {
+    defaults = { arn = "arn:aws:iam::123456789012:instance-profile/invented" }
+  }
+  mock_resource "aws_batch_compute_environment" {
+    defaults = { arn = "arn:aws:batch:us-east-1:123456789012:compute-environment/invented" }
+  }
+  mock_data "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/1234" }
+  }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = length(aws_subnet.public) == 2 && aws_subnet.public[0].availability_zone != aws_subnet.public[1].availability_zone
+    error_message = "two subnets in two zones"
+  }
+  assert {
+    condition     = keys(aws_batch_compute_environment.this) == ["EC2"]
+    error_message = "on-demand machines alone"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].min_vcpus == 0
+    error_message = "nothing runs, and nothing costs, while there is no job"
+  }
+  assert {
+    condition     = aws_batch_job_queue.this.name == "covalent-batch-queue"
+    error_message = "the executor's default queue"
+  }
+  assert {
+    condition     = aws_s3_bucket.this.bucket == "covalent-batch-123456789012-us-east-1"
+    error_message = "a name that nobody else in the world has"
+  }
+  assert {
+    condition     = length(aws_ecr_repository.this) == 0
+    error_message = "a repository only on demand"
+  }
+}
+
+run "bucket" {
+  # Invented, too; what depends on an ARN is known only now.
+  command = apply
+
+  assert {
+    condition = jsondecode(aws_s3_bucket_policy.this[0].policy).Statement == [{
+      Sid       = "OnlyTLS"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+    error_message = "TLS only"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.job.policy).Statement[0].Resource == ["arn:aws:s3:::bucket/*"]
+    error_message = "this bucket's objects, nothing else"
+  }
+}
+
+run "without_tls" {
+  command = plan
+
+  variables {
+    endpoint_url = "http://127.0.0.1:5000"
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_policy.this) == 0
+    error_message = "no policy that would lock everybody out"
+  }
+}
+
+run "spot_first" {
+  command = plan
+
+  variables {
+    capacity  = "SPOT, EC2"
+    min_vcpus = 4
+  }
+
+  assert {
+    condition     = [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [1, 2]
+    error_message = "one order for each environment"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["SPOT"].compute_resources[0].allocation_strategy == "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    error_message = "a strategy for spot"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].allocation_strategy == "BEST_FIT_PROGRESSIVE"
+    error_message = "a strategy for on-demand machines"
+  }
+  assert {
+    condition     = [for kind in ["SPOT", "EC2"] : aws_batch_compute_environment.this[kind].compute_resources[0].min_vcpus] == [4, 0]
+    error_message = "only the first environment keeps machines"
+  }
+}
+
+run "network_of_the_user" {
+  command = plan
+
+  variables {
+    vpc_id     = "vpc-1"
+    subnet_ids = "subnet-1,subnet-2"
+  }
+
+  assert {
+    condition     = length(aws_vpc.this) + length(aws_subnet.public) + length(aws_default_security_group.this) == 0
+    error_message = "nothing of the user's network is touched"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].subnets == toset(["subnet-1", "subnet-2"])
+    error_message = "the user's subnets"
+  }
+}
+
+run "half_a_network" {
+  command = plan
+
+  variables {
+    subnet_ids = "subnet-1"
+  }
+
+  expect_failures = [aws_security_group.jobs]
+}
+
+run "fargate" {
+  command = plan
+
+  variables {
+    capacity = "FARGATE"
+  }
+
+  expect_failures = [var.capacity]
+}
+
+run "key_and_repository" {
+  command = plan
+
+  variables {
+    s3_kms_key_id = "alias/mine"
+    create_ecr    = true
+    prefix        = "lab"
+  }
+
+  assert {
+    condition     = aws_ecr_repository.this[0].name == "lab"
+    error_message = "a repository with the prefix's name"
+  }
+  assert {
+    condition = alltrue([
+      for rule in aws_s3_bucket_server_side_encryption_configuration.this.rule :
+      rule.apply_server_side_encryption_by_default[0].kms_master_key_id == "arn:aws:kms:us-east-1:123456789012:key/1234"
+    ])
+    error_message = "the user's key"
+  }
+}
