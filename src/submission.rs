@@ -96,6 +96,7 @@ async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> 
             tracing::warn!("{error}; a job that is left from before would not be found");
             Ok(Family::default())
         }
+        Err(error) if error.kind() == Kind::Refused => Err(explained(clients, request, error).await),
         Err(error) => Err(error),
     }
 }
@@ -186,9 +187,7 @@ async fn look(
 /// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
 async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
     match queue::problems(clients, &request.queue, request.vcpu).await {
-        Ok(problems) if !problems.is_empty() => {
-            Error::with_source(Kind::Refused, format!("{error}: {}", problems.join("; ")), error)
-        }
+        Ok(problems) if !problems.is_empty() => error.advising(&problems.join("; ")),
         _ => error,
     }
 }
