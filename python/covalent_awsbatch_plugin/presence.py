@@ -47,7 +47,8 @@ class _Notes:
         self._file: TextIO | None = None
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self.path.open("x", encoding="utf-8", errors="backslashreplace")
+            self.path.touch(mode=0o600, exist_ok=False)
+            self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
             # Not flock(), which a forked child would inherit and hold on to.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

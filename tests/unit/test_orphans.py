@@ -67,6 +67,7 @@ def test_a_process_waits_until_it_is_killed(waiter: Callable[..., subprocess.Pop
     (notes,) = cache.iterdir()
     assert notes.read_text() == "d-1\n"
     assert cache.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in cache.glob("*.dispatches")} == {0o600}
 
 
 def test_a_forked_child_does_not_wait_in_its_parents_place(waiter: Callable[..., subprocess.Popen[str]]) -> None:
