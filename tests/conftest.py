@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 _HOME = tempfile.mkdtemp(prefix="covalent-awsbatch-tests-")
@@ -17,3 +18,6 @@ for _name, _place in {"CARGO_HOME": "~/.cargo", "RUSTUP_HOME": "~/.rustup", "PIP
 for _name in [name for name in os.environ if name.startswith(("COVALENT_", "XDG_", "AWS_"))]:
     del os.environ[_name]
 os.environ["HOME"] = _HOME
+
+# A shell's background job, such as a test run may be, inherits SIGINT ignored, and so would every program started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
