@@ -10,18 +10,22 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::checksum_config::ResponseChecksumValidation;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
+use crate::budget::Budget;
 use crate::credentials::{self, Renewing};
 use crate::definition::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::http;
-use crate::limiter::Limiter;
+use crate::identity::Identity;
+use crate::pace::Pace;
 use crate::retry::{self, partition};
 use crate::settings::ClientSettings;
 use crate::submission::Names;
 use crate::watcher::Watcher;
 
+/// Downloads that begin at once.
+const DOWNLOADS: usize = 64;
 /// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long AWS may be silent before the request is tried again.
@@ -50,9 +54,17 @@ pub struct Clients {
     pub watcher: Watcher,
     /// Jobs that are known by name.
     pub names: Names,
+    /// Memory for what is on its way to S3.
+    pub uploads: Budget,
+    /// Downloads whose first piece, mostly the only one, is on its way; each is a connection and a file of the process.
+    pub downloads: Arc<Semaphore>,
+    /// Whether the signature of an upload has to cover its content. Where TLS does that, a second hash of everything is
+    /// time lost; the checksum is signed either way.
+    pub hash_payloads: bool,
     /// Where the credentials come from, in words.
     whose: String,
-    pub(crate) identity: OnceCell<crate::identity::Identity>,
+    pub(crate) identity: Arc<OnceCell<Identity>>,
+    pace: Pace,
 }
 
 impl Clients {
@@ -74,13 +86,20 @@ impl Clients {
     /// The clients of a configuration that is complete.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
+        let endpoint = s3_endpoint(config);
         let s3 = aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(has_s3_endpoint(config))
+            .force_path_style(endpoint.is_some())
             // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .retry_partition(partition("s3"))
             .build();
-        let batch = aws_sdk_batch::config::Builder::from(config).retry_partition(partition("batch")).build();
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        let identity = Arc::new(OnceCell::new());
+        let pace = Pace::new(identity.clone(), region.clone());
+        let batch = aws_sdk_batch::config::Builder::from(config)
+            .retry_partition(partition("batch"))
+            .interceptor(pace.clone())
+            .build();
         let logs = aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_partition(partition("logs")).build();
         let sts = aws_sdk_sts::config::Builder::from(config).retry_partition(partition("sts")).build();
         Self {
@@ -91,11 +110,15 @@ impl Clients {
             iam: aws_sdk_iam::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sts: aws_sdk_sts::Client::from_conf(sts),
-            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            region,
             definitions: Registry::default(),
             names: Names::default(),
+            uploads: Budget::default(),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+            hash_payloads: !endpoint.is_none_or(|endpoint| is_safe(&endpoint)),
             whose: "the default profile or the environment".to_owned(),
-            identity: OnceCell::new(),
+            identity,
+            pace,
         }
     }
 }
@@ -103,10 +126,15 @@ impl Clients {
 impl Clients {
     /// Waits until it is the caller's turn for a Batch call.
     pub async fn turn(&self) {
-        self.limiter().turn().await;
+        self.pace.limiter().turn().await;
     }
 
-    /// Reads the error of a Batch call, and slows the next ones down if it was throttled.
+    /// The same, before all calls that are not urgent: looks at running jobs, and their end.
+    pub async fn urgent_turn(&self) {
+        self.pace.limiter().urgent_turn().await;
+    }
+
+    /// Reads the error of a Batch call.
     pub(crate) fn batch_error<E>(
         &self,
         operation: &'static str,
@@ -117,25 +145,37 @@ impl Clients {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let error = Error::from_sdk(operation, subject, error);
-        if error.kind() == Kind::Throttled {
-            self.limiter().throttled();
-        }
         if error.kind() == Kind::Access {
             error.advising(&format!("the credentials are those of {}", self.whose))
         } else {
             error
         }
     }
-
-    /// The account's, as soon as it is known; a task asks for it before anything else.
-    fn limiter(&self) -> Arc<Limiter> {
-        Limiter::shared(self.identity.get().map_or("", |identity| &identity.account), &self.region)
-    }
 }
 
-/// Whether S3 is somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.
-fn has_s3_endpoint(config: &SdkConfig) -> bool {
+/// Where S3 is, if somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.
+fn s3_endpoint(config: &SdkConfig) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let own = config.service_config().zip(key.ok()).and_then(|(places, key)| places.load_config(key));
-    own.is_some() || config.endpoint_url().is_some()
+    own.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Whether nobody can change what is sent there on its way: by TLS, as to AWS, or because it stays on this machine.
+fn is_safe(endpoint: &str) -> bool {
+    endpoint.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) || http::is_near(endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_safe;
+
+    #[test]
+    fn only_tls_and_this_machine_are_safe() {
+        for endpoint in ["https://minio.example", "HTTPS://minio.example:9000", "http://127.0.0.1:5000"] {
+            assert!(is_safe(endpoint), "{endpoint}");
+        }
+        for endpoint in ["http://minio.example", "http://10.0.0.1:9000", "", "https:"] {
+            assert!(!is_safe(endpoint), "{endpoint}");
+        }
+    }
 }

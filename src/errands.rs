@@ -50,6 +50,11 @@ where
     async { answer.await.expect("an errand ends with an answer") }
 }
 
+/// Forgets the errands of the process from which this one was forked: they do not run here.
+pub fn forget_the_parents() {
+    UNDER_WAY.send_replace(0);
+}
+
 /// Waits until no errand is under way.
 pub async fn all_done() {
     // The sender is static: it cannot go away.

@@ -273,7 +273,7 @@ fn advice(kind: Kind, code: Option<&str>, operation: &str) -> Option<&'static st
 }
 
 /// The codes are those of the services' API references; a HEAD request has none, and then the status speaks.
-fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
+pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
     match code {
         Some("NoSuchKey" | "NotFound") => Kind::NotFound,
         Some(

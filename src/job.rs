@@ -125,7 +125,7 @@ impl From<&AttemptDetail> for Attempt {
 
 /// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
 pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
-    clients.turn().await;
+    clients.urgent_turn().await;
     let answer = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).send().await.map_err(|error| {
         let subject = match ids {
             [id] => format!("job {id}"),
@@ -140,7 +140,7 @@ pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
 ///
 /// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
 pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
-    clients.turn().await;
+    clients.urgent_turn().await;
     clients
         .batch
         .terminate_job()

@@ -18,8 +18,10 @@ pub mod errands;
 pub mod http;
 pub mod identity;
 pub mod limiter;
+pub mod pace;
 pub mod retry;
 
+pub mod budget;
 pub mod checksum;
 pub mod cleanup;
 pub mod download;

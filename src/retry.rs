@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -12,10 +13,14 @@ use aws_sdk_batch::config::retry::{ClassifyRetry, RetryAction, RetryConfig, Retr
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::time::{Instant, sleep};
+
+use crate::error::{Kind, Result};
 
 /// Tries of one request, the first included; with their pauses they outlast a minute of bad weather.
 const ATTEMPTS: u32 = 8;
-/// The longest pause between two of them.
+/// The first pause between two of them, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Codes by which AWS refuses a call because of this machine's clock; the SDK then corrects for it.
 const CLOCK: [&str; 4] = ["AuthFailure", "InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
@@ -27,6 +32,28 @@ const CLOCK: [&str; 4] = ["AuthFailure", "InvalidSignatureException", "RequestTi
 #[must_use]
 pub fn patient() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE)
+}
+
+/// How long a Batch call goes on while AWS throttles it: that is weather, and the limiter slows down with each refusal.
+pub const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
+
+/// Makes a call again for as long as AWS throttles it.
+///
+/// # Errors
+/// Any other error at once, and the last refusal after [`PATIENCE_THROTTLED`].
+pub async fn while_throttled<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match call().await {
+            Err(error) if error.kind() == Kind::Throttled && start.elapsed() + pause <= PATIENCE_THROTTLED => {
+                tracing::info!("{error}; trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A budget of retries for a service's client: none but that of each request, since hundreds of tasks share the client and
@@ -77,5 +104,39 @@ where
 
     fn name(&self) -> &'static str {
         "only for the clock"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+    use crate::error::Error;
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_is_waited_out_for_an_hour() {
+        let mut left = 100;
+        let call = || {
+            left -= 1;
+            ready(if left > 0 { Err(Error::new(Kind::Throttled, "slow down")) } else { Ok(7) })
+        };
+        let start = Instant::now();
+        assert_eq!(while_throttled(call).await.unwrap(), 7);
+        assert!(start.elapsed() < Duration::from_mins(35));
+
+        let start = Instant::now();
+        let error =
+            while_throttled(|| ready(Err::<(), _>(Error::new(Kind::Throttled, "slow down")))).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Throttled);
+        assert!(start.elapsed() > Duration::from_mins(59));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_errors_are_told_at_once() {
+        let start = Instant::now();
+        let error = while_throttled(|| ready(Err::<(), _>(Error::new(Kind::Refused, "no")))).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

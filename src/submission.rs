@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use aws_sdk_batch::operation::submit_job::SubmitJobError;
 use aws_sdk_batch::types::{
-    ContainerOverrides, EvaluateOnExit, JobStatus, JobTimeout, KeyValuePair, KeyValuesPair, ResourceRequirement,
-    ResourceType, RetryAction, RetryStrategy,
+    ContainerOverrides, EvaluateOnExit, JobTimeout, KeyValuePair, ResourceRequirement, ResourceType, RetryAction,
+    RetryStrategy,
 };
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
@@ -20,12 +21,10 @@ use crate::clients::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::retry::{self, OnlyForTheClock};
 use crate::settings::{JobRequest, RetryOn};
-use crate::{definition, errands, job, queue};
+use crate::{definition, errands, job, listing, queue};
 
 /// How long submission goes on while AWS does not answer before it gives up.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How long it goes on while AWS throttles: that is weather.
-const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
 /// First pause between tries; it doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -57,17 +56,44 @@ impl Names {
 /// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
 ///
 /// Dropping the future does not stop a submission under way; a job that it makes is then terminated.
-pub async fn submit(clients: Arc<Clients>, request: JobRequest) -> Result<String> {
-    let owner = clients.clone();
-    let errand = async move { adopt_or_submit(&clients, &request).await };
-    errands::run(errand, |outcome| async move {
-        if let Ok(id) = outcome
-            && let Err(error) = job::terminate(&owner, &id, ABANDONED).await
-        {
-            tracing::warn!("job {id} goes on although its task was cancelled: {error}");
-        }
-    })
-    .await
+pub async fn submit(clients: Arc<Clients>, request: JobRequest) -> Result<Submitted> {
+    let errand = async move {
+        let id = adopt_or_submit(&clients, &request).await?;
+        Ok(Submitted { id: Some(id), clients, runtime: Handle::current() })
+    };
+    errands::run(errand, |_| async {}).await
+}
+
+/// A job that somebody wanted, until somebody has taken its id. Dropped before, it is terminated.
+#[derive(Debug)]
+pub struct Submitted {
+    id: Option<String>,
+    clients: Arc<Clients>,
+    runtime: Handle,
+}
+
+impl Submitted {
+    /// The id, to someone who from now on sees to the job.
+    #[must_use]
+    pub fn take(mut self) -> String {
+        self.id.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Submitted {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let clients = self.clients.clone();
+        let _entered = self.runtime.enter();
+        drop(errands::run(
+            async move {
+                if let Err(error) = job::terminate(&clients, &id, ABANDONED).await {
+                    tracing::warn!("job {id} goes on although its task was cancelled: {error}");
+                }
+            },
+            |()| async {},
+        ));
+    }
 }
 
 async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<String> {
@@ -89,7 +115,7 @@ async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<Stri
 
 /// What already runs or ran in a family, from before this process or from another one: one call a family.
 async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> {
-    match find(clients, &request.queue, &format!("{}*", request.family)).await {
+    match retry::while_throttled(|| find(clients, &request.queue, &request.family)).await {
         Ok(names) => Ok(Mutex::new(names)),
         // An IAM policy written for the public plugin lacks this right.
         Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
@@ -103,7 +129,8 @@ async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> 
 
 async fn newest_live(clients: &Clients, ids: &[String]) -> Result<Option<String>> {
     let Some(newest) = ids.last() else { return Ok(None) };
-    let found = job::describe(clients, std::slice::from_ref(newest)).await?;
+    let ids = std::slice::from_ref(newest);
+    let found = retry::while_throttled(|| job::describe(clients, ids)).await?;
     Ok(found.into_iter().find(|job| !job.status.is_empty() && !job.has_ended()).map(|job| job.id))
 }
 
@@ -125,7 +152,7 @@ async fn submit_new(clients: &Clients, request: &JobRequest, known: &HashSet<&st
                 forgotten = true;
                 continue;
             }
-            Kind::Throttled => PATIENCE_THROTTLED,
+            Kind::Throttled => retry::PATIENCE_THROTTLED,
             Kind::Ambiguous | Kind::Garbled => PATIENCE,
             Kind::Refused => return Err(explained(clients, request, error).await),
             _ => return Err(error),
@@ -186,7 +213,7 @@ async fn look(
 
 /// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
 async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
-    match queue::problems(clients, &request.queue, request.vcpu).await {
+    match queue::problems(clients, &request.queue, request.into()).await {
         Ok(problems) if !problems.is_empty() => error.advising(&problems.join("; ")),
         _ => error,
     }
@@ -261,31 +288,14 @@ fn retry_strategy(request: &JobRequest) -> RetryStrategy {
     }
 }
 
-/// Ids by name of the jobs in a queue that match a name, which may end in `*`, in whatever state; newest last.
-async fn find(clients: &Clients, queue: &str, name: &str) -> Result<HashMap<String, Vec<String>>> {
-    let mut pages = clients
-        .batch
-        .list_jobs()
-        .job_queue(queue)
-        .filters(KeyValuesPair::builder().name("JOB_NAME").values(name).build())
-        .into_paginator()
-        .send();
+/// Ids by name of the jobs in a queue whose names begin with this, in whatever state; newest last.
+async fn find(clients: &Clients, queue: &str, prefix: &str) -> Result<HashMap<String, Vec<String>>> {
     let mut found: HashMap<String, Vec<(i64, String)>> = HashMap::new();
-    loop {
-        clients.turn().await;
-        let Some(page) = pages.next().await else { break };
-        let page = page.map_err(|error| clients.batch_error("batch:ListJobs", format!("queue {queue}"), error))?;
-        for job in page.job_summary_list() {
-            if let (Some(id), Some(name)) = (job.job_id(), job.job_name()) {
-                let created = job.created_at().unwrap_or_default();
-                // Where two were created in the same millisecond, one that goes on is the one to know.
-                let ended = matches!(job.status(), Some(JobStatus::Succeeded | JobStatus::Failed));
-                found.entry(name.to_owned()).or_default().push((2 * created + i64::from(!ended), id.to_owned()));
-            }
-        }
-        if page.next_token().is_none() {
-            break;
-        }
+    for job in listing::list(clients, queue, prefix).await? {
+        let created = job.created_at.unwrap_or_default();
+        // Where two were created in the same millisecond, one that goes on is the one to know.
+        let ended = matches!(job.status.as_str(), "SUCCEEDED" | "FAILED");
+        found.entry(job.name).or_default().push((2 * created + i64::from(!ended), job.id));
     }
     Ok(found
         .into_iter()

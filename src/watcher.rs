@@ -1,8 +1,8 @@
 //! One watcher for all running jobs of an account and region.
 //!
 //! A task asks for the end of its job and sleeps; a single actor describes all of them, 100 ids a call. Each job is
-//! looked at as often as its `poll_freq` asks, and sooner while the calls are cheap: while a sweep takes one call it
-//! happens every second.
+//! looked at as often as its `poll_freq` asks, and sooner while the calls are cheap: every second for up to 500 jobs.
+//! For more than that, AWS's limit of calls decides.
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
@@ -46,11 +46,21 @@ pub struct Watch {
     pub runnable: Duration,
 }
 
+/// A wish to be told of the end of a job.
 #[derive(Debug)]
-struct Subscription {
+pub struct Subscription {
     id: String,
     watch: Watch,
     reply: oneshot::Sender<Result<Job>>,
+}
+
+impl Subscription {
+    /// The wish, and where the answer will arrive. Dropping that end takes the wish back.
+    #[must_use]
+    pub fn new(id: &str, watch: Watch) -> (Self, oneshot::Receiver<Result<Job>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { id: id.to_owned(), watch, reply }, answer)
+    }
 }
 
 impl Watcher {
@@ -59,8 +69,8 @@ impl Watcher {
     ///
     /// Dropping the future is all that it takes to stop watching. Must be called within a tokio runtime.
     pub async fn end_of(clients: &Arc<Clients>, id: &str, watch: Watch) -> Result<Job> {
-        let (reply, answer) = oneshot::channel();
-        clients.watcher.subscribe(clients, Subscription { id: id.to_owned(), watch, reply });
+        let (subscription, answer) = Subscription::new(id, watch);
+        clients.watcher.subscribe(clients, subscription);
         answer.await.unwrap_or_else(|_| Err(Error::new(Kind::Ambiguous, format!("the watcher of job {id} has ended"))))
     }
 
@@ -94,7 +104,9 @@ struct Watched {
     failing_since: Option<Instant>,
 }
 
-struct Actor {
+/// The jobs that are watched. [`Watcher`] keeps it going in a task of its own.
+#[derive(Debug)]
+pub struct Actor {
     /// Weak, since the clients hold the actor's other end: it ends with them.
     clients: Weak<Clients>,
     jobs: HashMap<String, Watched>,
@@ -103,7 +115,9 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(clients: Weak<Clients>) -> Self {
+    /// Watches nothing yet.
+    #[must_use]
+    pub fn new(clients: Weak<Clients>) -> Self {
         Self { clients, jobs: HashMap::new(), strain: 0 }
     }
 
@@ -131,7 +145,8 @@ impl Actor {
         }
     }
 
-    fn add(&mut self, subscription: Subscription) {
+    /// Watches one more job.
+    pub fn add(&mut self, subscription: Subscription) {
         let watched = self.jobs.entry(subscription.id).or_insert_with(|| Watched {
             watch: subscription.watch,
             replies: Vec::new(),
@@ -151,7 +166,8 @@ impl Actor {
         pause(self.jobs.len(), shortest, self.strain, fastrand::f64())
     }
 
-    async fn sweep(&mut self) {
+    /// Looks at all jobs once, and tells of those that are over.
+    pub async fn sweep(&mut self) {
         self.jobs.retain(|_, watched| {
             watched.replies.retain(|reply| !reply.is_closed());
             !watched.replies.is_empty()
@@ -262,7 +278,8 @@ impl Watched {
     }
 }
 
-/// The pause between sweeps over so many jobs: as short as the call rate allows, at most `poll`, longer under strain.
+/// The pause between sweeps over so many jobs: a second, or `poll` if that is less, but as long as the call
+/// rate demands, and longer under strain.
 ///
 /// `random` in 0..1 spreads the pauses of several processes that are throttled together.
 fn pause(jobs: usize, poll: Duration, strain: u32, random: f64) -> Duration {
