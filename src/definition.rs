@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use aws_sdk_batch::operation::register_job_definition::RegisterJobDefinitionError;
 use aws_sdk_batch::types::{
-    ContainerProperties, JobDefinition, JobDefinitionType, LogConfiguration, LogDriver, PlatformCapability,
-    ResourceRequirement, ResourceType,
+    AssignPublicIp, ContainerProperties, EphemeralStorage, FargatePlatformConfiguration, JobDefinition,
+    JobDefinitionType, LogConfiguration, LogDriver, NetworkConfiguration, PlatformCapability, ResourceRequirement,
+    ResourceType,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -15,9 +16,9 @@ use tokio::time::sleep;
 
 use crate::clients::Clients;
 use crate::error::{Kind, Result};
-use crate::identity::identity;
-use crate::retry::OnlyForTheClock;
-use crate::settings::DefinitionSettings;
+use crate::identity::{Identity, identity};
+use crate::retry::{self, OnlyForTheClock};
+use crate::settings::{DefinitionSettings, Fargate};
 
 /// The definition's parameter that carries the hash of its content. Parameters, unlike tags, need no further right.
 const FINGERPRINT: &str = "covalent-awsbatch-content";
@@ -26,7 +27,7 @@ const STREAM_PREFIX: &str = "covalent-batch";
 /// Tries of a registration, and the pause before the second; the later ones are longer.
 const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
-/// Resources in the definition, which demands some; each job overrides them.
+/// Resources in the definition, which demands some, and on Fargate some that go together; each job overrides them.
 const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (ResourceType::Memory, "2048")];
 
 /// Definitions that are known to exist, by content. Concurrent askers of the same one wait for a single look-up.
@@ -48,18 +49,34 @@ impl Registry {
 
 /// The content of a job definition, with nothing in it that differs from task to task.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Definition {
+pub struct Definition {
     name: String,
     image: String,
     job_role: String,
     execution_role: String,
     log_group: String,
     log_region: String,
+    fargate: Option<Fargate>,
 }
 
 impl Definition {
+    /// What these settings mean in the caller's account and a region.
+    #[must_use]
+    pub fn new(settings: &DefinitionSettings, identity: &Identity, region: &str) -> Self {
+        Self {
+            name: settings.name.clone(),
+            image: settings.image.clone(),
+            job_role: identity.role_arn(&settings.job_role),
+            execution_role: identity.role_arn(&settings.execution_role),
+            log_group: settings.log_group.clone(),
+            log_region: region.to_owned(),
+            fargate: settings.fargate.clone(),
+        }
+    }
+
     /// A hash that changes when anything that is sent to `RegisterJobDefinition` does.
-    fn fingerprint(&self) -> String {
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         // The layout's version, to be raised when `register` sends something new.
         hash.update(b"1");
@@ -67,7 +84,15 @@ impl Definition {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
+        if let Some(fargate) = &self.fargate {
+            hash.update([u8::from(fargate.public_ip)]);
+            hash.update(fargate.disk_gib.to_be_bytes());
+        }
         hash.finalize().iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    }
+
+    fn platform(&self) -> PlatformCapability {
+        if self.fargate.is_some() { PlatformCapability::Fargate } else { PlatformCapability::Ec2 }
     }
 
     /// Whether an existing revision is this one. The hash finds it; image and roles are compared as well, since
@@ -75,6 +100,7 @@ impl Definition {
     fn matches(&self, revision: &JobDefinition) -> bool {
         let fingerprint = revision.parameters().and_then(|parameters| parameters.get(FINGERPRINT));
         fingerprint == Some(&self.fingerprint())
+            && revision.platform_capabilities() == [self.platform()]
             && revision.container_properties().is_some_and(|container| {
                 container.image() == Some(&self.image)
                     && container.job_role_arn() == Some(&self.job_role)
@@ -85,21 +111,13 @@ impl Definition {
 
 /// The ARN of an active revision with this content: remembered, found, or registered.
 pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) -> Result<String> {
-    let identity = identity(clients).await?;
-    let definition = Definition {
-        name: settings.name.clone(),
-        image: settings.image.clone(),
-        job_role: identity.role_arn(&settings.job_role),
-        execution_role: identity.role_arn(&settings.execution_role),
-        log_group: settings.log_group.clone(),
-        log_region: clients.region.clone(),
-    };
+    let definition = Definition::new(settings, identity(clients).await?, &clients.region);
     let cell = clients.definitions.cell(&definition);
     let arn = cell
         .get_or_try_init(|| async {
             let mut tries = 1;
             loop {
-                match try_once(clients, &definition).await {
+                match retry::while_throttled(|| try_once(clients, &definition)).await {
                     // The registration may have happened all the same: look again.
                     Err(error) if error.is_transient() && tries < TRIES => sleep(PAUSE * tries).await,
                     outcome => return outcome,
@@ -154,22 +172,30 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
         .options("awslogs-stream-prefix", STREAM_PREFIX)
         .build();
     let resources = PLACEHOLDER.map(|(kind, value)| ResourceRequirement::builder().r#type(kind).value(value).build());
-    let container = ContainerProperties::builder()
+    let mut container = ContainerProperties::builder()
         .image(&definition.image)
         .job_role_arn(&definition.job_role)
         .execution_role_arn(&definition.execution_role)
         .set_resource_requirements(Some(resources.to_vec()))
-        .log_configuration(logs)
-        .build();
+        .log_configuration(logs);
+    if let Some(fargate) = &definition.fargate {
+        let address = if fargate.public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
+        container = container
+            .fargate_platform_configuration(FargatePlatformConfiguration::builder().platform_version("LATEST").build())
+            .network_configuration(NetworkConfiguration::builder().assign_public_ip(address).build())
+            .set_ephemeral_storage(
+                (fargate.disk_gib > 0).then(|| EphemeralStorage::builder().size_in_gib(fargate.disk_gib).build()),
+            );
+    }
     clients.turn().await;
     let answer = clients
         .batch
         .register_job_definition()
         .job_definition_name(&definition.name)
         .r#type(JobDefinitionType::Container)
-        .container_properties(container)
+        .container_properties(container.build())
         .parameters(FINGERPRINT, definition.fingerprint())
-        .platform_capabilities(PlatformCapability::Ec2)
+        .platform_capabilities(definition.platform())
         .customize()
         .config_override(
             aws_sdk_batch::Config::builder().retry_classifier(OnlyForTheClock::<RegisterJobDefinitionError>::new()),
@@ -194,6 +220,7 @@ mod tests {
             execution_role: "execution".into(),
             log_group: "group".into(),
             log_region: "region".into(),
+            fargate: None,
         }
     }
 
@@ -206,18 +233,20 @@ mod tests {
         JobDefinition::builder()
             .parameters(FINGERPRINT, definition.fingerprint())
             .container_properties(container)
+            .platform_capabilities(PlatformCapability::Ec2)
             .build()
     }
 
     #[test]
     fn every_part_of_the_content_is_in_the_fingerprint() {
         let original = definition();
-        let changes: [fn(&mut Definition); 5] = [
+        let changes: [fn(&mut Definition); 6] = [
             |definition| definition.image.push('x'),
             |definition| definition.job_role.push('x'),
             |definition| definition.execution_role.push('x'),
             |definition| definition.log_group.push('x'),
             |definition| definition.log_region.push('x'),
+            |definition| definition.fargate = Some(Fargate { public_ip: true, disk_gib: 0 }),
         ];
         for change in changes {
             let mut altered = original.clone();

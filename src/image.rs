@@ -1,6 +1,7 @@
 //! What ECR knows about a container image that could not be pulled.
 
 use aws_sdk_ecr::config::{Builder, Region};
+use aws_sdk_ecr::operation::describe_images::DescribeImagesOutput;
 use aws_sdk_ecr::types::ImageIdentifier;
 
 use crate::clients::Clients;
@@ -45,10 +46,9 @@ impl<'a> EcrImage<'a> {
     }
 }
 
-/// Why an image cannot be pulled, as far as ECR tells: `None` if the image is there or lives elsewhere.
-pub async fn problem(clients: &Clients, uri: &str) -> Result<Option<String>> {
-    let Some(image) = EcrImage::parse(uri) else { return Ok(None) };
-    let answer = clients
+/// Asks ECR about an image.
+pub(crate) async fn describe(clients: &Clients, image: &EcrImage<'_>) -> Result<DescribeImagesOutput> {
+    clients
         .ecr
         .describe_images()
         .registry_id(image.account)
@@ -58,8 +58,13 @@ pub async fn problem(clients: &Clients, uri: &str) -> Result<Option<String>> {
         .config_override(image.place())
         .send()
         .await
-        .map_err(|error| Error::from_sdk("ecr:DescribeImages", format!("repository {}", image.repository), error));
-    match answer {
+        .map_err(|error| Error::from_sdk("ecr:DescribeImages", format!("repository {}", image.repository), error))
+}
+
+/// Why an image cannot be pulled, as far as ECR tells: `None` if the image is there or lives elsewhere.
+pub async fn problem(clients: &Clients, uri: &str) -> Result<Option<String>> {
+    let Some(image) = EcrImage::parse(uri) else { return Ok(None) };
+    match describe(clients, &image).await {
         Ok(_) => Ok(None),
         Err(error) if error.kind() == Kind::Refused => match error.code() {
             Some("RepositoryNotFoundException") => {

@@ -1,16 +1,53 @@
-//! The state of a job queue and of the compute environments behind it, for jobs that cannot start.
+//! A job queue and the compute environments behind it, as Batch describes them.
 
-use aws_sdk_batch::types::{
-    CeState, CeStatus, ComputeEnvironmentDetail, ComputeResource, JobQueueDetail, JqState, JqStatus,
-};
+mod problems;
+
+use aws_sdk_batch::types::{CeState, CeStatus, CeType, ComputeEnvironmentDetail, CrType, JqState, JqStatus};
+use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::error::Result;
 
-/// What is wrong with a queue, as sentences; empty if nothing is to be seen.
-///
-/// `vcpu` is what the job asks for, held against the limit of each environment.
-pub async fn problems(clients: &Clients, queue: &str, vcpu: u32) -> Result<Vec<String>> {
+pub use problems::{Demand, problems};
+
+/// What `DescribeJobQueues` tells of one.
+#[derive(Debug, Serialize)]
+pub struct Queue {
+    /// `ENABLED` or `DISABLED`.
+    pub state: String,
+    /// `VALID`, `INVALID` …
+    pub status: String,
+    /// Why it is in that status.
+    pub status_reason: String,
+    /// Whether it shares by a scheduling policy, and so wants a share identifier with each job.
+    pub fair_share: bool,
+    /// ARNs of its environments, in their order.
+    pub environments: Vec<String>,
+}
+
+/// What `DescribeComputeEnvironments` tells of one.
+#[derive(Debug, Serialize)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// `MANAGED` or `UNMANAGED`.
+    pub management: String,
+    /// `ENABLED` or `DISABLED`.
+    pub state: String,
+    /// `VALID`, `INVALID` …
+    pub status: String,
+    /// Why it is in that status.
+    pub status_reason: String,
+    /// `EC2`, `SPOT`, `FARGATE`, `FARGATE_SPOT`; empty where it has no resources of Batch's.
+    pub kind: String,
+    /// vCPUs of all jobs that run at once.
+    pub max_vcpus: Option<i32>,
+    /// Instance types, families, or `optimal`.
+    pub instance_types: Vec<String>,
+}
+
+/// Looks a queue up; `None` if there is none.
+pub async fn look(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
     clients.turn().await;
     let answer = clients
         .batch
@@ -19,98 +56,43 @@ pub async fn problems(clients: &Clients, queue: &str, vcpu: u32) -> Result<Vec<S
         .send()
         .await
         .map_err(|error| clients.batch_error("batch:DescribeJobQueues", format!("queue {queue}"), error))?;
-    let Some(detail) = answer.job_queues().first() else {
-        return Ok(vec![format!("there is no queue {queue} in region {}", clients.region)]);
-    };
-    let mut problems = of_queue(queue, detail);
-    let names: Vec<String> = detail
-        .compute_environment_order()
-        .iter()
-        .filter_map(|order| order.compute_environment())
-        .map(str::to_owned)
-        .collect();
-    if names.is_empty() {
-        problems.push(format!("queue {queue} has no compute environment"));
-        return Ok(problems);
-    }
+    Ok(answer.job_queues().first().map(|detail| Queue {
+        state: detail.state().map(JqState::as_str).unwrap_or_default().to_owned(),
+        status: detail.status().map(JqStatus::as_str).unwrap_or_default().to_owned(),
+        status_reason: detail.status_reason().unwrap_or_default().to_owned(),
+        fair_share: detail.scheduling_policy_arn().is_some_and(|arn| !arn.is_empty()),
+        environments: detail
+            .compute_environment_order()
+            .iter()
+            .filter_map(|order| order.compute_environment())
+            .map(str::to_owned)
+            .collect(),
+    }))
+}
+
+/// Looks compute environments up; those that are gone are missing from the answer.
+pub async fn environments(clients: &Clients, arns: Vec<String>) -> Result<Vec<Environment>> {
     clients.turn().await;
+    let subject = arns.join(", ");
     let answer =
-        clients.batch.describe_compute_environments().set_compute_environments(Some(names)).send().await.map_err(
-            |error| clients.batch_error("batch:DescribeComputeEnvironments", format!("queue {queue}"), error),
+        clients.batch.describe_compute_environments().set_compute_environments(Some(arns)).send().await.map_err(
+            |error| clients.batch_error("batch:DescribeComputeEnvironments", format!("environment {subject}"), error),
         )?;
-    problems.extend(answer.compute_environments().iter().flat_map(|environment| of_environment(environment, vcpu)));
-    Ok(problems)
+    Ok(answer.compute_environments().iter().map(Environment::from).collect())
 }
 
-fn of_queue(queue: &str, detail: &JobQueueDetail) -> Vec<String> {
-    let mut problems = Vec::new();
-    if detail.state() == Some(&JqState::Disabled) {
-        problems.push(format!("queue {queue} is DISABLED: enable it"));
-    }
-    if let Some(status) = detail.status().filter(|status| **status != JqStatus::Valid) {
-        problems.push(format!("queue {queue} is {}{}", status.as_str(), because(detail.status_reason())));
-    }
-    problems
-}
-
-fn of_environment(environment: &ComputeEnvironmentDetail, vcpu: u32) -> Vec<String> {
-    let name = environment.compute_environment_name().unwrap_or("without a name");
-    let mut problems = Vec::new();
-    if environment.state() == Some(&CeState::Disabled) {
-        problems.push(format!("compute environment {name} is DISABLED: enable it"));
-    }
-    if let Some(status) = environment.status().filter(|status| **status != CeStatus::Valid) {
-        let reason = because(environment.status_reason());
-        problems.push(format!("compute environment {name} is {}{reason}", status.as_str()));
-    }
-    let limit = environment.compute_resources().and_then(ComputeResource::maxv_cpus);
-    if let Some(limit) = limit.filter(|limit| i64::from(*limit) < i64::from(vcpu)) {
-        problems.push(format!("compute environment {name} has at most {limit} vCPUs and the job asks for {vcpu}"));
-    }
-    problems
-}
-
-fn because(reason: Option<&str>) -> String {
-    reason.filter(|reason| !reason.is_empty()).map(|reason| format!(" ({reason})")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_healthy_queue_has_no_problems() {
-        let queue = JobQueueDetail::builder().state(JqState::Enabled).status(JqStatus::Valid).build();
-        assert!(of_queue("q", &queue).is_empty());
-        let environment = ComputeEnvironmentDetail::builder()
-            .state(CeState::Enabled)
-            .status(CeStatus::Valid)
-            .compute_resources(ComputeResource::builder().maxv_cpus(16).build())
-            .build();
-        assert!(of_environment(&environment, 16).is_empty());
-    }
-
-    #[test]
-    fn every_problem_is_named() {
-        let queue = JobQueueDetail::builder()
-            .state(JqState::Disabled)
-            .status(JqStatus::Invalid)
-            .status_reason("no environment")
-            .build();
-        assert_eq!(of_queue("q", &queue), ["queue q is DISABLED: enable it", "queue q is INVALID (no environment)"]);
-        let environment = ComputeEnvironmentDetail::builder()
-            .compute_environment_name("e")
-            .state(CeState::Disabled)
-            .status(CeStatus::Invalid)
-            .compute_resources(ComputeResource::builder().maxv_cpus(4).build())
-            .build();
-        assert_eq!(
-            of_environment(&environment, 8),
-            [
-                "compute environment e is DISABLED: enable it",
-                "compute environment e is INVALID",
-                "compute environment e has at most 4 vCPUs and the job asks for 8",
-            ]
-        );
+impl From<&ComputeEnvironmentDetail> for Environment {
+    fn from(detail: &ComputeEnvironmentDetail) -> Self {
+        let resources = detail.compute_resources();
+        Self {
+            name: detail.compute_environment_name().unwrap_or_default().to_owned(),
+            management: detail.r#type().map(CeType::as_str).unwrap_or_default().to_owned(),
+            state: detail.state().map(CeState::as_str).unwrap_or_default().to_owned(),
+            status: detail.status().map(CeStatus::as_str).unwrap_or_default().to_owned(),
+            status_reason: detail.status_reason().unwrap_or_default().to_owned(),
+            kind: resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default().to_owned(),
+            max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
+            instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
+        }
     }
 }

@@ -31,8 +31,8 @@ pub struct JobRequest {
     pub queue: String,
     /// What the job shares with all others like it.
     pub definition: DefinitionSettings,
-    /// Whole vCPUs.
-    pub vcpu: u32,
+    /// vCPUs: whole ones, and 0.25 or 0.5 on Fargate.
+    pub vcpu: f64,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Whole GPUs; 0 for none.
@@ -75,6 +75,18 @@ pub struct DefinitionSettings {
     pub execution_role: String,
     /// CloudWatch log group of the container's output.
     pub log_group: String,
+    /// What a job on Fargate has besides; absent for jobs on EC2.
+    pub fargate: Option<Fargate>,
+}
+
+/// What a job definition for Fargate has besides.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Fargate {
+    /// Whether a container gets an address on the internet, without which it reaches nothing from a public subnet.
+    pub public_ip: bool,
+    /// GiB of its disk, 21 to 200; 0 for Fargate's own 20.
+    pub disk_gib: i32,
 }
 
 /// Reads settings, naming the field that does not fit and never a value.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import logging
 import sys
-from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if "covalent" not in sys.modules:
     # This is the program's first import, but Covalent has to come first: it will load this module as a plugin, and must
@@ -24,46 +22,31 @@ from covalent.executor.schemas import TaskUpdate
 
 from . import errors, presence, questions, retrieval, transfer
 from ._core import CANCEL_REASON
-from .connection import client
-from .infra import ExecutorInfraDefaults
+from .connection import client, identity
 from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, task_keys
-from .settings import (
-    DEFAULTS,
-    OPTIONS,
-    ExecutorPluginDefaults,
-    Settings,
-    check_names,
-    checked,
-    resolved,
-    section,
-)
+from .options import Options
+from .settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
+
+if TYPE_CHECKING:
+    from .infra import ExecutorInfraDefaults
 
 __all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
 
 EXECUTOR_PLUGIN_NAME = "AWSBatchExecutor"
 
+
+def __getattr__(name: str) -> Any:
+    """What `covalent deploy` looks for here. Every program that imports Covalent comes by, and few of them deploy."""
+    if name == "ExecutorInfraDefaults":
+        from . import infra
+
+        return infra.ExecutorInfraDefaults
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 # Covalent writes these into the user's configuration file. They are the options that version 0.42.0 wrote: with a key
 # more in its section that version fails, and there would be no way back to it.
 _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
-
-# What version 0.42.0 and its base class called these attributes.
-_FORMER_NAMES = {
-    "remote_cache": "s3_bucket_name",
-    "credentials_file": "credentials",
-    "_credentials_file": "credentials",
-    "execution_role": "batch_execution_role_name",
-    "log_group_name": "batch_job_log_group_name",
-}
-
-# What hangs on an executor while a task runs: open streams and queues, of no use elsewhere.
-_RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
-    "_task_stdout",
-    "_task_stderr",
-    "_send_queue",
-    "_recv_queue",
-    "_loop",
-    "_cancel_pool",
-}
 
 _CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
 
@@ -78,7 +61,7 @@ for _handler in app_log.handlers:
     _package_log.addHandler(_handler)
 
 
-class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ignore[misc]  # covalent ships no types
+class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # type: ignore[misc]  # covalent ships no types
     """Runs electrons and whole lattices as AWS Batch jobs.
 
     What is left out, or None, is taken from the section `[executors.awsbatch]` of Covalent's configuration, else from
@@ -94,12 +77,12 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         batch_execution_role_name: Role of the ECS agent, by name or ARN; default `ecsTaskExecutionRole`.
         batch_job_role_name: Role of the container, by name or ARN; default `CovalentBatchJobRole`.
         batch_job_log_group_name: CloudWatch log group of the container's output; default `covalent-batch-job-logs`.
-        vcpu: Whole number of vCPUs; default 2.
-        memory: Memory in GB; default 3.75.
+        vcpu: Whole number of vCPUs, on Fargate also 0.25 or 0.5; default 2.
+        memory: Memory in GB; default 3.75. On Fargate the next size that goes with `vcpu`.
         num_gpus: Whole number of GPUs; default 0.
         retry_attempts: How often Batch tries a job, 1 (no retry) to 10; default 3.
         time_limit: Seconds after which an attempt is killed, 60 or more, or 0 for no limit; default 300.
-        poll_freq: Seconds between two looks at a job; default 10.
+        poll_freq: Seconds that a job's end may go unnoticed; default 10. Up to 500 running jobs it is one at most.
         cache_dir: Directory for temporary files; default `/tmp/covalent`. Accepted for the sake of older workflows.
         container_image_uri: Image of the container; default `public.ecr.aws/covalent/covalent-executor-base:stable`.
         batch_job_definition_name: Name of the job definition; default `covalent-batch-jobs`.
@@ -115,6 +98,10 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         s3_kms_key_id: KMS key (id, ARN or alias) for what is written to the bucket; empty (default) for the bucket's
             own encryption. The container's program follows it if it is this package's runner.
         s3_cleanup: When a task's objects are deleted: `never` (default), on `success`, or `always`.
+        platform: `EC2` (default) or `FARGATE`, as the compute environments behind the queue are.
+        assign_public_ip: Whether a container on Fargate gets an address on the internet; default True. Without one it
+            pulls images and reaches S3 from private subnets only, by a NAT gateway or by endpoints.
+        ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 (default) for Fargate's own 20.
         **unknown: Keys that another version left in the configuration: not used, with one warning.
 
     Raises:
@@ -123,118 +110,6 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             values may still replace them.
         TypeError: A keyword that is no option.
     """
-
-    credentials: str
-    profile: str
-    region: str
-    s3_bucket_name: str
-    batch_queue: str
-    batch_execution_role_name: str
-    batch_job_role_name: str
-    batch_job_log_group_name: str
-    vcpu: int
-    memory: float
-    num_gpus: int
-    retry_attempts: int
-    time_limit: int
-    poll_freq: float
-    cache_dir: str
-    container_image_uri: str
-    batch_job_definition_name: str
-    ecr_repo_name: str
-    endpoint_url: str
-    environment: dict[str, str]
-    tags: dict[str, str]
-    retry_on: str
-    runnable_timeout: float
-    s3_bucket_owner: str
-    s3_kms_key_id: str
-    s3_cleanup: str
-
-    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
-        self,
-        credentials: str | PathLike[str] | None = None,
-        profile: str | None = None,
-        region: str | None = None,
-        s3_bucket_name: str | None = None,
-        batch_queue: str | None = None,
-        batch_execution_role_name: str | None = None,
-        batch_job_role_name: str | None = None,
-        batch_job_log_group_name: str | None = None,
-        vcpu: int | None = None,
-        memory: float | None = None,
-        num_gpus: int | None = None,
-        retry_attempts: int | None = None,
-        time_limit: int | None = None,
-        poll_freq: float | None = None,
-        cache_dir: str | PathLike[str] | None = None,
-        container_image_uri: str | None = None,
-        *,
-        batch_job_definition_name: str | None = None,
-        ecr_repo_name: str | None = None,
-        endpoint_url: str | None = None,
-        environment: dict[str, str] | None = None,
-        tags: dict[str, str] | None = None,
-        retry_on: str | None = None,
-        runnable_timeout: float | None = None,
-        s3_bucket_owner: str | None = None,
-        s3_kms_key_id: str | None = None,
-        s3_cleanup: str | None = None,
-        **unknown: Any,
-    ) -> None:
-        arguments = locals()  # first of all, while it holds nothing else
-        given = {name: arguments[name] for name in OPTIONS if arguments[name] is not None}
-        check_names(unknown)
-        super().__init__()
-        if _is_the_section({**given, **unknown}):
-            self._assign(resolved({}))
-        else:
-            self._assign(checked(resolved(given), given).model_dump())
-
-    def _assign(self, values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            setattr(self, name, value)
-
-    def _settings(self) -> Settings:
-        """The options as they are now, checked; to be asked when a task begins, for attributes can be assigned.
-
-        Raises:
-            SettingsError: As the constructor does.
-        """
-        return checked({name: getattr(self, name) for name in OPTIONS})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`."""
-        attributes = {name: value for name, value in self.__dict__.items() if name not in _RUNTIME_ATTRIBUTES}
-        return {"type": str(type(self)), "short_name": self.short_name(), "attributes": copy.deepcopy(attributes)}
-
-    def from_dict(self, object_dict: dict[str, Any] | None) -> AWSBatchExecutor:
-        """Take over the attributes of an executor, also of one that another version described.
-
-        Nothing is checked here: the dict may come from a version with other limits, and a task that cannot run says so
-        when it begins.
-
-        Args:
-            object_dict: What `to_dict` returned. Attributes that are absent stay as they are, former names are
-                understood, and unknown attributes are kept for the sake of subclasses. Empty or None changes nothing.
-
-        Returns:
-            The executor itself.
-        """
-        attributes = copy.deepcopy((object_dict or {}).get("attributes", {}))
-        for former, name in _FORMER_NAMES.items():
-            if former in attributes:
-                value = attributes.pop(former)
-                attributes.setdefault(name, "" if value is None else value)
-        self.__dict__.update({name: value for name, value in attributes.items() if name not in _RUNTIME_ATTRIBUTES})
-        return self
-
-    def boto_session_options(self) -> dict[str, str]:
-        """Arguments of a `boto3.Session` with this executor's profile and region, for subclasses that use boto3."""
-        options = {"profile_name": self.profile, "region_name": self.region}
-        return {name: value for name, value in options.items() if value}
-
-    # --- the way of a task ---
 
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
         """Run a call as an AWS Batch job and return its result.
@@ -252,15 +127,15 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             TaskCancelledError: The task was cancelled from Covalent.
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
-        job_id = identity = None
+        job_id = caller = None
         succeeded = False
         try:
             self._settings()
-            identity = await self._validate_credentials()
+            caller = await self._validate_credentials()
             await self._stop_if_cancelled(task_metadata)
             await self._upload_task(function, args, kwargs, task_metadata)
             await self._stop_if_cancelled(task_metadata)
-            job_id = await self._submitted(task_metadata, identity)
+            job_id = await self._submitted(task_metadata, caller)
             await self.set_job_handle(handle=job_id)
             # A request that came in between found no handle to terminate the job by.
             await self._stop_if_cancelled(task_metadata, job_id)
@@ -281,7 +156,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
                 await asyncio.shield(self.cancel(task_metadata, job_id))
             raise
         finally:
-            if identity is not None:  # before that nothing was uploaded
+            if caller is not None:  # before that nothing was uploaded
                 await self._clean_up(task_metadata, succeeded)
         print(stdout, end="", file=self.task_stdout)
         print(stderr, end="", file=self.task_stderr)
@@ -297,7 +172,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             `Account`, `Arn` and `UserId`.
         """
         try:
-            return await client(self._settings()).identity()
+            return dict(await identity(self._settings()))
         except errors.AWSBatchError:
             if raise_exception:
                 raise
@@ -308,8 +183,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
         settings = self._settings()
         key = _named(FUNC_FILENAME, task_metadata)
         call = (function, args, kwargs)
-        upload = await asyncio.to_thread(transfer.package, client(settings), settings.s3_bucket_name, key, call)
-        await upload.finish()
+        await transfer.upload(client(settings), settings.s3_bucket_name, key, call)
 
     async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
@@ -334,9 +208,12 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
                 "job_role": settings.batch_job_role_name,
                 "execution_role": settings.batch_execution_role_name,
                 "log_group": settings.batch_job_log_group_name,
+                "fargate": {"public_ip": settings.assign_public_ip, "disk_gib": settings.ephemeral_storage}
+                if settings.platform == "FARGATE"
+                else None,
             },
             "vcpu": settings.vcpu,
-            "memory_mib": int(settings.memory * 1024),
+            "memory_mib": settings.memory_mib,
             "gpus": settings.num_gpus,
             "retry_attempts": settings.retry_attempts,
             "retry_on": settings.retry_on,
@@ -352,7 +229,14 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
             },
             "tags": settings.tags,
         }
-        job_id = await client(settings).submit(json.dumps(request))
+        submission = asyncio.ensure_future(client(settings).submit(json.dumps(request)))
+        try:
+            job_id = await submission
+        except asyncio.CancelledError:
+            # The core ends a job whose id nobody took. This one's may have come in the very moment.
+            if not submission.cancelled() and submission.exception() is None:
+                await self.cancel(task_metadata, submission.result())
+            raise
         _log.info("Submitted %s as job %s", request["name"], job_id)
         return job_id
 
@@ -360,7 +244,7 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
     async def _bucket_demands(settings: Settings) -> dict[str, str]:
         """What the runner in the container is to demand of the bucket, too, as variables."""
         # The container may not be able to ask who owns the job.
-        owner = settings.s3_bucket_owner or (await client(settings).identity())["Account"]
+        owner = settings.s3_bucket_owner or (await identity(settings))["Account"]
         demands = {BUCKET_OWNER: "" if owner == "any" else owner, KMS_KEY: settings.s3_kms_key_id}
         return {name: value for name, value in demands.items() if value}
 
@@ -510,22 +394,3 @@ class AWSBatchExecutor(questions.PatientQuestions, RemoteExecutor):  # type: ign
 
 def _named(template: str, task_metadata: dict[str, Any]) -> str:
     return template.format(dispatch_id=task_metadata["dispatch_id"], node_id=task_metadata["node_id"])
-
-
-def _is_the_section(given: dict[str, Any]) -> bool:
-    """Whether Covalent itself is calling: with every key of the section and nothing but its values."""
-    configured = {name: value for name, value in section().items() if value is not None}
-    return bool(configured) and given == configured
-
-
-def _former(name: str) -> property:
-    """An attribute that reads and writes another one; Covalent's base class assigns some of them."""
-    return property(
-        lambda self: getattr(self, name),
-        lambda self, value: setattr(self, name, "" if value is None else value),
-        doc=f"The same as `{name}`, by a former name.",
-    )
-
-
-for _name in ("remote_cache", "credentials_file", "execution_role", "log_group_name"):
-    setattr(AWSBatchExecutor, _name, _former(_FORMER_NAMES[_name]))

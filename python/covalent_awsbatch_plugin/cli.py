@@ -27,6 +27,7 @@ _EXECUTOR_OPTIONS = {
     "--vcpu": "vCPUs of a job.",
     "--memory": "GB of a job.",
     "--num-gpus": "GPUs of a job.",
+    "--platform": "EC2 or FARGATE.",
 }
 """Those of the executor's options by which a configuration is looked at before it is written down."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from ._core import Client
 from .settings import Settings
 
 _clients: dict[tuple[int | str, ...], Client] = {}
+_identities: dict[Client, Mapping[str, str]] = {}
 
 
 def client(settings: Settings) -> Client:
@@ -31,3 +33,21 @@ def client(settings: Settings) -> Client:
     if both not in _clients:
         _clients[both] = _clients[connection].for_bucket(*bucket)
     return _clients[both]
+
+
+async def identity(settings: Settings) -> Mapping[str, str]:
+    """Who is calling; AWS, and the core, are asked once a client.
+
+    Args:
+        settings: As for `client`.
+
+    Returns:
+        `Account`, `Arn` and `UserId`.
+
+    Raises:
+        AccessError: AWS does not accept the credentials, or there are none.
+    """
+    connection = client(settings)
+    if connection not in _identities:
+        _identities[connection] = await connection.identity()
+    return _identities[connection]

@@ -21,12 +21,15 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
         settings: Whose `vcpu`, `memory` and `num_gpus` count.
         environment: What the core tells of the environment.
     """
-    if environment["kind"].startswith("FARGATE"):
-        return [f"it is {environment['kind']}, and the executor registers jobs for EC2"]
+    fargate = environment["kind"].startswith("FARGATE")
+    if environment["kind"] and fargate != (settings.platform == "FARGATE"):
+        return [f"it is {environment['kind']}, and the job is for {settings.platform}"]
     found = []
     limit = environment["max_vcpus"]
     if limit is not None and limit < settings.vcpu:
-        found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu}")
+        found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu:g}")
+    if fargate:
+        return found
     types = [name for name in environment["instance_types"] if not name.startswith(_ANY_TYPE)]
     if not types or len(types) < len(environment["instance_types"]):
         if environment["instance_types"] and settings.num_gpus and not any(map(_has_gpus, types)):
@@ -35,7 +38,7 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
     if settings.num_gpus and not any(map(_has_gpus, types)):
         found.append(f"its instance types ({_listed(environment)}) have no GPU: num_gpus={settings.num_gpus}")
     elif not any(_may_hold(name, settings) for name in types):
-        asked = f"vcpu={settings.vcpu} and memory={settings.memory:g}"
+        asked = f"vcpu={settings.vcpu:g} and memory={settings.memory:g}"
         found.append(f"none of its instance types ({_listed(environment)}) holds {asked}")
     return found
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::error::{Error, Result};
-use crate::image::EcrImage;
+use crate::image::{EcrImage, describe};
 
 /// An image in a private repository.
 #[derive(Debug, Serialize)]
@@ -16,17 +16,7 @@ pub struct Image {
 /// Looks an image up that `image::problem` found.
 pub async fn look(clients: &Clients, uri: &str) -> Result<Option<Image>> {
     let Some(image) = EcrImage::parse(uri) else { return Ok(None) };
-    let answer = clients
-        .ecr
-        .describe_images()
-        .registry_id(image.account)
-        .repository_name(image.repository)
-        .image_ids(image.identifier())
-        .customize()
-        .config_override(image.place())
-        .send()
-        .await
-        .map_err(|error| Error::from_sdk("ecr:DescribeImages", format!("repository {}", image.repository), error))?;
+    let answer = describe(clients, &image).await?;
     let pushed = answer.image_details().first().and_then(|detail| detail.image_pushed_at());
     Ok(Some(Image { pushed_at: pushed.map(aws_smithy_types::DateTime::as_secs_f64) }))
 }

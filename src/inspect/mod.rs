@@ -5,6 +5,5 @@ pub mod clock;
 pub mod encryption;
 pub mod image;
 pub mod log_group;
-pub mod queue;
 pub mod role;
 pub mod simulation;

@@ -161,10 +161,25 @@ def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
         (["m5"], {"num_gpus": 1}, False),
         ([], {"num_gpus": 1}, True),
         (["m5"], {"vcpu": 17}, False),
+        (["m5"], {"platform": "FARGATE"}, False),
     ],
 )
 def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fits: bool) -> None:
     environment = {"kind": "EC2", "max_vcpus": 16, "instance_types": types}
+    assert (not placement.problems(Settings(**job), environment)) == fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "job", "fits"),
+    [
+        ("FARGATE", {"platform": "FARGATE", "vcpu": 16}, True),
+        ("FARGATE_SPOT", {"platform": "FARGATE", "vcpu": 0.25, "memory": 1}, True),
+        ("FARGATE", {"platform": "FARGATE", "vcpu": 32, "memory": 60}, False),
+        ("FARGATE", {}, False),
+    ],
+)
+def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any], fits: bool) -> None:
+    environment = {"kind": kind, "max_vcpus": 16, "instance_types": []}
     assert (not placement.problems(Settings(**job), environment)) == fits
 
 

@@ -148,7 +148,7 @@ BAD = [
     ("environment", {"COVALENT_AWSBATCH_KMS_KEY_ID": "1"}),
     ("environment", {"A": "\0"}),
     ("environment", {"A": "x" * 8000}),
-    ("tags", "a=b"),
+    ("tags", "a"),
     ("tags", {"": "1"}),
     ("tags", {"k" * 129: "1"}),
     ("tags", {"k": "v" * 257}),
@@ -243,6 +243,9 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("s3_bucket_owner", ""),
         ("s3_kms_key_id", ""),
         ("s3_cleanup", "never"),
+        ("platform", "EC2"),
+        ("assign_public_ip", True),
+        ("ephemeral_storage", 0),
     ]
     settings.checked(DEFAULTS)
 

@@ -68,11 +68,13 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
         fix = "mend what the reason says (most often its service role, instance role or subnets), then update it"
         return wrong(name, f"{found}: {reason}", fix)
     if misfits := placement.problems(settings, answer):
-        fix = "ask for less (`vcpu`, `memory`, `num_gpus`), or use an environment of EC2 that can hold the job"
+        fix = "ask for less (`vcpu`, `memory`, `num_gpus`), or use an environment that can hold the job"
+        platform = "FARGATE" if answer["kind"].startswith("FARGATE") else "EC2"
+        if platform != settings.platform:
+            fix = f'set `platform="{platform}"`, or `batch_queue` to a queue of {settings.platform}'
         return wrong(name, f"this job will never fit: {'; '.join(misfits)}", fix)
     if not answer["kind"]:
         return well(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
-    job = f"vcpu={settings.vcpu}, memory={settings.memory:g}" + f", num_gpus={settings.num_gpus}" * bool(
-        settings.num_gpus
-    )
+    job = f"vcpu={settings.vcpu:g}, memory={settings.memory_mib / 1024:g}"
+    job += f", num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
     return well(name, f"{found}, {answer['kind']}, up to {answer['max_vcpus']} vCPUs; a job of {job} fits")

@@ -17,7 +17,14 @@ from moto.batch.utils import JobStatus
 from .api import answered_by, api_lock
 from .job import WAITING, LocalJob
 from .scheduler import Scheduler
-from .validation import check_container, check_retry_strategy, check_submission, check_timeout
+from .validation import (
+    check_container,
+    check_fargate,
+    check_platform,
+    check_retry_strategy,
+    check_submission,
+    check_timeout,
+)
 
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html, …_ListJobs.html
 _DESCRIBED_JOBS = 100
@@ -39,7 +46,10 @@ class LocalBatchResponse(BatchResponse):
 
     def registerjobdefinition(self) -> str:
         """Registers a revision with what was asked for, where moto keeps parts of the revision before."""
-        check_container(self._get_param("containerProperties") or {})
+        container = self._get_param("containerProperties") or {}
+        check_container(container)
+        if "FARGATE" in (self._get_param("platformCapabilities") or []):
+            check_fargate(container, container.get("resourceRequirements") or [])
         check_retry_strategy(self._get_param("retryStrategy"))
         check_timeout(self._get_param("timeout"), self.shortest_timeout)
         answer = super().registerjobdefinition()
@@ -82,6 +92,13 @@ class LocalBatchResponse(BatchResponse):
         queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
+        if queue is not None:
+            kinds = [(environment.compute_resources or {}).get("type", "EC2") for environment in queue.environments]
+            check_platform(definition.platform_capabilities, kinds)
+        if "FARGATE" in (definition.platform_capabilities or []):
+            own = definition.container_properties.get("resourceRequirements") or []
+            overrides = self._get_param("containerOverrides") or {}
+            check_fargate(definition.container_properties, own + (overrides.get("resourceRequirements") or []))
         for dependency in self._get_param("dependsOn") or []:
             if dependency.get("jobId") and self.batch_backend.get_job_by_id(dependency["jobId"]) is None:
                 raise ClientException(f"Job {dependency['jobId']} does not exist")

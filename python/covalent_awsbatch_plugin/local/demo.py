@@ -23,6 +23,13 @@ TIMEOUT = 600.0
 REFRESH = 0.3
 """Seconds between two looks at electrons and jobs."""
 
+_NEXT = """
+Next:
+  covalent-awsbatch local        the same AWS until Ctrl-C, for workflows of your own
+  covalent-awsbatch deploy up    a queue and a bucket in your AWS account, which you see as a plan first
+  covalent-awsbatch doctor       whether an account has all that a task needs"""
+"""What whoever has seen the demo may want to do."""
+
 # Modules that only the demo needs; each stands for the package that brings it.
 _NEEDED = {"moto": "moto", "flask": "moto[server]", "numpy": "numpy", "sklearn": "scikit-learn"}
 
@@ -59,6 +66,7 @@ def run_demo() -> int:
     progress.console.print(job_table(jobs))
     if succeeded:
         progress.console.print(f"\nscore: {demo.score}")
+        progress.console.print(_NEXT, highlight=False)
     return 0 if succeeded else 1
 
 

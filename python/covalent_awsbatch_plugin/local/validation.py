@@ -7,6 +7,8 @@ from typing import Any
 
 from moto.batch.exceptions import ClientException
 
+from covalent_awsbatch_plugin import fargate
+
 # Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
 _SUBMISSION_BYTES = 30 * 1024
 _DEFINITION_BYTES = 24 * 1024
@@ -77,3 +79,42 @@ def check_submission(submission: dict[str, Any]) -> None:
     size = (submission.get("arrayProperties") or {}).get("size")
     if size is not None and not 2 <= int(size) <= 10_000:
         raise ClientException(f"arrayProperties.size must be between 2 and 10000, not {size}")
+
+
+def check_platform(platforms: list[str] | None, kinds: list[str]) -> None:
+    """Refuses a job for machines on a queue of Fargate, and the other way round.
+
+    Args:
+        platforms: The definition's platformCapabilities.
+        kinds: Types of the queue's compute environments.
+
+    Raises:
+        ClientException: They do not go together.
+    """
+    for platform in platforms or ["EC2"]:
+        if any(kind.startswith("FARGATE") != (platform == "FARGATE") for kind in kinds):
+            raise ClientException(
+                f"Job Queue is attached to Compute Environment that can not run Jobs with capability {platform}"
+            )
+
+
+def check_fargate(container: dict[str, Any], resources: list[dict[str, str]]) -> None:
+    """Refuses what a job on Fargate cannot have.
+
+    Args:
+        container: The definition's containerProperties.
+        resources: VCPU, MEMORY and GPU: the definition's, or what the job makes of them.
+
+    Raises:
+        ClientException: It has no execution role, asks for GPUs, or for a size that there is not.
+    """
+    if not container.get("executionRoleArn"):
+        raise ClientException("executionRoleArn must be provided for jobs on Fargate")
+    asked = {resource["type"]: float(resource["value"]) for resource in resources}
+    if "GPU" in asked:
+        raise ClientException("GPUs are not available on Fargate")
+    if asked.get("MEMORY") not in fargate.MEMORY.get(asked.get("VCPU", 0), ()):
+        raise ClientException(f"Fargate has no {asked.get('VCPU')} vCPUs with {asked.get('MEMORY')} MiB of memory")
+    disk = (container.get("ephemeralStorage") or {}).get("sizeInGiB")
+    if disk is not None and disk not in fargate.DISK:
+        raise ClientException(f"ephemeralStorage.sizeInGiB must be between 21 and 200, not {disk}")

@@ -1,0 +1,204 @@
+"""What AWS takes for each option: the types of the options, with the checks that make one of what a caller gives.
+
+Sources: the API references of Batch, ECS, S3, IAM, CloudWatch Logs and ECR.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+from . import fargate, pairs
+from .naming import BUCKET_OWNER, KMS_KEY
+
+RESERVED_ENVIRONMENT = frozenset(
+    {"S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME", BUCKET_OWNER, KMS_KEY}
+)
+"""Variables by which the executor tells the container what to run; nobody else may set them."""
+
+LARGEST = 2**31 - 1
+"""AWS's integers are signed and have 32 bits."""
+
+SMALLEST_MEMORY = 4 / 1024
+"""GB; Batch takes no less than 4 MiB."""
+
+_ENVIRONMENT_CHARACTERS = 7168  # of the 8,192 that ECS accepts for all overrides together
+_SHOWN_CHARACTERS = 100
+_FRACTIONS = (0.25, 0.5)  # of a vCPU, which Fargate has
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: as Python writes it, and not too long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, numbers.Real)):
+        raise ValueError("not a number")  # noqa: TRY004  (pydantic collects ValueErrors only)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond the range of floats
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _vcpu(value: Any) -> float:
+    number = _number(value)
+    return number if number in _FRACTIONS else _whole(number)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")  # noqa: TRY004
+    return value
+
+
+def _platform(platform: str, info: ValidationInfo) -> str:
+    """Whether what stands before `platform` goes together there; a value that is wrong by itself is told as such."""
+    vcpu, memory, gpus = (info.data.get(name) for name in ("vcpu", "memory", "num_gpus"))
+    if platform == "EC2" and vcpu in _FRACTIONS:
+        raise ValueError(f"vcpu={vcpu:g} is for Fargate only")
+    if platform == "FARGATE":
+        if gpus:
+            raise ValueError(f"there are no GPUs on Fargate, and num_gpus={gpus}")
+        if vcpu is not None and memory is not None:
+            fargate.memory(vcpu, memory)
+    return platform
+
+
+def _disk(size: int, info: ValidationInfo) -> int:
+    if size and info.data.get("platform") == "EC2":
+        raise ValueError("it is for Fargate only: on EC2 the launch template sets the size of the disk")
+    if size and size not in fargate.DISK:
+        raise ValueError("out of range")
+    return size
+
+
+def _limit(seconds: int) -> int:
+    if seconds != 0 and not 60 <= seconds <= LARGEST:
+        raise ValueError("out of range")
+    return seconds
+
+
+def _path(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _matching(pattern: str) -> AfterValidator:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def checked(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError("wrong syntax")
+        return value
+
+    return AfterValidator(checked)
+
+
+def _endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value)):
+        raise ValueError("not a URL")
+    _ = parts.port  # raises a ValueError when it is no number up to 65535
+    return value.rstrip("/")
+
+
+def _environment(variables: Any) -> dict[str, str]:
+    checked = _strings(variables)
+    for name, value in checked.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"{name!r} cannot be the name of a variable")
+        if name.startswith("AWS_BATCH"):
+            raise ValueError(f"{name} belongs to AWS Batch, like every name that starts with AWS_BATCH")
+        if name in RESERVED_ENVIRONMENT:
+            raise ValueError(f"{name} is set by the executor itself")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} contains a NUL character")
+    size = len(json.dumps([{"name": name, "value": value} for name, value in checked.items()]))
+    if size > _ENVIRONMENT_CHARACTERS:
+        raise ValueError(f"it has {size:,} characters and AWS Batch takes {_ENVIRONMENT_CHARACTERS:,}")
+    return checked
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    checked = _strings(tags)
+    if len(checked) > 50:
+        raise ValueError(f"there are {len(checked)}")
+    for key, value in checked.items():
+        if not 1 <= len(key) <= 128 or key.lower().startswith("aws:"):
+            raise ValueError(f"{shown(key)} cannot be a key")
+        if len(value) > 256:
+            raise ValueError(f"the value of {key!r} has {len(value)} characters")
+    return checked
+
+
+def _strings(value: Any) -> dict[str, str]:
+    if isinstance(value, str):  # as Terraform and a flat configuration file have it
+        value = pairs.mapping(value)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"it is a {type(value).__name__}")  # noqa: TRY004
+    for name, text in value.items():
+        if not isinstance(name, str):
+            raise ValueError(f"the name {shown(name)} is a {type(name).__name__}")  # noqa: TRY004
+        if not isinstance(text, str):
+            raise ValueError(f"the value of {name!r} is a {type(text).__name__}")  # noqa: TRY004
+    return dict(value)
+
+
+_ARN = r"arn:aws(?:-[a-z]+)*"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+_QUEUE = rf"{_NAME}|{_ARN}:batch:[a-z0-9-]+:\d{{12}}:job-queue/{_NAME}"
+_ROLE_NAME = r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
+_ROLE = rf"/?{_ROLE_NAME}|{_ARN}:iam::\d{{12}}:role/{_ROLE_NAME}"
+_BUCKET = (
+    r"(?!\d+\.\d+\.\d+\.\d+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+    rf"|{_ARN}:s3(?:-outposts)?:[a-z0-9-]+:\d{{12}}:(?:accesspoint|outpost)[/:][A-Za-z0-9/:-]+"
+)
+_KMS = rf"{_ARN}:kms:[a-z0-9-]+:\d{{12}}"
+_KMS_KEY = rf"|(?:{_KMS}:key/)?[A-Za-z0-9-]{{1,64}}|(?:{_KMS}:)?alias/[\w/-]{{1,250}}"
+_ECR_WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+_ECR_NAME = rf"|(?=.{{2,256}}\Z)(?:{_ECR_WORD}/)*{_ECR_WORD}"
+
+Path = Annotated[str, BeforeValidator(_path)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[float, BeforeValidator(_number)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+Region = Annotated[str, _matching(r"[a-z]{2,}(?:-[a-z]+)+-\d{1,2}")]
+Bucket = Annotated[str, _matching(_BUCKET)]
+BucketOwner = Annotated[str, _matching(r"|\d{12}|any")]
+KmsKey = Annotated[str, _matching(_KMS_KEY)]
+Queue = Annotated[str, _matching(_QUEUE)]
+Role = Annotated[str, _matching(_ROLE)]
+LogGroup = Annotated[str, _matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
+Image = Annotated[str, _matching(r"\S{1,255}")]
+DefinitionName = Annotated[str, _matching(_NAME)]
+Repository = Annotated[str, _matching(_ECR_NAME)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+Vcpu = Annotated[int | float, BeforeValidator(_vcpu)]
+TimeLimit = Annotated[Whole, AfterValidator(_limit)]
+Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
+Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
+Platform = Annotated[Literal["EC2", "FARGATE"], AfterValidator(_platform)]
+Disk = Annotated[Whole, AfterValidator(_disk)]

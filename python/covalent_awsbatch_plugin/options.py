@@ -1,0 +1,182 @@
+"""The options as they hang on an executor: plain JSON that Covalent carries from the client to the server and back."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from . import questions
+from .settings import OPTIONS, Settings, check_names, checked, resolved, section
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from typing_extensions import Self
+
+# What version 0.42.0 and its base class called these attributes.
+_FORMER_NAMES = {
+    "remote_cache": "s3_bucket_name",
+    "credentials_file": "credentials",
+    "_credentials_file": "credentials",
+    "execution_role": "batch_execution_role_name",
+    "log_group_name": "batch_job_log_group_name",
+}
+
+# What hangs on an executor while a task runs: open streams and queues, of no use elsewhere.
+_RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
+    "_task_stdout",
+    "_task_stderr",
+    "_send_queue",
+    "_recv_queue",
+    "_loop",
+    "_cancel_pool",
+}
+
+
+def _former(name: str) -> property:
+    """An attribute that reads and writes another one; Covalent's base class assigns some of them."""
+    return property(
+        lambda self: getattr(self, name),
+        lambda self, value: setattr(self, name, "" if value is None else value),
+        doc=f"The same as `{name}`, by a former name.",
+    )
+
+
+class Options:
+    """Makes options attributes; to be named before Covalent's `RemoteExecutor` among a class's bases.
+
+    `AWSBatchExecutor` describes them.
+    """
+
+    if TYPE_CHECKING:
+
+        def short_name(self) -> str:
+            """What Covalent calls the executor."""
+
+    credentials: str
+    profile: str
+    region: str
+    s3_bucket_name: str
+    batch_queue: str
+    batch_execution_role_name: str
+    batch_job_role_name: str
+    batch_job_log_group_name: str
+    vcpu: float
+    memory: float
+    num_gpus: int
+    retry_attempts: int
+    time_limit: int
+    poll_freq: float
+    cache_dir: str
+    container_image_uri: str
+    batch_job_definition_name: str
+    ecr_repo_name: str
+    endpoint_url: str
+    environment: dict[str, str]
+    tags: dict[str, str]
+    retry_on: str
+    runnable_timeout: float
+    s3_bucket_owner: str
+    s3_kms_key_id: str
+    s3_cleanup: str
+    platform: str
+    assign_public_ip: bool
+    ephemeral_storage: int
+
+    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
+        self,
+        credentials: str | PathLike[str] | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+        s3_bucket_name: str | None = None,
+        batch_queue: str | None = None,
+        batch_execution_role_name: str | None = None,
+        batch_job_role_name: str | None = None,
+        batch_job_log_group_name: str | None = None,
+        vcpu: float | None = None,
+        memory: float | None = None,
+        num_gpus: int | None = None,
+        retry_attempts: int | None = None,
+        time_limit: int | None = None,
+        poll_freq: float | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        container_image_uri: str | None = None,
+        *,
+        batch_job_definition_name: str | None = None,
+        ecr_repo_name: str | None = None,
+        endpoint_url: str | None = None,
+        environment: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        retry_on: str | None = None,
+        runnable_timeout: float | None = None,
+        s3_bucket_owner: str | None = None,
+        s3_kms_key_id: str | None = None,
+        s3_cleanup: str | None = None,
+        platform: str | None = None,
+        assign_public_ip: bool | None = None,
+        ephemeral_storage: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        arguments = locals()  # first of all, while it holds nothing else
+        given = {name: arguments[name] for name in OPTIONS if arguments[name] is not None}
+        check_names(unknown)
+        super().__init__()
+        if _is_the_section({**given, **unknown}):
+            self._assign(resolved({}))
+        else:
+            self._assign(checked(resolved(given), given).model_dump())
+
+    def _assign(self, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def _settings(self) -> Settings:
+        """The options as they are now, checked; to be asked when a task begins, for attributes can be assigned.
+
+        Raises:
+            SettingsError: As the constructor does.
+        """
+        return checked({name: getattr(self, name) for name in OPTIONS})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`."""
+        attributes = {name: value for name, value in self.__dict__.items() if name not in _RUNTIME_ATTRIBUTES}
+        return {"type": str(type(self)), "short_name": self.short_name(), "attributes": copy.deepcopy(attributes)}
+
+    def from_dict(self, object_dict: dict[str, Any] | None) -> Self:
+        """Take over the attributes of an executor, also of one that another version described.
+
+        Nothing is checked here: the dict may come from a version with other limits, and a task that cannot run says so
+        when it begins.
+
+        Args:
+            object_dict: What `to_dict` returned. Attributes that are absent stay as they are, former names are
+                understood, and unknown attributes are kept for the sake of subclasses. Empty or None changes nothing.
+
+        Returns:
+            The executor itself.
+        """
+        attributes = copy.deepcopy((object_dict or {}).get("attributes", {}))
+        for former, name in _FORMER_NAMES.items():
+            if former in attributes:
+                value = attributes.pop(former)
+                attributes.setdefault(name, "" if value is None else value)
+        self.__dict__.update({name: value for name, value in attributes.items() if name not in _RUNTIME_ATTRIBUTES})
+        return self
+
+    def boto_session_options(self) -> dict[str, str]:
+        """Arguments of a `boto3.Session` with this executor's profile and region, for subclasses that use boto3."""
+        options = {"profile_name": self.profile, "region_name": self.region}
+        return {name: value for name, value in options.items() if value}
+
+    # A base class of Covalent's assigns some of them.
+    remote_cache = _former(_FORMER_NAMES["remote_cache"])
+    credentials_file = _former(_FORMER_NAMES["credentials_file"])
+    execution_role = _former(_FORMER_NAMES["execution_role"])
+    log_group_name = _former(_FORMER_NAMES["log_group_name"])
+
+
+def _is_the_section(given: dict[str, Any]) -> bool:
+    """Whether Covalent itself is calling: with every key of the section and nothing but its values."""
+    configured = {name: value for name, value in section().items() if value is not None}
+    return bool(configured) and given == configured
