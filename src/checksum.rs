@@ -3,23 +3,21 @@
 //! S3 has one for each object. For what came in one piece, and for a multipart upload of type `FULL_OBJECT`, it is that of
 //! the content. Of other multipart uploads it is one over the parts' own, such as `…-12`, which says nothing here.
 
+use std::fmt;
+
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_types::base64;
-use crc_fast::{CrcAlgorithm, Digest};
+use crc_fast::CrcAlgorithm;
+
+/// The algorithm of everything that is uploaded here.
+pub const CRC32: CrcAlgorithm = CrcAlgorithm::Crc32IsoHdlc;
 
 /// The checksum that an object has to have, and the one of what has arrived so far.
 #[derive(Debug)]
 pub struct Checksum {
     name: &'static str,
     expected: String,
-    running: Running,
-}
-
-/// A checksum that is being computed.
-#[derive(Debug)]
-pub struct Running {
-    digest: Digest,
-    bytes: usize,
+    arrived: Crc,
 }
 
 impl Checksum {
@@ -27,58 +25,63 @@ impl Checksum {
     #[must_use]
     pub fn of(answer: &GetObjectOutput) -> Option<Self> {
         let kept = [
-            ("CRC32", answer.checksum_crc32(), Running::crc32()),
-            ("CRC64NVME", answer.checksum_crc64_nvme(), Running::new(CrcAlgorithm::Crc64Nvme, 8)),
-            ("CRC32C", answer.checksum_crc32_c(), Running::new(CrcAlgorithm::Crc32Iscsi, 4)),
+            ("CRC32", answer.checksum_crc32(), CRC32),
+            ("CRC64NVME", answer.checksum_crc64_nvme(), CrcAlgorithm::Crc64Nvme),
+            ("CRC32C", answer.checksum_crc32_c(), CrcAlgorithm::Crc32Iscsi),
         ];
         // A dash is no character of base64: what has one is of parts.
-        kept.into_iter().find_map(|(name, expected, running)| {
+        kept.into_iter().find_map(|(name, expected, algorithm)| {
             let expected = expected.filter(|expected| !expected.contains('-'))?.to_owned();
-            Some(Self { name, expected, running })
+            Some(Self { name, expected, arrived: Crc::of(algorithm, &[]) })
         })
     }
 
-    /// Takes in the next bytes.
-    pub fn update(&mut self, data: &[u8]) {
-        self.running.update(data);
+    /// What the pieces' own checksums have to be computed with.
+    #[must_use]
+    pub fn algorithm(&self) -> CrcAlgorithm {
+        self.arrived.algorithm
+    }
+
+    /// Takes in that of the next piece.
+    pub fn append(&mut self, piece: &Crc) {
+        self.arrived = self.arrived.followed_by(piece);
     }
 
     /// The algorithm's name, if what has arrived is not what S3 has.
     #[must_use]
     pub fn mismatch(&self) -> Option<&'static str> {
-        (self.running.value() != self.expected).then_some(self.name)
+        (self.arrived.to_string() != self.expected).then_some(self.name)
     }
 }
 
-/// The CRC32 of some bytes, as S3 writes it.
-#[must_use]
-pub fn crc32_of(data: &[u8]) -> String {
-    let mut running = Running::crc32();
-    running.update(data);
-    running.value()
+/// The checksum of some bytes. Displayed, it is as S3 writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Crc {
+    algorithm: CrcAlgorithm,
+    value: u64,
+    length: u64,
 }
 
-impl Running {
-    /// The algorithm of everything that is uploaded here.
+impl Crc {
+    /// That of these bytes.
     #[must_use]
-    pub fn crc32() -> Self {
-        Self::new(CrcAlgorithm::Crc32IsoHdlc, 4)
+    pub fn of(algorithm: CrcAlgorithm, data: &[u8]) -> Self {
+        Self { algorithm, value: crc_fast::checksum(algorithm, data), length: data.len() as u64 }
     }
 
-    fn new(algorithm: CrcAlgorithm, bytes: usize) -> Self {
-        Self { digest: Digest::new(algorithm), bytes }
-    }
-
-    /// Takes in the next bytes.
-    pub fn update(&mut self, data: &[u8]) {
-        self.digest.update(data);
-    }
-
-    /// The checksum of the bytes so far, as S3 writes it.
+    /// That of these bytes and then those of another one, of the same algorithm.
     #[must_use]
-    pub fn value(&self) -> String {
-        let value = self.digest.finalize().to_be_bytes();
-        base64::encode(&value[value.len() - self.bytes..])
+    pub fn followed_by(self, next: &Self) -> Self {
+        let value = crc_fast::checksum_combine(self.algorithm, self.value, next.value, next.length);
+        Self { value, length: self.length + next.length, ..self }
+    }
+}
+
+impl fmt::Display for Crc {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.to_be_bytes();
+        let wide = matches!(self.algorithm, CrcAlgorithm::Crc64Nvme);
+        formatter.write_str(&base64::encode(if wide { &value[..] } else { &value[4..] }))
     }
 }
 
@@ -100,10 +103,21 @@ mod tests {
         let crc64_nvme = object().checksum_crc64_nvme(base64::encode(0xAE8B_1486_0A79_9888_u64.to_be_bytes()));
         for answer in [crc32, crc32_c, crc64_nvme] {
             let mut checksum = Checksum::of(&answer.build()).unwrap();
-            checksum.update(&CHECK[..4]);
+            let piece = |data| Crc::of(checksum.algorithm(), data);
+            let (first, second) = (piece(&CHECK[..4]), piece(&CHECK[4..]));
+            checksum.append(&first);
             assert!(checksum.mismatch().is_some());
-            checksum.update(&CHECK[4..]);
+            checksum.append(&second);
             assert_eq!(checksum.mismatch(), None);
+        }
+    }
+
+    #[test]
+    fn that_of_a_whole_follows_from_its_parts() {
+        for cut in 0..=CHECK.len() {
+            let (first, second) = CHECK.split_at(cut);
+            let whole = Crc::of(CRC32, &[]).followed_by(&Crc::of(CRC32, first)).followed_by(&Crc::of(CRC32, second));
+            assert_eq!(whole.to_string(), base64::encode(0xCBF4_3926_u32.to_be_bytes()));
         }
     }
 
@@ -117,7 +131,7 @@ mod tests {
     #[test]
     fn another_content_is_named_by_its_algorithm() {
         let mut checksum = Checksum::of(&object().checksum_crc32("y/Q5Jg==").build()).unwrap();
-        checksum.update(b"123456780");
+        checksum.append(&Crc::of(CRC32, b"123456780"));
         assert_eq!(checksum.mismatch(), Some("CRC32"));
     }
 }

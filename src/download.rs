@@ -8,9 +8,10 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
+use crc_fast::CrcAlgorithm;
 use tokio::task::JoinHandle;
 
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Crc};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Storage, location};
 
@@ -32,9 +33,23 @@ pub struct Download {
     size: u64,
     requested: u64,
     returned: u64,
-    ahead: VecDeque<JoinHandle<Result<Bytes>>>,
+    ahead: VecDeque<JoinHandle<Result<Piece>>>,
     first: Option<Bytes>,
     checksum: Option<Checksum>,
+}
+
+/// Bytes of an object, and their checksum if the whole has one; each range computes its own, side by side.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    crc: Option<Crc>,
+}
+
+impl Piece {
+    fn new(bytes: Bytes, algorithm: Option<CrcAlgorithm>) -> Self {
+        let crc = algorithm.map(|algorithm| Crc::of(algorithm, &bytes));
+        Self { bytes, crc }
+    }
 }
 
 /// What is downloaded.
@@ -61,6 +76,7 @@ impl Download {
     }
 
     async fn begin(place: Place) -> Result<Self> {
+        let _turn = place.storage.download_turn().await;
         // Asked for as a whole, because only then S3 tells the checksum. Of a large object no more than the first piece
         // is taken from this answer; the rest comes side by side.
         let answer = place
@@ -90,8 +106,8 @@ impl Download {
         };
         download.run_ahead();
         let first = download.place.taken(answer.body, length).await?;
-        download.take_in(&first)?;
-        download.first = Some(first);
+        let algorithm = download.checksum.as_ref().map(Checksum::algorithm);
+        download.first = Some(download.take_in(Piece::new(first, algorithm))?);
         Ok(download)
     }
 
@@ -113,14 +129,12 @@ impl Download {
             return Ok(Some(first));
         }
         let Some(range) = self.ahead.front_mut() else { return Ok(None) };
-        let bytes = range
+        let piece = range
             .await
             .unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a range of a download was lost", error)));
         self.ahead.pop_front();
         self.run_ahead();
-        let bytes = bytes?;
-        self.take_in(&bytes)?;
-        Ok(Some(bytes))
+        Ok(Some(self.take_in(piece?)?))
     }
 
     /// The whole object in one piece, fetched once more if it arrives damaged.
@@ -143,10 +157,11 @@ impl Download {
     }
 
     /// Counts a piece in, and after the last one compares the whole with what S3 has.
-    fn take_in(&mut self, piece: &Bytes) -> Result<()> {
-        self.returned += piece.len() as u64;
-        let Some(checksum) = &mut self.checksum else { return Ok(()) };
-        checksum.update(piece);
+    fn take_in(&mut self, piece: Piece) -> Result<Bytes> {
+        let Piece { bytes, crc } = piece;
+        self.returned += bytes.len() as u64;
+        let Some((checksum, crc)) = self.checksum.as_mut().zip(crc) else { return Ok(bytes) };
+        checksum.append(&crc);
         match checksum.mismatch().filter(|_| self.returned == self.size) {
             Some(algorithm) => Err(Error::new(
                 Kind::Damaged,
@@ -156,15 +171,16 @@ impl Download {
                     self.place.location()
                 ),
             )),
-            None => Ok(()),
+            None => Ok(bytes),
         }
     }
 
     fn run_ahead(&mut self) {
         while self.requested < self.size && self.ahead.len() < RANGES_AHEAD {
             let length = RANGE.min(self.size - self.requested);
+            let algorithm = self.checksum.as_ref().map(Checksum::algorithm);
             let fetch = self.place.clone().range(self.requested, length, self.etag.clone());
-            self.ahead.push_back(tokio::spawn(fetch));
+            self.ahead.push_back(tokio::spawn(async move { Ok(Piece::new(fetch.await?, algorithm)) }));
             self.requested += length;
         }
     }

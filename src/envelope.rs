@@ -54,8 +54,8 @@ pub struct Envelope {
 pub enum Report {
     /// Our runner's word, on success and failure alike.
     Envelope(Box<Envelope>),
-    /// The bare pickle that the public image's program leaves on success.
-    Legacy,
+    /// The bare pickle that the public image's program leaves on success, to be read.
+    Legacy(Box<Download>),
     /// Nothing.
     Missing,
 }
@@ -84,7 +84,7 @@ pub async fn fetch(storage: Storage, bucket: &str, key: &str) -> Result<Report> 
         Err(error) => return Err(error),
     };
     match download.metadata().get(FORMAT_KEY).map(String::as_str) {
-        None => Ok(Report::Legacy),
+        None => Ok(Report::Legacy(Box::new(download))),
         Some(FORMAT) if download.size() <= LARGEST => {
             let envelope = Envelope::decode(&download.collect().await?)
                 .map_err(|error| Error::with_source(Kind::Result, location(bucket, key), error))?;

@@ -111,7 +111,7 @@ fn trust_store() -> Result<TrustStore> {
 }
 
 /// Whether a URL leads to this machine: a loopback address, or the link-local ones of the metadata services.
-fn is_near(url: &str) -> bool {
+pub(crate) fn is_near(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {

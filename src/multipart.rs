@@ -13,7 +13,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::checksum::{Running, crc32_of};
+use crate::budget::Share;
+use crate::checksum::{CRC32, Crc};
 use crate::errands;
 use crate::error::{Error, Kind, Result};
 use crate::retry::OnlyForTheClock;
@@ -36,9 +37,16 @@ pub(crate) struct Multipart {
     next_part: i32,
     slots: Arc<Semaphore>,
     size: u64,
-    checksum: Running,
-    parts: JoinSet<Result<CompletedPart>>,
-    done: Vec<CompletedPart>,
+    parts: JoinSet<Result<Part>>,
+    done: Vec<Part>,
+}
+
+/// A part that has arrived.
+#[derive(Debug)]
+struct Part {
+    number: i32,
+    checksum: Crc,
+    completed: CompletedPart,
 }
 
 impl Multipart {
@@ -63,7 +71,6 @@ impl Multipart {
             next_part: 1,
             slots: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)),
             size: 0,
-            checksum: Running::crc32(),
             parts: JoinSet::new(),
             done: Vec::new(),
         })
@@ -75,7 +82,7 @@ impl Multipart {
     }
 
     /// Sends a part on its way, waiting while too many are under way already.
-    pub async fn send(&mut self, body: Bytes) -> Result<()> {
+    pub async fn send(&mut self, body: Bytes, share: Share) -> Result<()> {
         let slot = self.slots.clone().acquire_owned().await;
         // Fail as soon as one part has, not when all the data has been pickled.
         while let Some(part) = self.parts.try_join_next() {
@@ -84,10 +91,10 @@ impl Multipart {
         let number = self.next_part;
         self.next_part += 1;
         self.size += body.len() as u64;
-        self.checksum.update(&body);
         let (target, id) = (self.target.clone(), self.id.clone());
         self.parts.spawn(async move {
-            let answer = target
+            let checksum = Crc::of(CRC32, &body);
+            let request = target
                 .storage
                 .s3()
                 .upload_part()
@@ -97,17 +104,19 @@ impl Multipart {
                 .part_number(number)
                 .set_expected_bucket_owner(target.storage.owner())
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
-                .checksum_crc32(crc32_of(&body))
-                .body(ByteStream::from(body))
-                .send()
-                .await
-                .map_err(|error| target.error(error))?;
-            drop(slot);
-            Ok(CompletedPart::builder()
+                .checksum_crc32(checksum.to_string())
+                .body(ByteStream::from(body));
+            let request = request.customize();
+            let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
+            let answer = request.send().await;
+            let answer = answer.map_err(|error| target.error(error))?;
+            drop((slot, share));
+            let completed = CompletedPart::builder()
                 .part_number(number)
                 .set_e_tag(answer.e_tag)
                 .set_checksum_crc32(answer.checksum_crc32)
-                .build())
+                .build();
+            Ok(Part { number, checksum, completed })
         });
         Ok(())
     }
@@ -118,8 +127,11 @@ impl Multipart {
         while let Some(part) = self.parts.join_next().await {
             parts.push(joined(part)?);
         }
-        parts.sort_by_key(CompletedPart::part_number);
-        let checksum = self.checksum.value();
+        parts.sort_by_key(|part| part.number);
+        // Each part's was computed beside the others'; that of the whole follows from them.
+        let checksum =
+            parts.iter().fold(Crc::of(CRC32, &[]), |whole, part| whole.followed_by(&part.checksum)).to_string();
+        let parts = parts.into_iter().map(|part| part.completed).collect();
         let target = &self.target;
         let answer = target
             .storage
@@ -254,7 +266,7 @@ fn part_size(number: i32) -> usize {
     PART_SIZE << ((number - 1) / PARTS_OF_A_SIZE).clamp(0, 8)
 }
 
-fn joined(part: Result<Result<CompletedPart>, tokio::task::JoinError>) -> Result<CompletedPart> {
+fn joined(part: Result<Result<Part>, tokio::task::JoinError>) -> Result<Part> {
     part.unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a part of an upload was lost", error)))
 }
 

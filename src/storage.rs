@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::budget::Budget;
 use crate::clients::Clients;
 use crate::error::Error;
 
@@ -32,6 +35,23 @@ impl Storage {
     #[must_use]
     pub fn s3(&self) -> &aws_sdk_s3::Client {
         &self.clients.s3
+    }
+
+    /// Whether what is uploaded has to be hashed for its signature.
+    #[must_use]
+    pub fn hashes_payloads(&self) -> bool {
+        self.clients.hash_payloads
+    }
+
+    /// The memory that uploads share.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.clients.uploads
+    }
+
+    /// Waits until no more than some tens of downloads begin.
+    pub async fn download_turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.clients.downloads.clone().acquire_owned().await.ok()
     }
 
     /// The region that requests are signed for.

@@ -10,7 +10,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bytes::{Bytes, BytesMut};
 
-use crate::checksum::crc32_of;
+use crate::budget::Share;
+use crate::checksum::{CRC32, Crc};
 use crate::error::{Error, Result};
 use crate::multipart::Multipart;
 use crate::storage::{Storage, location};
@@ -23,6 +24,8 @@ pub const PART_SIZE: usize = 16 * 1024 * 1024;
 pub struct Upload {
     target: Arc<Target>,
     buffer: BytesMut,
+    /// Of the memory that uploads may take, for what is left in `buffer`.
+    share: Option<Share>,
     multipart: Option<Multipart>,
 }
 
@@ -55,7 +58,7 @@ impl Upload {
     #[must_use]
     pub fn new(storage: Storage, bucket: &str, key: &str, metadata: HashMap<String, String>) -> Self {
         let target = Target { storage, bucket: bucket.to_owned(), key: key.to_owned(), metadata };
-        Self { target: Arc::new(target), buffer: BytesMut::new(), multipart: None }
+        Self { target: Arc::new(target), buffer: BytesMut::new(), share: None, multipart: None }
     }
 
     /// Takes in as much of `data` as fits into the part being filled, and returns how much that was. A return value
@@ -73,18 +76,35 @@ impl Upload {
             self.multipart = Some(Multipart::begin(self.target.clone()).await?);
         }
         let Some(multipart) = &mut self.multipart else { return Ok(()) };
+        self.share = None;
+        let share = self.target.storage.budget().share(self.buffer.len()).await;
         let part = self.buffer.split().freeze();
-        multipart.send(part).await
+        multipart.send(part, share).await
+    }
+
+    /// Waits until all uploads together leave room for what this one has still to send, and keeps that room.
+    ///
+    /// Whoever fills many uploads does this before it begins the next one, so that their sum stays bounded.
+    pub async fn reserve(&mut self) {
+        self.share = None; // it may not wait for others while it keeps something from them
+        self.share = Some(self.target.storage.budget().share(self.buffer.len()).await);
     }
 
     /// Sends what is left and makes the object appear.
     pub async fn finish(mut self) -> Result<()> {
+        if self.share.is_none() {
+            self.reserve().await;
+        }
+        let share = self.share.take();
         let rest = self.buffer.split().freeze();
         match self.multipart.take() {
-            None => self.put(rest).await,
+            None => {
+                let _share = share;
+                self.put(rest).await
+            }
             Some(mut multipart) => {
-                if !rest.is_empty() {
-                    multipart.send(rest).await?;
+                if let Some(share) = share.filter(|_| !rest.is_empty()) {
+                    multipart.send(rest, share).await?;
                 }
                 multipart.complete().await
             }
@@ -94,7 +114,7 @@ impl Upload {
     async fn put(&self, body: Bytes) -> Result<()> {
         let target = &self.target;
         let kms_key = target.storage.kms_key();
-        target
+        let request = target
             .storage
             .s3()
             .put_object()
@@ -106,11 +126,12 @@ impl Upload {
             .set_metadata(Some(target.metadata.clone()))
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             // The SDK would do without one where the environment asks it to.
-            .checksum_crc32(crc32_of(&body))
-            .body(ByteStream::from(body))
-            .send()
-            .await
-            .map_err(|error| target.error(error))?;
+            .checksum_crc32(Crc::of(CRC32, &body).to_string())
+            .body(ByteStream::from(body));
+        let request = request.customize();
+        let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
+        let sent = request.send().await;
+        sent.map_err(|error| target.error(error))?;
         Ok(())
     }
 }

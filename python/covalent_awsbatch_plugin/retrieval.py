@@ -9,11 +9,12 @@ import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import errors, transfer
-from ._core import Client, Job
+from . import errors, threads, transfer
+from ._core import Client, Job, Reader
 from .naming import io_output_key, output_key
 from .settings import Settings
 
+_LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
 _log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class Report:
         traceback: Why it failed, as Python prints it; empty if it did not or could not say.
         exception: Class name of the exception, if it said.
         output: Bytes of the serialised result; None if it is an object of its own.
-        bare: Whether the result is a bare pickle of the public image's program.
+        bare: Bytes of the bare pickle, if the result is one, of the public image's program.
+        reader: Where to read it for the first time; None to ask for it.
         attempt: Number of the attempt that wrote this, from 1; None if it did not say.
         interrupted: Whether the container was asked to end while the function ran.
         python: Version of the container's Python, if it said.
@@ -43,7 +45,8 @@ class Report:
     traceback: str = ""
     exception: str | None = None
     output: bytes | None = None
-    bare: bool = False
+    bare: int | None = None
+    reader: Reader | None = None
     attempt: int | None = None
     interrupted: bool = False
     python: str | None = None
@@ -67,7 +70,8 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         printed = await _printed(client, bucket, key)
         if found is None:
             return printed
-        return replace(printed or Report(succeeded=True), succeeded=True, bare=True)
+        bare = {"bare": found["size"], "reader": found["reader"]}
+        return replace(printed or Report(succeeded=True), succeeded=True, **bare)
     if job_id is not None and found["job_id"] not in (None, job_id):
         return Report(succeeded=False, of_job=found["job_id"])
     return Report(
@@ -120,13 +124,13 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
     from covalent._workflow.transport import TransportableObject
 
     try:
-        if report.bare:
-            return await asyncio.to_thread(transfer.load_bare, client, bucket, key)
-        data = report.output
-        if data is None:
-            key = output_key(key)
-            data = await client.read(bucket, key)
-        return await asyncio.to_thread(TransportableObject.deserialize, data)
+        if report.bare is not None:
+            return await threads.run(report.bare, transfer.load_bare, client, bucket, key, report.reader)
+        if report.output is None:
+            return await threads.run(threads.LARGE, transfer.load_output, client, bucket, output_key(key))
+        if len(report.output) < _LITTLE:
+            return TransportableObject.deserialize(report.output)
+        return await threads.run(len(report.output), TransportableObject.deserialize, report.output)
     except FileNotFoundError as error:
         raise errors.ResultError(
             f"{error}: the job succeeded, but its result was removed before it was read."
@@ -150,10 +154,12 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
     """
     reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
     try:
-        reasons += await asyncio.wait_for(client.queue_problems(settings.batch_queue, settings.vcpu), _PATIENCE)
+        reasons += await asyncio.wait_for(
+            client.queue_problems(settings.batch_queue, settings.vcpu, settings.platform == "FARGATE"), _PATIENCE
+        )
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         reasons.append(f"the queue could not be looked at: {error}")
-    asked = f"{settings.vcpu} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
+    asked = f"{settings.vcpu:g} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
     message = (
         f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
         f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
@@ -183,7 +189,7 @@ async def failure(
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
-    message = job.sentence(settings.memory, settings.time_limit)
+    message = job.sentence(settings.memory_mib / 1024, settings.time_limit)
     if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
         message = f"{message} {problem}"
     if unread:

@@ -1,13 +1,17 @@
 //! Binary files over S3 for the pickler and the unpickler. They block, without the GIL.
 
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes};
-use pyo3::exceptions::PyValueError;
+use bytes::Bytes;
+use pyo3::exceptions::{PyEOFError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PySlice};
+use pyo3::types::{PyByteArray, PyBytes, PySlice, PyString};
 
-use super::runtime::{awaitable, block_on, handle};
+use super::awaitable::awaitable;
+use super::runtime::{Owner, block_on, handle};
 use crate::download::Download;
 use crate::upload::Upload;
 
@@ -16,6 +20,11 @@ const PIECE: usize = 1024 * 1024;
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Reader {
+    owner: Owner,
+    size: u64,
+    metadata: HashMap<String, String>,
+    /// Bytes that have not been read yet.
+    left: AtomicU64,
     state: Mutex<ReaderState>,
 }
 
@@ -26,7 +35,14 @@ struct ReaderState {
 
 impl Reader {
     pub fn new(download: Download) -> Self {
-        Self { state: Mutex::new(ReaderState { download, piece: Bytes::new() }) }
+        let size = download.size();
+        let metadata = download.metadata().clone();
+        let state = Mutex::new(ReaderState { download, piece: Bytes::new() });
+        Self { owner: Owner::here(), size, metadata, left: size.into(), state }
+    }
+
+    fn count(&self, read: usize) {
+        self.left.fetch_sub(read as u64, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, ReaderState> {
@@ -46,10 +62,23 @@ impl ReaderState {
         Ok(true)
     }
 
-    fn take(&mut self, wanted: usize, into: &mut Vec<u8>) {
-        let taken = wanted.min(self.piece.len());
-        into.extend_from_slice(&self.piece[..taken]);
-        self.piece.advance(taken);
+    /// Hands out up to `wanted` bytes of `piece`.
+    fn take(&mut self, wanted: usize) -> Bytes {
+        self.piece.split_to(wanted.min(self.piece.len()))
+    }
+
+    /// Fills the buffer, which is no longer than what is left.
+    fn fill(&mut self, mut buffer: &mut [u8]) -> PyResult<()> {
+        while !buffer.is_empty() {
+            if !self.refill()? {
+                return Err(PyEOFError::new_err("the object is shorter than it said"));
+            }
+            let taken = self.take(buffer.len());
+            let (filled, rest) = buffer.split_at_mut(taken.len());
+            filled.copy_from_slice(&taken);
+            buffer = rest;
+        }
+        Ok(())
     }
 }
 
@@ -57,56 +86,56 @@ impl ReaderState {
 impl Reader {
     #[getter]
     fn size(&self) -> u64 {
-        self.state().download.size()
+        self.size
     }
 
     #[getter]
-    fn metadata(&self) -> std::collections::HashMap<String, String> {
-        self.state().download.metadata().clone()
+    fn metadata(&self) -> HashMap<String, String> {
+        self.metadata.clone()
     }
 
     #[pyo3(signature = (size=-1, /))]
     fn read<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
-        let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-        let data = py.detach(|| -> PyResult<Vec<u8>> {
-            let mut state = self.state();
-            let mut data = Vec::new();
-            while data.len() < wanted && state.refill()? {
-                state.take(wanted - data.len(), &mut data);
-            }
-            Ok(data)
-        })?;
-        Ok(PyBytes::new(py, &data))
+        self.owner.check()?;
+        let left = usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let length = usize::try_from(size).unwrap_or(usize::MAX).min(left);
+        // Straight into the object that is returned: a large one is there once, and not twice.
+        let data = PyBytes::new_with(py, length, |buffer| py.detach(|| self.state().fill(buffer)))?;
+        self.count(length);
+        Ok(data)
     }
 
     fn readline<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.owner.check()?;
         let line = py.detach(|| -> PyResult<Vec<u8>> {
             let mut state = self.state();
             let mut line = Vec::new();
             while state.refill()? {
-                match state.piece.iter().position(|byte| *byte == b'\n') {
-                    Some(end) => {
-                        state.take(end + 1, &mut line);
-                        break;
-                    }
-                    None => state.take(usize::MAX, &mut line),
+                let end = state.piece.iter().position(|byte| *byte == b'\n');
+                line.extend_from_slice(&state.take(end.map_or(usize::MAX, |end| end + 1)));
+                if end.is_some() {
+                    break;
                 }
             }
             Ok(line)
         })?;
+        self.count(line.len());
         Ok(PyBytes::new(py, &line))
     }
 }
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Writer {
+    owner: Owner,
     /// Empty once the upload was finished or aborted.
     upload: Mutex<Option<Upload>>,
+    /// Whether a write that is under way is to end at its next part.
+    stopped: AtomicBool,
 }
 
 impl Writer {
     pub fn new(upload: Upload) -> Self {
-        Self { upload: Mutex::new(Some(upload)) }
+        Self { owner: Owner::here(), upload: Mutex::new(Some(upload)), stopped: AtomicBool::new(false) }
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Upload>> {
@@ -114,13 +143,18 @@ impl Writer {
     }
 
     fn take(&self) -> PyResult<Upload> {
+        self.owner.check()?;
         self.slot().take().ok_or_else(closed)
     }
 
     fn write_bytes(&self, mut data: &[u8]) -> PyResult<()> {
+        self.owner.check()?;
         let mut slot = self.slot();
         let upload = slot.as_mut().ok_or_else(closed)?;
         while !data.is_empty() {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(closed());
+            }
             data = &data[upload.fill(data)..];
             if !data.is_empty() {
                 block_on(upload.send_part())?;
@@ -157,16 +191,45 @@ impl Writer {
         Ok(length)
     }
 
+    #[pyo3(signature = (text, /))]
+    fn write_text(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<usize> {
+        let bytes = text.to_str()?.as_bytes();
+        py.detach(|| self.write_bytes(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn reserve(&self, py: Python<'_>) -> PyResult<()> {
+        self.owner.check()?;
+        py.detach(|| {
+            let mut slot = self.slot();
+            let upload = slot.as_mut().ok_or_else(closed)?;
+            block_on(async {
+                upload.reserve().await;
+                Ok(())
+            })
+        })
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| block_on(self.take()?.finish()))
     }
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let upload = self.take()?;
+        let runtime = handle()?;
+        // Whoever still writes has the lock and may want the GIL.
+        let upload = py.detach(|| self.take())?;
+        // What cannot be awaited, where no loop runs, is aborted by a task of the runtime.
+        let _entered = runtime.enter();
         awaitable(py, upload.finish())
     }
 
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        self.owner.check()?;
+        self.stop();
         py.detach(|| {
             let runtime = handle()?;
             let _entered = runtime.enter();
@@ -192,6 +255,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if !self.owner.is_here() {
+            return mem::forget(self.slot().take()); // the upload is the parent's
+        }
         let Ok(runtime) = handle() else { return };
         // An unfinished upload is aborted by a task of the runtime.
         let _entered = runtime.enter();

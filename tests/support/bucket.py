@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from random import Random
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from covalent_awsbatch_plugin._core import Client
 
 from . import sts
 from .servers import Answer, HttpServer, Request
@@ -17,6 +22,26 @@ PART = 16 * 1024 * 1024
 
 DENIED = Answer(b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", 403)
 _MISSING = Answer(b"<Error><Code>NoSuchKey</Code><Message>It is not there.</Message></Error>", 404)
+
+
+def data_of(size: int) -> bytes:
+    """So many bytes, always the same."""
+    return Random(size).randbytes(size)
+
+
+def do(call: Callable[[], Awaitable[Any]]) -> Any:
+    """What a call comes to that wants an event loop to be made in."""
+
+    async def called() -> Any:
+        return await call()
+
+    return asyncio.run(called())
+
+
+def write(client: Client, data: bytes) -> None:
+    """Puts `s3://bucket/key` there."""
+    with client.writer("bucket", "key") as writer:
+        writer.write(data)
 
 
 def crc32(data: bytes) -> str:
