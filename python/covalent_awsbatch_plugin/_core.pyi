@@ -102,11 +102,13 @@ class Client:
     def submit(self, request: str) -> Awaitable[str]:
         """Submit one job and return its id; exactly one comes to exist, whatever happens to the answers.
 
+        A job whose id nobody takes, because the awaitable was cancelled or its loop is gone, is terminated.
+
         Args:
             request: JSON object with `name`, `queue`, `definition` (`name`, `image`, `job_role`, `execution_role`,
-                `log_group`), `vcpu`, `memory_mib`, `gpus`, `retry_attempts`, `retry_on`, `time_limit` (s),
-                `environment`, `tags`, and `family`: what the names of its dispatch's jobs begin with. A live job of its
-                name is adopted.
+                `log_group`, and `fargate`: null, or `public_ip` and `disk_gib`), `vcpu`, `memory_mib`, `gpus`,
+                `retry_attempts`, `retry_on`, `time_limit` (s), `environment`, `tags`, and `family`: what the names of
+                its dispatch's jobs begin with. A live job of its name is adopted.
         """
 
     def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:
@@ -135,19 +137,21 @@ class Client:
         Begun by the call and finished even if nobody waits for it.
         """
 
-    def queue_problems(self, queue: str, vcpu: int) -> Awaitable[list[str]]:
+    def queue_problems(self, queue: str, vcpu: float, fargate: bool) -> Awaitable[list[str]]:
         """What keeps a queue from running jobs, as sentences; empty if nothing is to be seen.
 
         Args:
             queue: Name or ARN.
             vcpu: What a job asks for, held against the limits of the compute environments.
+            fargate: Whether the job is for Fargate, and not for EC2.
         """
 
     def report(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
         """Read what stands at a result's key.
 
         Returns:
-            None for nothing, `{"format": 1}` for a bare pickle, else the runner's envelope with `"format": 2`.
+            None for nothing; `{"format": 1, "size": bytes, "reader": …}` for a bare pickle, with a `Reader` of it if it
+            is small, else None; else the runner's envelope with `"format": 2`.
 
         Raises:
             ResultError: The envelope is corrupt, or refers to anything but plain builtin types.
@@ -255,6 +259,22 @@ class Writer:
     """
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
+    def write_text(self, text: str, /) -> int:
+        """Write a text as UTF-8. One of ASCII characters alone is not copied for that.
+
+        Returns:
+            How many bytes that were.
+        """
+
+    def reserve(self) -> None:
+        """Wait until all uploads of this connection leave room for what this one has still to send; blocks.
+
+        What is on its way to S3 takes at most 256 MiB, however many uploads there are.
+        """
+
+    def stop(self) -> None:
+        """Have a write that is under way in another thread fail at its next part; does not block."""
+
     def close(self) -> None:
         """Finish the upload; blocks."""
 

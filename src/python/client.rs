@@ -1,17 +1,16 @@
 //! `Client`: the core's operations as awaitables.
 
 use std::collections::HashMap;
-use std::process;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyString};
 use tokio::sync::OnceCell;
 
+use super::awaitable::awaitable;
 use super::inspector::Inspector;
 use super::job::PyJob;
-use super::runtime::{awaitable, block_on, handle};
+use super::runtime::{Owner, block_on, handle};
 use super::streams::{Reader, Writer};
 use crate::clients::Clients;
 use crate::download::{self, Download};
@@ -19,16 +18,18 @@ use crate::envelope::{self, Envelope, Report};
 use crate::error::Result;
 use crate::identity;
 use crate::listing::{self, Listed};
+use crate::queue::{self, Demand};
 use crate::settings::{self, ClientSettings, JobRequest};
 use crate::storage::{Policy, Storage};
+use crate::submission::Submitted;
 use crate::upload::Upload;
 use crate::watcher::{Watch, Watcher};
-use crate::{cleanup, errands, image, job, logs, queue, submission};
+use crate::{cleanup, errands, image, job, logs, submission};
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Client {
     connection: Connection,
-    pid: u32,
+    owner: Owner,
 }
 
 /// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
@@ -49,12 +50,8 @@ impl Connection {
 impl Client {
     /// The connection, unless it belongs to the parent of a forked process.
     fn connection(&self) -> PyResult<Connection> {
-        if self.pid == process::id() {
-            return Ok(self.connection.clone());
-        }
-        Err(PyRuntimeError::new_err(
-            "this client was made before a fork() and its connections stayed with the parent process; make a new one",
-        ))
+        self.owner.check()?;
+        Ok(self.connection.clone())
     }
 }
 
@@ -64,12 +61,12 @@ impl Client {
     fn new(settings: &str) -> PyResult<Self> {
         let settings: ClientSettings = settings::from_json(settings)?;
         let connection = Connection(Arc::new((settings, OnceCell::new())), Arc::default());
-        Ok(Self { connection, pid: process::id() })
+        Ok(Self { connection, owner: Owner::here() })
     }
 
     fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
         let policy = Policy { bucket_owner: owner, kms_key_id };
-        Self { connection: Connection(self.connection.0.clone(), Arc::new(policy)), pid: self.pid }
+        Self { connection: Connection(self.connection.0.clone(), Arc::new(policy)), owner: self.owner }
     }
 
     fn inspector(&self) -> PyResult<Inspector> {
@@ -88,7 +85,7 @@ impl Client {
     fn submit<'py>(&self, py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         let request: JobRequest = settings::from_json(request)?;
-        awaitable(py, async move { submission::submit(connection.clients().await?, request).await })
+        awaitable(py, async move { submission::submit(connection.clients().await?, request).await.map(PySubmitted) })
     }
 
     fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64, runnable: f64) -> PyResult<Bound<'py, PyAny>> {
@@ -130,9 +127,18 @@ impl Client {
         awaitable(py, errand)
     }
 
-    fn queue_problems<'py>(&self, py: Python<'py>, queue: String, vcpu: u32) -> PyResult<Bound<'py, PyAny>> {
+    fn queue_problems<'py>(
+        &self,
+        py: Python<'py>,
+        queue: String,
+        vcpu: f64,
+        fargate: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { queue::problems(&*connection.clients().await?, &queue, vcpu).await })
+        awaitable(
+            py,
+            async move { queue::problems(&*connection.clients().await?, &queue, Demand { vcpu, fargate }).await },
+        )
     }
 
     fn report<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
@@ -181,6 +187,19 @@ impl Client {
     }
 }
 
+/// A job on its way to who wanted it: its id.
+struct PySubmitted(Submitted);
+
+impl<'py> IntoPyObject<'py> for PySubmitted {
+    type Target = PyString;
+    type Output = Bound<'py, PyString>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Ok(PyString::new(py, &self.0.take()))
+    }
+}
+
 /// Bytes on their way to Python.
 struct PyBlob(Vec<u8>);
 
@@ -215,6 +234,10 @@ impl<'py> IntoPyObject<'py> for PyListed {
     }
 }
 
+/// A bare result of at most this many bytes is not asked for a second time. A larger one is let go until its turn comes,
+/// for its first pieces are memory.
+const KEPT: u64 = 1024 * 1024;
+
 /// A report on its way to Python: a dict whose `format` says what it is, or `None` for nothing.
 struct PyReport(Report);
 
@@ -227,7 +250,12 @@ impl<'py> IntoPyObject<'py> for PyReport {
         let report = PyDict::new(py);
         match self.0 {
             Report::Missing => return Ok(py.None().into_bound(py)),
-            Report::Legacy => report.set_item("format", 1)?,
+            Report::Legacy(download) => {
+                report.set_item("format", 1)?;
+                report.set_item("size", download.size())?;
+                let kept = (download.size() <= KEPT).then(|| Bound::new(py, Reader::new(*download))).transpose()?;
+                report.set_item("reader", kept)?;
+            }
             Report::Envelope(envelope) => fill(&report, &envelope)?,
         }
         Ok(report.into_any())

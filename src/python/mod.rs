@@ -1,5 +1,6 @@
 //! The extension module `covalent_awsbatch_plugin._core`: adapts the core to Python and does nothing else.
 
+mod awaitable;
 mod client;
 mod errors;
 mod inspector;

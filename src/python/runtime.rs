@@ -1,20 +1,16 @@
 //! The tokio runtime under the extension module: one a process, built anew after a `fork()`.
 
-use std::cell::OnceCell;
 use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3_async_runtimes::TaskLocals;
-use pyo3_async_runtimes::generic::{self, ContextExt};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::{JoinError, JoinHandle};
 
+use super::awaitable::Outcomes;
 use crate::errands;
 use crate::error::Error;
 
@@ -25,24 +21,68 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
 
 /// The process that the runtime's threads belong to, and the runtime itself until it was ended.
-static RUNTIME: Mutex<Option<(u32, Option<Runtime>)>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<(u32, Option<Running>)>> = Mutex::new(None);
+
+/// A runtime, and what it has to tell Python.
+struct Running {
+    runtime: Runtime,
+    outcomes: Arc<Outcomes>,
+}
+
+/// The process that made something, whose connections and threads stay with it at a `fork()`.
+#[derive(Clone, Copy)]
+pub struct Owner(u32);
+
+impl Owner {
+    /// This process.
+    pub fn here() -> Self {
+        Self(process::id())
+    }
+
+    /// Whether this is still the process.
+    pub fn is_here(self) -> bool {
+        self.0 == process::id()
+    }
+
+    /// # Errors
+    /// This is a process that was forked since.
+    pub fn check(self) -> PyResult<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err(
+            "this client was made before a fork() and its connections stayed with the parent process; make a new one",
+        ))
+    }
+}
 
 /// A handle of this process's runtime.
 pub fn handle() -> PyResult<Handle> {
+    Ok(current()?.0)
+}
+
+/// The same, and what it has to tell Python.
+pub fn current() -> PyResult<(Handle, Arc<Outcomes>)> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = process::id();
     match &*slot {
-        Some((owner, Some(runtime))) if *owner == pid => return Ok(runtime.handle().clone()),
+        Some((owner, Some(running))) if *owner == pid => {
+            return Ok((running.runtime.handle().clone(), running.outcomes.clone()));
+        }
         Some((owner, None)) if *owner == pid => {
             return Err(PyRuntimeError::new_err("the interpreter is about to exit"));
         }
         _ => {}
     }
+    if slot.is_some() {
+        errands::forget_the_parents();
+    }
     let runtime = Builder::new_multi_thread().thread_name("covalent-awsbatch").enable_all().build()?;
     let handle = runtime.handle().clone();
+    let outcomes = Arc::<Outcomes>::default();
     // Dropping a runtime joins its threads, and those of the parent process are not here.
-    mem::forget(slot.replace((pid, Some(runtime))));
-    Ok(handle)
+    mem::forget(slot.replace((pid, Some(Running { runtime, outcomes: outcomes.clone() }))));
+    Ok((handle, outcomes))
 }
 
 /// Ends the runtime: what is under way is dropped, and its threads end.
@@ -53,7 +93,7 @@ pub fn handle() -> PyResult<Handle> {
 pub fn shut_down(py: Python<'_>) {
     py.detach(|| {
         let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((owner, Some(runtime))) if *owner == process::id() => Some(runtime.handle().clone()),
+            Some((owner, Some(running))) if *owner == process::id() => Some(running.runtime.handle().clone()),
             _ => None,
         };
         if let Some(handle) = handle {
@@ -63,69 +103,13 @@ pub fn shut_down(py: Python<'_>) {
         let pid = process::id();
         let before = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
         match before {
-            Some((owner, Some(runtime))) if owner == pid => runtime.shutdown_timeout(PATIENCE),
+            Some((owner, Some(running))) if owner == pid => running.runtime.shutdown_timeout(PATIENCE),
             other => mem::forget(other),
         }
     });
 }
 
-/// An awaitable of the running asyncio loop for a future of the core. Cancelling it drops the future.
-pub fn awaitable<'py, T>(
-    py: Python<'py>,
-    future: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> PyResult<Bound<'py, PyAny>>
-where
-    T: for<'a> IntoPyObject<'a> + Send + 'static,
-{
-    handle()?;
-    generic::future_into_py::<ProcessRuntime, _, T>(py, async move { Ok(future.await?) })
-}
-
 /// Runs a future to its end on the calling thread, which must not be the runtime's own.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> PyResult<T> {
     Ok(handle()?.block_on(future)?)
-}
-
-struct ProcessRuntime;
-
-tokio::task_local! {
-    static LOCALS: OnceCell<TaskLocals>;
-}
-
-impl generic::Runtime for ProcessRuntime {
-    type JoinError = JoinError;
-    type JoinHandle = JoinHandle<()>;
-
-    fn spawn<F>(future: F) -> Self::JoinHandle
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        current().spawn(future)
-    }
-
-    fn spawn_blocking<F>(function: F) -> Self::JoinHandle
-    where
-        F: FnOnce() + Send + 'static,
-    {
-        current().spawn_blocking(function)
-    }
-}
-
-/// The runtime that the calling task runs in: when that has been ended it drops what is spawned, as it should.
-fn current() -> Handle {
-    // A Python thread is in none, but then `awaitable` has just built one, or the process is short of threads.
-    Handle::try_current().unwrap_or_else(|_| handle().expect("the runtime exists"))
-}
-
-impl ContextExt for ProcessRuntime {
-    fn scope<F, R>(locals: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
-    where
-        F: Future<Output = R> + Send + 'static,
-    {
-        Box::pin(LOCALS.scope(OnceCell::from(locals), future))
-    }
-
-    fn get_task_locals() -> Option<TaskLocals> {
-        LOCALS.try_with(|locals| locals.get().cloned()).ok().flatten()
-    }
 }
