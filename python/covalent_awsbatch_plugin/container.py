@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import importlib.machinery
 import os
@@ -12,6 +13,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from .deferred import deferred
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
@@ -19,23 +22,29 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def quick_covalent() -> Iterator[None]:
-    """Have Covalent imported without its plugins and with a home that it can write to.
+    """Have Covalent, if it is imported in this block, imported quickly and with a home that it can write to.
 
-    Covalent imports every executor plugin, which takes a third of its time and is of no use to a task, and it creates a
-    configuration file, which fails in a container with a read-only home. The environment is afterwards as it was, for
-    the function and for the processes that it starts.
+    Covalent imports every executor plugin, which takes a third of its time and is of no use to a task, and much else
+    that can wait (see `deferred`); pydantic asks every installed package whether it is a plugin, for the sake of
+    Covalent's own models; and the garbage collector looks through what is there to stay. Covalent also creates a
+    configuration file, which fails in a container with a read-only home. Everything is afterwards as it was, for the
+    function and for the processes that it starts. No code of a task belongs into the block.
     """
-    changes = {}
-    if "COVALENT_PLUGIN_LOAD" not in os.environ:
-        changes["COVALENT_PLUGIN_LOAD"] = "false"
+    changes = {"COVALENT_PLUGIN_LOAD": "false", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    changes = {name: value for name, value in changes.items() if name not in os.environ}
     if "covalent" not in sys.modules and not os.access(os.environ.get("HOME", ""), os.W_OK):
         changes["HOME"] = tempfile.mkdtemp(prefix="covalent-")
         atexit.register(shutil.rmtree, changes["HOME"], ignore_errors=True)
     before = {name: os.environ.get(name) for name in changes}
+    collecting = gc.isenabled()
     os.environ.update(changes)
+    gc.disable()
     try:
-        yield
+        with deferred():
+            yield
     finally:
+        if collecting:
+            gc.enable()
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

@@ -11,6 +11,7 @@ The result is a pickled dict of plain values, written on success and failure ali
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import importlib.metadata
 import os
 import pickle
@@ -27,6 +28,7 @@ from ._core import Client
 from .container import SecondLook, quick_covalent
 from .naming import BUCKET_OWNER, ENVELOPE_FORMAT, FORMAT_METADATA, KMS_KEY, SENDER_METADATA, output_key
 from .tee import teed
+from .texts import Unpickler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +89,7 @@ def main() -> int:
     client = Client("{}").for_bucket(os.environ.get(BUCKET_OWNER, "any"), os.environ.get(KMS_KEY, ""))
     envelope = run(client, bucket, function_key)
     try:
-        with quick_covalent():  # the core's exceptions are Covalent's
-            deliver(client, bucket, result_key, envelope)
+        deliver(client, bucket, result_key, envelope)
     except Exception as error:  # noqa: BLE001  (whatever it is, the log must have it in a sentence)
         _say(f"The result could not be written to s3://{bucket}/{result_key}: {type(error).__name__}: {error}")
         return 1
@@ -168,27 +169,27 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
 
 
 def _load(client: Client, bucket: str, key: str, sender: dict[str, str]) -> tuple[Any, Sequence[Any], dict[str, Any]]:
-    reader = _open(client, bucket, key)
+    with quick_covalent():
+        # Nearly every task needs it, even if its pickle does not name it: so do the core's exceptions and the result.
+        importlib.import_module("covalent.executor.utils.wrappers")
+        reader = _open(client, bucket, key)
     for name, version in reader.metadata.items():
         if name.startswith(SENDER_METADATA):
             sender[name.removeprefix(SENDER_METADATA)] = version
     if _minor(sender.get("python", "")) not in ("", _minor(platform.python_version())):
         # Said beforehand too, for foreign bytecode can bring the interpreter down.
         _say(_versions(sender))
-    with quick_covalent():
-        function, args, kwargs = pickle.load(reader)  # noqa: S301  (running it is what this is for)
+    function, args, kwargs = Unpickler(reader).load()  # running it is what this is for
     return function, args, kwargs
 
 
 def _open(client: Client, bucket: str, key: str) -> Reader:
-    with quick_covalent():  # the core's exceptions are Covalent's
-        return client.reader(bucket, key)
+    return client.reader(bucket, key)
 
 
 def _serialized(result: Any) -> bytes:
-    """Under Covalent the result is a TransportableObject already, and Covalent imported."""
-    with quick_covalent():
-        from covalent._workflow.transportable_object import TransportableObject
+    from covalent._workflow.transportable_object import TransportableObject
+
     serialized: bytes = TransportableObject.make_transportable(result).serialize()
     return serialized
 

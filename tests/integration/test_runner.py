@@ -4,112 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import cloudpickle
 import pytest
 from covalent._workflow.transportable_object import TransportableObject
-from covalent.executor.utils.wrappers import wrapper_fn
-from moto.server import ThreadedMotoServer
+from support.bench import BUCKET, Bench
 
 from covalent_awsbatch_plugin.runner import OUTPUT_APART
-
-BUCKET = "covalent-batch-job-resources"
-FUNCTION, RESULT = "func-d-1.pkl", "result-d-1.pkl"
-KEYS = {
-    *("status", "output", "output_key", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
-    *("covalent", "started_at", "finished_at", "peak_rss_bytes", "job_id", "attempt"),
-}
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@dataclass
-class Bench:
-    """One job: its bucket, its environment, and what came of it."""
-
-    s3: Any
-    environment: dict[str, str]
-
-    def put(self, function: Any, *args: Any, metadata: dict[str, str] | None = None, **kwargs: Any) -> None:
-        """Upload a task as it is."""
-        body = cloudpickle.dumps((function, args, kwargs))
-        self.s3.put_object(Bucket=BUCKET, Key=FUNCTION, Body=body, Metadata=metadata or {})
-
-    def put_electron(self, function: Callable[..., Any], *args: Any, before: tuple[Any, ...] = (), **kw: Any) -> None:
-        """Upload a task as Covalent's server builds it."""
-        call_before = [(*map(TransportableObject, (call, (), {})), "") for call in before]
-        wrapped = partial(wrapper_fn, TransportableObject(function), call_before, [])
-        self.put(wrapped, *map(TransportableObject, args), **kw)
-
-    def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "covalent_awsbatch_plugin.runner"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def run(self) -> tuple[int, str, str]:
-        process = self.start()
-        out, err = process.communicate(timeout=120)
-        return process.returncode, out, err
-
-    def envelope(self) -> dict[str, Any]:
-        answer = self.s3.get_object(Bucket=BUCKET, Key=RESULT)
-        assert answer["Metadata"] == {"covalent-awsbatch-format": "2"}
-        envelope: dict[str, Any] = pickle.loads(answer["Body"].read())
-        assert set(envelope) == KEYS
-        return envelope
-
-    def value(self) -> Any:
-        return TransportableObject.deserialize(self.envelope()["output"]).get_deserialized()
-
-
-@pytest.fixture
-def bench(endpoint: str, tmp_path: Path) -> Iterator[Bench]:
-    access = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    s3 = boto3.client("s3", endpoint_url=endpoint, **access)
-    s3.create_bucket(Bucket=BUCKET)
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ},
-        "HOME": str(home),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "S3_BUCKET_NAME": BUCKET,
-        "COVALENT_TASK_FUNC_FILENAME": FUNCTION,
-        "RESULT_FILENAME": RESULT,
-        "AWS_BATCH_JOB_ID": "job-1",
-        "AWS_BATCH_JOB_ATTEMPT": "2",
-    }
-    yield Bench(s3, environment)
-    for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        s3.delete_object(Bucket=BUCKET, Key=item["Key"])
-    s3.delete_bucket(Bucket=BUCKET)
 
 
 def test_an_electron_succeeds(bench: Bench) -> None:

@@ -12,10 +12,13 @@ MODULES = [
     "cli",
     "connection",
     "container",
+    "deferred",
     "errors",
+    "infra",
     "jobs",
     "local",
     "naming",
+    "options",
     "orphans",
     "presence",
     "questions",
@@ -50,3 +53,15 @@ def test_the_names_of_0_42_0_stand_at_the_top() -> None:
 
     assert ExecutorPluginDefaults().time_limit == 300
     assert ExecutorInfraDefaults().max_vcpus == 256
+
+
+def test_what_only_deployments_need_is_not_imported_with_covalent() -> None:
+    script = """
+import sys
+from covalent_awsbatch_plugin import awsbatch
+early = "covalent_awsbatch_plugin.infra" in sys.modules
+assert awsbatch.ExecutorInfraDefaults.__module__ == "covalent_awsbatch_plugin.infra"
+print(early)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n", done.stderr
