@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .infra import ExecutorInfraDefaults
 from .local.configuration import config_file, edit
+from .settings import DEFAULTS
 from .terraform import Terraform, TerraformError
 
 INFRA = Path(__file__).with_name("assets") / "infra"
@@ -51,6 +52,9 @@ _PLACES = (
     "batch_job_log_group_name",
     "ecr_repo_name",
 )
+
+# They do, too, but say something only where they are not the executor's defaults.
+_KINDS = ("platform", "assign_public_ip", "ephemeral_storage")
 
 _DONE = {"create": "created", "update": "changed", "delete": "deleted", "read": "read", "replace": "replaced"}
 
@@ -87,6 +91,7 @@ class Deployment:
     def up(self, *, yes: bool, configure: bool) -> None:
         """Creates or changes everything after showing and asking, then points Covalent's configuration at it."""
         terraform = self._ready()
+        _keep_half_made(terraform)
         changes = self._planned(terraform)
         if changes:
             _confirm("Do this?", yes=yes)
@@ -216,8 +221,13 @@ class Deployment:
         return {name: output["value"] for name, output in json.loads(terraform.answer("output", "-json")).items()}
 
     def _configure(self, executor: Mapping[str, Any], *, yes: bool) -> None:
-        wanted = {name: executor[name] for name in executor if name in _PLACES or name in self.values}
         before = _section()
+        told = {
+            *_PLACES,
+            *self.values,
+            *(name for name in _KINDS if executor[name] != DEFAULTS[name] or name in before),
+        }
+        wanted = {name: executor[name] for name in executor if name in told}
         # An empty value says nothing to the executor; it is written only where it replaces one that says something.
         after = {**before, **{name: value for name, value in wanted.items() if value != "" or name in before}}
         if not self._difference(before, after):
@@ -229,7 +239,7 @@ class Deployment:
 
     def _forget(self, executor: Mapping[str, Any]) -> None:
         before = _section()
-        gone = [name for name in _PLACES if name in before and before[name] == executor.get(name)]
+        gone = [name for name in _PLACES + _KINDS if name in before and before[name] == executor.get(name)]
         if "batch_queue" not in gone:  # Covalent uses another queue by now
             return
         self._difference(before, {name: value for name, value in before.items() if name not in gone})
@@ -298,6 +308,23 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TerraformError(f"{path}: not an object of names and values")
     return content
+
+
+def _keep_half_made(terraform: Terraform) -> None:
+    """Has what an interrupted `up` was making completed instead of replaced.
+
+    Terraform makes a replacement first, because a queue's environments want it so, and all that they are built on has
+    to follow. But a second subnet has no room beside the first, and a second role's name is taken. An environment and a
+    queue are replaced nevertheless: nothing but a new one mends those that AWS calls INVALID.
+    """
+    state = terraform.answer("state", "pull").strip()
+    for resource in json.loads(state).get("resources", []) if state else []:
+        kind = resource["type"]
+        if kind.startswith("aws_") and not kind.startswith("aws_batch_"):
+            for instance in resource["instances"]:
+                if instance.get("status") == "tainted":
+                    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                    terraform.answer("untaint", f"{kind}.{resource['name']}{key}")
 
 
 def _section() -> dict[str, Any]:

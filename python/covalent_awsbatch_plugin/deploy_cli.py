@@ -74,7 +74,7 @@ def plan(**options: Any) -> None:
 
 @deploy.command()
 @_place
-@click.option("--prefix", help="Which deployment.")
+@_variables
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def status(*, as_json: bool, **options: Any) -> None:
     """Say whether it is up. Exit status: 0 up or down, 1 incomplete."""

@@ -10,14 +10,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from . import settings
+from . import fargate, pairs, settings
 
-CAPACITY = ("EC2", "SPOT")
-"""What machines a compute environment may have."""
+CAPACITY = ("EC2", "SPOT", "FARGATE", "FARGATE_SPOT")
+"""What a compute environment may consist of."""
 
 _LOG_DAYS = (0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+# GiB. A machine's has to hold Amazon's ECS image.
+_EBS_DISK = (30, 16384)
+_FARGATE_DISK = (fargate.DISK[0], fargate.DISK[-1])
 
 _default = settings.DEFAULTS
 
@@ -39,12 +43,22 @@ def _list(pattern: str, rule: str) -> AfterValidator:
 
 def _capacity(value: str) -> str:
     kinds = [kind.strip() for kind in value.split(",")]
-    if any(kind.startswith("FARGATE") for kind in kinds):
-        raise ValueError(
-            "Fargate does not take the executor's job definitions, which are for EC2: use EC2, SPOT or SPOT,EC2"
-        )
     if not set(kinds) <= set(CAPACITY) or len(set(kinds)) != len(kinds):
-        raise ValueError("must be EC2, SPOT, or both in the order in which the queue shall use them: SPOT,EC2")
+        raise ValueError(
+            "must be EC2, SPOT, FARGATE or FARGATE_SPOT, or two of one kind in the order in which the queue shall use "
+            "them: SPOT,EC2 or FARGATE_SPOT,FARGATE"
+        )
+    if len({kind.startswith("FARGATE") for kind in kinds}) > 1:
+        raise ValueError(
+            "mixes Fargate with machines, and AWS Batch allows a queue one of them only: make two deployments with a "
+            "prefix each"
+        )
+    return value
+
+
+def _disk(value: int) -> int:
+    if value and not _FARGATE_DISK[0] <= value <= _EBS_DISK[1]:
+        raise ValueError(f"must be 0, or {_FARGATE_DISK[0]} to {_EBS_DISK[1]}")
     return value
 
 
@@ -84,13 +98,17 @@ class ExecutorInfraDefaults(BaseModel):
         default=256, ge=1, description="vCPUs that run at once at the most, in each compute environment."
     )
     capacity: Annotated[str, AfterValidator(_capacity)] = Field(
-        default="EC2", description="EC2, SPOT, or both in the order in which the queue uses them: SPOT,EC2."
+        default="EC2",
+        description="EC2, SPOT, FARGATE or FARGATE_SPOT; or two of one kind, in the order in which the queue uses "
+        "them: SPOT,EC2.",
     )
     allocation_strategy: Literal[
         "", "BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"
     ] = Field(default="", description="How Batch picks machines; empty for what suits the capacity.")
-    disk_gb: int = Field(
-        default=100, ge=30, le=16384, description="GB of a machine's disk; images and all its jobs share it."
+    disk_gb: Annotated[int, AfterValidator(_disk)] = Field(
+        default=0,
+        description="GB of a machine's disk, 30 or more, which images and all its jobs share; 0 for 100. On Fargate of "
+        "each job's, 21 to 200; 0 for its own 20.",
     )
     log_retention_days: Annotated[int, AfterValidator(_log_days)] = Field(
         default=30, description="Days that the jobs' logs are kept; 0 for ever."
@@ -102,6 +120,9 @@ class ExecutorInfraDefaults(BaseModel):
 
     s3_bucket_name: str = Field(
         default="", description="Name of the bucket; empty for one of prefix, account and region."
+    )
+    s3_bucket_owner: str = Field(
+        default="", description="Account that the bucket must belong to; empty for the caller's, 'any' for no check."
     )
     s3_kms_key_id: str = Field(default="", description="KMS key for the bucket; empty for S3's own encryption.")
     s3_cleanup: str = Field(default=_default["s3_cleanup"], description="When a task's objects are deleted.")
@@ -119,7 +140,16 @@ class ExecutorInfraDefaults(BaseModel):
     container_image_uri: str = Field(
         default=_default["container_image_uri"], description="Container image of the jobs."
     )
-    vcpu: int = Field(default=_default["vcpu"], description="vCPUs of a job.")
+    platform: Literal["", "EC2", "FARGATE"] = Field(
+        default="", description="EC2 or FARGATE, as capacity says already; empty for that."
+    )
+    assign_public_ip: bool = Field(
+        default=True,
+        description="Whether a job on Fargate gets a public address in subnets of yours; it always does in those made "
+        "here.",
+    )
+    ephemeral_storage: int = Field(default=0, description="GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb.")
+    vcpu: float = Field(default=_default["vcpu"], description="vCPUs of a job.")
     memory: float = Field(default=_default["memory"], description="GB of memory of a job.")
     num_gpus: int = Field(default=_default["num_gpus"], description="GPUs of a job.")
     retry_attempts: int = Field(default=_default["retry_attempts"], description="How often Batch tries a job in all.")
@@ -132,16 +162,37 @@ class ExecutorInfraDefaults(BaseModel):
     )
     poll_freq: float = Field(default=_default["poll_freq"], description="Seconds that a job's end may go unnoticed.")
     cache_dir: str = Field(default=_default["cache_dir"], description="Accepted for the sake of older workflows.")
+    environment: Annotated[str, BeforeValidator(pairs.text)] = Field(
+        default="",
+        repr=False,
+        description="Environment variables of the jobs: name:value with commas between, or a JSON object.",
+    )
+    tags: Annotated[str, BeforeValidator(pairs.text)] = Field(
+        default="",
+        description="Tags of the jobs and of all that is created: name:value with commas between, or a JSON object.",
+    )
+
+    @property
+    def fargate(self) -> bool:
+        """Whether the jobs run on Fargate instead of machines."""
+        return _is_fargate(self.capacity)
 
     @model_validator(mode="before")
     @classmethod
     def _executor_options(cls, values: Any) -> Any:
         # Nothing is allowed here that the executor would refuse afterwards; an empty name is still to be made.
+        options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
+        if _is_fargate(str(values.get("capacity", ""))):
+            options["platform"] = "FARGATE"
         try:
-            settings.Settings(**{name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")})
+            for name in ("environment", "tags"):
+                options[name] = pairs.mapping(options.get(name, ""))
+            settings.Settings(**options)
         except ValidationError as error:
-            names = [str(problem["loc"][0]) for problem in error.errors(include_url=False)]
-            rules = [f"{name} {settings.Settings.model_fields[name].description}" for name in names]
+            rules = []
+            for problem in error.errors(include_url=False):
+                name, cause = str(problem["loc"][0]), problem["msg"].removeprefix("Value error, ")
+                rules.append(f"{name} {settings.Settings.model_fields[name].description} ({cause})")
             raise ValueError("; ".join(rules)) from error
         return values
 
@@ -153,4 +204,23 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError(f"min_vcpus ({self.min_vcpus}) is more than max_vcpus ({self.max_vcpus})")
         if self.capacity == "EC2" and self.allocation_strategy.startswith("SPOT"):
             raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
+        if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
+            raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
+        if self.fargate:
+            self._fits_fargate()
+        elif self.disk_gb and self.disk_gb < _EBS_DISK[0]:
+            raise ValueError(f"disk_gb must be {_EBS_DISK[0]} or more: Amazon's ECS image does not fit into less")
         return self
+
+    def _fits_fargate(self) -> None:
+        if self.min_vcpus or self.instance_types != "optimal" or self.allocation_strategy:
+            raise ValueError(
+                "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave "
+                "them out"
+            )
+        if self.disk_gb > _FARGATE_DISK[1]:
+            raise ValueError(f"disk_gb must be {_FARGATE_DISK[1]} or less with Fargate")
+
+
+def _is_fargate(capacity: str) -> bool:
+    return capacity.strip().startswith("FARGATE")

@@ -1,17 +1,23 @@
-"""Covalent's own `covalent deploy` on a copy of the package: a failure, a deployment, a workflow, and nothing left."""
+"""From an empty account to a running workflow and back: with `covalent deploy`, and with `covalent-awsbatch deploy`.
+
+Each of the two is a long story, most of which is the provider's waiting: half a minute for a queue to be made, a whole
+one until it is gone, another one for a bucket's rules. Hence they run at the same time, each in an account of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import covalent as ct
 import pytest
 import toml
 
@@ -19,20 +25,25 @@ import covalent_awsbatch_plugin
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
-
 sys.path.append(str(Path(__file__).parents[1]))  # for `support`: pytest's importlib mode adds nothing by itself
+from support.accounts import Account, account, put_image
 from support.inventory import inventory
+from support.resources import check_bucket, check_group, check_machines, environments
 from support.terraform import install
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+REGISTRY = "123456789012.dkr.ecr.{region}.amazonaws.com"
+
+Done = subprocess.CompletedProcess[str]
 
 
 class Machine:
     """A user's machine: a home, a PATH, and an installation of the package that may be written to."""
 
-    def __init__(self, aws: LocalAWS, directory: Path) -> None:
+    def __init__(self, directory: Path, binaries: Path, region: str) -> None:
         self.home = directory / "home"
-        self.home.mkdir()
+        self.home.mkdir(parents=True)
         site = directory / "site"
         package = Path(covalent_awsbatch_plugin.__file__).parent
         # Without what `covalent deploy` left beside the files of an editable installation.
@@ -40,85 +51,204 @@ class Machine:
             package, site / package.name, ignore=shutil.ignore_patterns(".terraform*", "*tfstate*", "*.tfvars")
         )
         self.infra = site / package.name / "assets/infra"
-        binaries = install(directory, for_covalent=True)
-        for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
-            if not shutil.which(name):
-                (binaries / name).symlink_to("/bin/true")
         self.environment = {
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "HOME": str(self.home),
+            "XDG_DATA_HOME": str(self.home / "data"),
             "PYTHONPATH": str(site),
             "COLUMNS": "120",
+            "AWS_REGION": region,
         }
-        self.place = [f"--endpoint_url={aws.endpoint_url}", f"--credentials={aws.options['credentials']}"]
 
-    def deploy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs `covalent deploy` to its end."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("covalent"), "deploy", *arguments],
+    def run(self, *command: str, answer: str = "", status: int = 0) -> str:
+        """Runs a program of this environment to its end, which has to have this exit status."""
+        done = subprocess.run(
+            [BIN / command[0], *command[1:]],
             env=self.environment,
             cwd=self.home,
+            input=answer,
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=400,
         )
+        assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
-    def status(self) -> str:
+    def doctor(self, *flags: str) -> dict[str, str]:
+        """What the doctor says of each thing that a task needs; all is well, or its exit status is not 0."""
+        checks = json.loads(self.run("covalent-awsbatch", "doctor", "--json", *flags))["checks"]
+        return {one["name"]: one["state"] for one in checks}
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The executor's section of Covalent's configuration."""
+        conf = self.home / ".config/covalent/covalent.conf"
+        content = toml.load(conf) if conf.exists() else {}
+        return dict(content.get("executors", {}).get("awsbatch", {}))
+
+    def covalent_status(self) -> str:
         """What `covalent deploy status awsbatch` says of it."""
-        told = self.deploy("status", "awsbatch")
-        line = next((line for line in told.stdout.splitlines() if "awsbatch" in line and "│" in line), None)
-        assert line, told.stdout + told.stderr
+        told = self.run("covalent", "deploy", "status", "awsbatch")
+        line = next((line for line in told.splitlines() if "awsbatch" in line and "│" in line), None)
+        assert line, told
         return line.split("│")[2].strip()
 
 
-@pytest.fixture
-def aws() -> Iterator[LocalAWS]:
-    with LocalAWS(stop_grace=2) as aws:
-        yield aws
-
-
-@pytest.fixture
-def machine(aws: LocalAWS, tmp_path: Path) -> Machine:
-    return Machine(aws, tmp_path)
-
-
-@pytest.mark.timeout(600)  # most of it is the provider's waiting for a queue and a bucket to settle
-def test_up_status_and_down(
-    aws: LocalAWS, machine: Machine, client_of: Callable[[CovalentServer], AbstractContextManager[Client]]
-) -> None:
+def with_covalent(aws: LocalAWS, machine: Machine) -> None:
+    """A failure and its end, then spot machines, all options, the doctor, README's workflow, and nothing left."""
+    place = [f"--endpoint_url={aws.endpoint_url}", f"--credentials={aws.options['credentials']}", "--prefix=lab"]
     before = inventory(aws.client)
-    assert machine.status() == "down"
+    assert machine.covalent_status() == "down"
 
-    # Somebody has a role of this name: all the rest is created.
-    taken = machine.deploy(
-        "up", "awsbatch", *machine.place, "--prefix=lab", "--batch_job_role_name=CovalentBatchJobRole"
-    )
-    assert taken.returncode == 1, taken.stdout + taken.stderr
-    assert "CovalentBatchJobRole" in taken.stdout
-    assert machine.status() == "*up"
+    # Neither the bucket nor a machine of that type can be had; the network and the roles are made.
+    wrong = ["--s3_bucket_name=covalent-batch-job-resources", "--instance_types=q9.huge"]
+    told = machine.run("covalent", "deploy", "up", "awsbatch", *place, *wrong, status=1)
+    assert "q9.huge" in told
+    assert inventory(aws.client) > before
+    assert machine.covalent_status() == "*up"
+    assert machine.section.get("batch_queue") != "lab-queue"
+    machine.run("covalent", "deploy", "down", "awsbatch")
+    assert machine.covalent_status() == "down"
+    assert inventory(aws.client) == before
 
-    done = machine.deploy("up", "awsbatch", *machine.place, "--prefix=lab", "--vcpu=1", "--memory=0.5", "--poll_freq=1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert machine.status() == "up"
-    section = toml.load(machine.home / ".config/covalent/covalent.conf")["executors"]["awsbatch"]
-    assert (section["batch_queue"], section["vcpu"]) == ("lab-queue", 1)
+    image = f"{REGISTRY.format(region='us-east-1')}/lab:1"
+    options = ["--vcpu=1", "--memory=0.5", "--poll_freq=1", "--tags=team:physics", "--environment=OMP_NUM_THREADS:1"]
+    queue = ["--capacity=SPOT,EC2", "--create_ecr=true", f"--container_image_uri={image}"]
+    machine.run("covalent", "deploy", "up", "awsbatch", *place, *queue, *options)
+    assert machine.covalent_status() == "up"
+    section = machine.section
+    assert (section["batch_queue"], section["vcpu"], section["tags"]) == ("lab-queue", 1, {"team": "physics"})
+    check_bucket(aws.client, section)
+    resources = environments(aws.client, section)
+    assert [one["type"] for one in resources] == ["SPOT", "EC2"]
+    check_machines(aws.client, resources[0])
 
-    @ct.electron(executor="awsbatch")
-    def double(number: int) -> int:
-        return 2 * number
+    put_image(aws.client("ecr"), "lab", "1")
+    assert set(machine.doctor().values()) == {"well"}
 
-    @ct.lattice(executor="local")
-    def workflow(number: int) -> int:
-        return double(number)  # type: ignore[no-any-return]
-
-    with CovalentServer(config={"awsbatch": section}) as server, client_of(server) as client:
-        assert client.run(workflow, 21).result == 42
+    workflow = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    with CovalentServer(config={"awsbatch": section}) as server:
+        result = server.run_script(workflow, timeout=120)
+        assert result.returncode == 0, f"{result.stdout}{result.stderr}\n{server.log()[-4000:]}"
+        assert 0.5 < float(result.stdout.splitlines()[-1]) <= 1
     (job,) = aws.jobs()
     assert job.status == "SUCCEEDED"
+    (described,) = aws.client("batch").describe_jobs(jobs=[job.id])["jobs"]
+    assert described["tags"]["team"] == "physics"
+    assert {"name": "OMP_NUM_THREADS", "value": "1"} in described["container"]["environment"]
 
-    gone = machine.deploy("down", "awsbatch")
-    assert gone.returncode == 0, gone.stdout + gone.stderr
-    assert machine.status() == "down"
+    machine.run("covalent", "deploy", "down", "awsbatch")
+    assert machine.covalent_status() == "down"
     assert inventory(aws.client) == before
     assert not (machine.infra / "awsbatch.conf").exists()
+
+
+def with_our_own(aws: Account, machine: Machine, tmp_path: Path) -> None:
+    """A refusal and a Ctrl-C, then Fargate, the state in S3, a job, and nothing left."""
+    aws.client("s3").create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": aws.region})
+    before = inventory(aws.client)
+    image = f"{REGISTRY.format(region=aws.region)}/far:1"
+    file = tmp_path / "terraform.tfvars"
+    file.write_text(
+        f'# ours\nprefix = "far"\ncapacity = "FARGATE_SPOT,FARGATE"\ncreate_ecr = true\nvcpu = 1\ndisk_gb = 30\n'
+        f'tags = {{ team = "physics" }}\ncontainer_image_uri = "{image}"\n'
+        f'endpoint_url = "{aws.endpoint_url}"\ncredentials = "{aws.credentials}"\n',
+        encoding="utf-8",
+    )
+    deploy = ["covalent-awsbatch", "deploy"]
+    place = [f"--var-file={file}", "--backend=s3://states/far.tfstate"]
+
+    told = machine.run(*deploy, "up", *place, answer="n\n", status=1)
+    assert re.search(r"\d\d to add, 0 to change", told)
+    assert inventory(aws.client) == before
+
+    assert "undo it with `down`" in interrupted(machine, [*deploy, "up", *place, "--yes"])
+    which = ["--prefix=far", "--backend=s3://states/far.tfstate"]
+    assert machine.run(*deploy, "status", *which, status=1).startswith("incomplete: ")
+
+    told = machine.run(*deploy, "up", *which, "--yes")  # the variables are remembered
+    assert "created  aws_batch_job_queue.this" in told
+    assert '+batch_queue = "far-queue"' in told
+    assert machine.section == {
+        "credentials": aws.credentials,
+        "region": aws.region,
+        "endpoint_url": aws.endpoint_url,
+        "s3_bucket_name": f"far-123456789012-{aws.region}",
+        "batch_queue": "far-queue",
+        "batch_execution_role_name": f"far-{aws.region}-execution",
+        "batch_job_role_name": f"far-{aws.region}-job",
+        "batch_job_log_group_name": "far-job-logs",
+        "ecr_repo_name": "far",
+        "platform": "FARGATE",
+        "ephemeral_storage": 30,
+        "vcpu": 1,
+        "tags": '{"team":"physics"}',
+        "container_image_uri": image,
+    }
+    resources = environments(aws.client, machine.section)
+    assert [one["type"] for one in resources] == ["FARGATE_SPOT", "FARGATE"]
+    check_group(aws.client, resources[0])
+
+    elsewhere = machine.run(*deploy, "plan", *place, f"--directory={tmp_path / 'elsewhere'}")
+    assert elsewhere.splitlines() == ["Nothing to do: everything is as it should be."]
+    for asked in (which, [*place, f"--directory={tmp_path / 'elsewhere'}"]):
+        assert json.loads(machine.run(*deploy, "status", *asked, "--json"))["status"] == "up"
+
+    put_image(aws.client("ecr"), "far", "1")
+    assert set(machine.doctor("--run").values()) == {"well"}
+
+    machine.run(*deploy, "down", *which, "--yes")
+    assert inventory(aws.client) == before
+    left = machine.section  # by now with Covalent's defaults, which it writes wherever it is imported
+    assert (left["vcpu"], left["tags"]) == (1, '{"team":"physics"}')
+    assert not {"batch_queue", "s3_bucket_name", "endpoint_url", "platform", "ephemeral_storage"} & left.keys()
+    assert machine.run(*deploy, "status", *which).startswith("down: 0 resources")
+
+
+def interrupted(machine: Machine, command: list[str]) -> str:
+    """Runs a command that Ctrl-C ends while it waits for subnets that AWS has already, and returns what it says."""
+    with subprocess.Popen(
+        [BIN / command[0], *command[1:]],
+        env=machine.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        # Half as long after their common beginning as the subnets, and no request is under way.
+        assert any(line.startswith("created  aws_vpc_endpoint.s3") for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Interrupted." in told
+    return told
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
+    """Both of them, begun."""
+    covalent, ours = (tmp_path_factory.mktemp(name) for name in ("covalent", "ours"))
+    machines = [
+        Machine(covalent, install(covalent, for_covalent=True), "us-east-1"),
+        Machine(ours, install(ours), "eu-central-1"),
+    ]
+    for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
+        if not shutil.which(name):
+            (covalent / "bin" / name).symlink_to("/bin/true")
+    with (
+        LocalAWS(stop_grace=2) as first,
+        account(machines[1].home, "eu-central-1") as second,
+        ThreadPoolExecutor() as pool,
+    ):
+        yield {
+            "covalent": pool.submit(with_covalent, first, machines[0]),
+            "ours": pool.submit(with_our_own, second, machines[1], ours),
+        }
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("program", ["covalent", "ours"])
+def test_from_an_empty_account_to_a_workflow_and_back(stories: dict[str, Future[None]], program: str) -> None:
+    stories[program].result()

@@ -175,7 +175,7 @@ def test_an_environment_that_is_disabled(aws: LocalAWS, options: dict[str, Any])
             Queue(environment_status="INVALID", environment_reason="CLIENT_ERROR - role not found"),
             ("ENABLED and INVALID: CLIENT_ERROR - role not found", "mend what the reason says"),
         ),
-        (Queue(kind="FARGATE"), ("never fit: it is FARGATE", "environment of EC2")),
+        (Queue(kind="FARGATE"), ("never fit: it is FARGATE", "the job is for EC2", 'set `platform="FARGATE"`')),
         (Queue(max_vcpus=1), ("at most 1 vCPUs",)),
     ],
 )

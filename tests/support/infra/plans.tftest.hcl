@@ -43,6 +43,10 @@ run "defaults" {
     error_message = "nothing runs, and nothing costs, while there is no job"
   }
   assert {
+    condition     = one(one(aws_launch_template.machine[0].block_device_mappings).ebs).volume_size == 100
+    error_message = "room for images and jobs"
+  }
+  assert {
     condition     = aws_batch_job_queue.this.name == "covalent-batch-queue"
     error_message = "the executor's default queue"
   }
@@ -145,13 +149,89 @@ run "half_a_network" {
 }
 
 run "fargate" {
+  command = apply
+
+  variables {
+    capacity = "FARGATE_SPOT,FARGATE"
+    disk_gb  = 50
+  }
+
+  assert {
+    condition = (
+      [for order in aws_batch_job_queue.this.compute_environment_order : order.order] == [1, 2]
+      && sort([for environment in aws_batch_compute_environment.this : environment.compute_resources[0].type]) == tolist(["FARGATE", "FARGATE_SPOT"])
+    )
+    error_message = "an environment for each kind"
+  }
+  assert {
+    condition = alltrue([
+      for environment in aws_batch_compute_environment.this :
+      environment.compute_resources[0].instance_role == null && length(environment.compute_resources[0].launch_template) == 0
+    ])
+    error_message = "nothing that says something of machines"
+  }
+  assert {
+    condition     = length(aws_launch_template.machine) + length(aws_iam_role.instance) + length(aws_iam_instance_profile.instance) == 0
+    error_message = "nothing that only machines need"
+  }
+  assert {
+    condition     = [output.executor.platform, output.executor.assign_public_ip, output.executor.ephemeral_storage] == ["FARGATE", true, 50]
+    error_message = "an executor that registers its jobs for Fargate"
+  }
+}
+
+run "fargate_in_private_subnets" {
+  command = apply
+
+  variables {
+    capacity          = "FARGATE"
+    vpc_id            = "vpc-1"
+    subnet_ids        = "subnet-1"
+    assign_public_ip  = false
+    ephemeral_storage = 30
+    environment       = "MODE:fast,URL=http://proxy:80"
+    tags              = "{\"team\": \"a,b\", \"paid by\": \"50 %\"}"
+  }
+
+  assert {
+    condition     = [output.executor.assign_public_ip, output.executor.ephemeral_storage] == [false, 30]
+    error_message = "what the user says of subnets and disk"
+  }
+  assert {
+    condition     = jsondecode(output.executor.environment) == { MODE = "fast", URL = "http://proxy:80" }
+    error_message = "short pairs"
+  }
+  assert {
+    condition     = jsondecode(output.executor.tags) == { team = "a,b", "paid by" = "50 %" }
+    error_message = "pairs in JSON"
+  }
+  assert {
+    condition     = aws_s3_bucket.this.tags == tomap({ team = "a,b", "paid by" = "50 %", "covalent-awsbatch" = "covalent-batch" })
+    error_message = "tags on what is created, too"
+  }
+}
+
+run "refused" {
+  command = plan
+
+  variables {
+    capacity    = "FARGATE_SPOT,SPOT"
+    environment = "MODE"
+    tags        = "[1]"
+  }
+
+  expect_failures = [var.capacity, var.environment, var.tags]
+}
+
+run "machines_on_fargate" {
   command = plan
 
   variables {
     capacity = "FARGATE"
+    num_gpus = 1
   }
 
-  expect_failures = [var.capacity]
+  expect_failures = [aws_batch_compute_environment.this]
 }
 
 run "key_and_repository" {

@@ -1,4 +1,5 @@
 resource "aws_launch_template" "machine" {
+  count       = local.fargate ? 0 : 1
   name_prefix = "${var.prefix}-"
   description = "The machines of AWS Batch: disk and metadata"
 
@@ -7,19 +8,19 @@ resource "aws_launch_template" "machine" {
     device_name = "/dev/xvda"
 
     ebs {
-      volume_size           = var.disk_gb
+      volume_size           = var.disk_gb == 0 ? 100 : var.disk_gb
       volume_type           = "gp3"
       encrypted             = true
       delete_on_termination = true
     }
   }
 
-  # checkov:skip=CKV_AWS_341:a job learns its region from here, and a container is one hop further than the machine
-  # IMDSv2 alone: a request that a task was talked into cannot fetch the machine's credentials.
+  # IMDSv2 alone, and no hop further than the machine: a task cannot fetch the machine's credentials. It needs nothing from
+  # there: its own come from ECS, its region from the executor.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
-    http_put_response_hop_limit = 2
+    http_put_response_hop_limit = 1
   }
 
   tag_specifications {
@@ -47,24 +48,29 @@ resource "aws_batch_compute_environment" "this" {
   tags         = merge(local.tags, { Name = "${var.prefix}-${lower(each.key)}" })
 
   compute_resources {
-    type = each.key
+    type               = each.key
+    max_vcpus          = var.max_vcpus
+    subnets            = local.subnet_ids
+    security_group_ids = [aws_security_group.jobs.id]
+
+    # What says something of machines is refused where Fargate has none.
+    instance_type = local.fargate ? null : local.instance_types
+    instance_role = one(aws_iam_instance_profile.instance[*].arn)
+    # Only the first environment keeps machines: the others are there for what does not fit into it.
+    min_vcpus = local.fargate ? null : each.key == local.capacity[0] ? var.min_vcpus : 0
     # The strategies whose name begins with SPOT are for spot machines only.
-    allocation_strategy = (
+    allocation_strategy = local.fargate ? null : (
       var.allocation_strategy == "" || (each.key == "EC2" && startswith(var.allocation_strategy, "SPOT"))
       ? (each.key == "SPOT" ? "SPOT_PRICE_CAPACITY_OPTIMIZED" : "BEST_FIT_PROGRESSIVE")
       : var.allocation_strategy
     )
-    # Only the first environment keeps machines: the others are there for what does not fit into it.
-    min_vcpus          = each.key == local.capacity[0] ? var.min_vcpus : 0
-    max_vcpus          = var.max_vcpus
-    instance_type      = local.instance_types
-    instance_role      = aws_iam_instance_profile.instance.arn
-    subnets            = local.subnet_ids
-    security_group_ids = [aws_security_group.jobs.id]
 
-    launch_template {
-      launch_template_id = aws_launch_template.machine.id
-      version            = aws_launch_template.machine.latest_version
+    dynamic "launch_template" {
+      for_each = aws_launch_template.machine
+      content {
+        launch_template_id = launch_template.value.id
+        version            = launch_template.value.latest_version
+      }
     }
   }
 
@@ -72,6 +78,23 @@ resource "aws_batch_compute_environment" "this" {
     create_before_destroy = true
     # Batch sets it as jobs come and go.
     ignore_changes = [compute_resources[0].desired_vcpus]
+
+    precondition {
+      condition     = !local.fargate || var.num_gpus == 0
+      error_message = "num_gpus must be 0 with Fargate, which has no GPUs: use the capacity EC2 or SPOT."
+    }
+    precondition {
+      condition     = !local.fargate || (var.min_vcpus == 0 && var.instance_types == "optimal" && var.allocation_strategy == "")
+      error_message = "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave them out."
+    }
+    precondition {
+      condition     = var.disk_gb == 0 || (local.fargate ? var.disk_gb <= 200 : var.disk_gb >= 30)
+      error_message = "disk_gb must be 30 or more for machines, as Amazon's ECS image does not fit into less, and 21 to 200 for a job on Fargate; 0 for 100 and for Fargate's own 20."
+    }
+    precondition {
+      condition     = contains(["", local.platform], var.platform)
+      error_message = "platform contradicts capacity, which says it already: leave platform out."
+    }
   }
 
   # An environment whose roles or network go first stays in DELETING for ever.

@@ -7,8 +7,8 @@ locals {
   regional = "${var.prefix}-${var.region}"
   bucket   = coalesce(var.s3_bucket_name, "${var.prefix}-${local.account}-${var.region}")
 
-  # What a bill can be split by.
-  tags = { "covalent-awsbatch" = var.prefix }
+  # What a bill can be split by, over what the user wants.
+  tags = merge(local.pairs.tags, { "covalent-awsbatch" = var.prefix })
 
   queue          = coalesce(var.batch_queue, "${var.prefix}-queue")
   log_group      = coalesce(var.batch_job_log_group_name, "${var.prefix}-job-logs")
@@ -19,9 +19,24 @@ locals {
   # Covalent writes every option that a user passes as a string, so that lists are strings with commas.
   instance_types = [for type in split(",", var.instance_types) : trimspace(type)]
   capacity       = [for kind in split(",", var.capacity) : trimspace(kind)]
+  fargate        = startswith(local.capacity[0], "FARGATE")
+  platform       = local.fargate ? "FARGATE" : "EC2"
   given_subnets  = var.subnet_ids == "" ? [] : [for subnet in split(",", var.subnet_ids) : trimspace(subnet)]
 
   own_network = var.vpc_id == "" && var.subnet_ids == ""
   vpc_id      = local.own_network ? aws_vpc.this[0].id : var.vpc_id
   subnet_ids  = local.own_network ? aws_subnet.public[*].id : local.given_subnets
+
+  # Pairs come as a JSON object or as name:value with commas between: Covalent lets neither a second "=" nor a quotation
+  # mark through, hence the colon, while everywhere else people write "=".
+  pairs = {
+    for option, text in { environment = var.environment, tags = var.tags } : option => (
+      startswith(trimspace(text), "{")
+      ? { for name, value in jsondecode(text) : name => tostring(value) }
+      : {
+        for pair in compact(split(",", text)) :
+        trimspace(regex("^([^:=]+)[:=]", pair)[0]) => trimspace(regex("^[^:=]+[:=](.*)$", pair)[0])
+      }
+    )
+  }
 }

@@ -1,4 +1,4 @@
-# Four roles: Batch itself, the machines, the agent that starts a container, and the user's code in it.
+# Four roles: Batch itself, the machines (none on Fargate), the agent that starts a container, and the user's code in it.
 
 locals {
   trust = {
@@ -27,6 +27,7 @@ resource "aws_iam_role_policy_attachment" "service" {
 }
 
 resource "aws_iam_role" "instance" {
+  count              = local.fargate ? 0 : 1
   name               = "${local.regional}-instance"
   description        = "The machines of AWS Batch: join the cluster"
   assume_role_policy = local.trust["ec2"]
@@ -34,13 +35,16 @@ resource "aws_iam_role" "instance" {
 }
 
 resource "aws_iam_role_policy_attachment" "instance" {
-  role       = aws_iam_role.instance.name
+  count      = length(aws_iam_role.instance)
+  role       = aws_iam_role.instance[count.index].name
   policy_arn = "${local.managed}/AmazonEC2ContainerServiceforEC2Role"
 }
 
 resource "aws_iam_instance_profile" "instance" {
-  name = aws_iam_role.instance.name
-  role = aws_iam_role.instance.name
+  count = length(aws_iam_role.instance)
+  name  = aws_iam_role.instance[count.index].name
+  role  = aws_iam_role.instance[count.index].name
+  tags  = local.tags
 }
 
 resource "aws_iam_role" "execution" {

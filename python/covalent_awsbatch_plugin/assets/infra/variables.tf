@@ -68,11 +68,19 @@ variable "max_vcpus" {
 variable "capacity" {
   type        = string
   default     = "EC2"
-  description = "EC2, SPOT, or both in the order in which the queue uses them: SPOT,EC2."
+  description = "EC2, SPOT, FARGATE or FARGATE_SPOT; or two of one kind, in the order in which the queue uses them: SPOT,EC2."
 
   validation {
-    condition     = alltrue([for kind in split(",", var.capacity) : contains(["EC2", "SPOT"], trimspace(kind))])
-    error_message = "capacity must be EC2, SPOT, or both in the order in which the queue uses them (SPOT,EC2). Fargate does not take the executor's job definitions, which are for EC2."
+    condition = (
+      alltrue([for kind in split(",", var.capacity) : contains(["EC2", "SPOT", "FARGATE", "FARGATE_SPOT"], trimspace(kind))])
+      && length(distinct([for kind in split(",", var.capacity) : trimspace(kind)])) == length(split(",", var.capacity))
+    )
+    error_message = "capacity must be EC2, SPOT, FARGATE or FARGATE_SPOT, or two of one kind in the order in which the queue uses them: SPOT,EC2 or FARGATE_SPOT,FARGATE."
+  }
+
+  validation {
+    condition     = length(distinct([for kind in split(",", var.capacity) : startswith(trimspace(kind), "FARGATE")])) == 1
+    error_message = "capacity mixes Fargate with machines, and AWS Batch allows a queue one of them only: make two deployments with a prefix each."
   }
 }
 
@@ -89,12 +97,12 @@ variable "allocation_strategy" {
 
 variable "disk_gb" {
   type        = number
-  default     = 100
-  description = "GB of a machine's disk; images and all its jobs share it."
+  default     = 0
+  description = "GB of a machine's disk, 30 or more, which images and all its jobs share; 0 for 100. On Fargate of each job's, 21 to 200; 0 for its own 20."
 
   validation {
-    condition     = var.disk_gb >= 30
-    error_message = "disk_gb must be 30 or more: Amazon's ECS image does not fit into less."
+    condition     = var.disk_gb == 0 || (var.disk_gb >= 21 && var.disk_gb <= 16384)
+    error_message = "disk_gb must be 0, or 21 to 16384."
   }
 }
 
@@ -125,6 +133,12 @@ variable "s3_bucket_name" {
   type        = string
   default     = ""
   description = "Name of the bucket; empty for one of prefix, account and region."
+}
+
+variable "s3_bucket_owner" {
+  type        = string
+  default     = ""
+  description = "Account that the bucket must belong to; empty for the caller's, 'any' for no check."
 }
 
 variable "s3_kms_key_id" {
@@ -181,6 +195,24 @@ variable "container_image_uri" {
   description = "Container image of the jobs."
 }
 
+variable "platform" {
+  type        = string
+  default     = ""
+  description = "EC2 or FARGATE, as capacity says already; empty for that."
+}
+
+variable "assign_public_ip" {
+  type        = bool
+  default     = true
+  description = "Whether a job on Fargate gets a public address in subnets of yours; it always does in those made here."
+}
+
+variable "ephemeral_storage" {
+  type        = number
+  default     = 0
+  description = "GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb."
+}
+
 variable "vcpu" {
   type        = number
   default     = 2
@@ -233,4 +265,34 @@ variable "cache_dir" {
   type        = string
   default     = "/tmp/covalent"
   description = "Accepted for the sake of older workflows."
+}
+
+variable "environment" {
+  type        = string
+  default     = ""
+  description = "Environment variables of the jobs: name:value with commas between, or a JSON object."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.environment), "{")
+      ? can({ for name, value in jsondecode(var.environment) : name => tostring(value) })
+      : alltrue([for pair in compact(split(",", var.environment)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "environment must be name:value with commas between, or a JSON object of strings."
+  }
+}
+
+variable "tags" {
+  type        = string
+  default     = ""
+  description = "Tags of the jobs and of all that is created: name:value with commas between, or a JSON object."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.tags), "{")
+      ? can({ for name, value in jsondecode(var.tags) : name => tostring(value) })
+      : alltrue([for pair in compact(split(",", var.tags)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "tags must be name:value with commas between, or a JSON object of strings."
+  }
 }

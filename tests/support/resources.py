@@ -1,0 +1,49 @@
+"""What a plan cannot show: that an account has what was deployed as it was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def check_bucket(client: Callable[[str], Any], section: Mapping[str, Any]) -> None:
+    """Private, encrypted, emptied by itself; and the job role's one policy is about its objects alone."""
+    s3, bucket = client("s3"), section["s3_bucket_name"]
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert (rule["Expiration"]["Days"], rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]) == (7, 1)
+    role = client("iam").get_role_policy(RoleName=section["batch_job_role_name"], PolicyName="bucket")
+    (statement,) = role["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == [f"arn:aws:s3:::{bucket}/*"]
+    assert set(statement["Action"]) == {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
+
+
+def environments(client: Callable[[str], Any], section: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The `computeResources` of the queue's environments, in its order."""
+    batch = client("batch")
+    (queue,) = batch.describe_job_queues(jobQueues=[section["batch_queue"]])["jobQueues"]
+    arns = [entry["computeEnvironment"] for entry in queue["computeEnvironmentOrder"]]
+    found = batch.describe_compute_environments(computeEnvironments=arns)["computeEnvironments"]
+    by_arn = {one["computeEnvironmentArn"]: one["computeResources"] for one in found}
+    return [by_arn[arn] for arn in arns]
+
+
+def check_machines(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:
+    """Disk and metadata of an environment's machines, and that nothing comes in from outside."""
+    ec2 = client("ec2")
+    template = resources["launchTemplate"]["launchTemplateId"]
+    (version,) = ec2.describe_launch_template_versions(LaunchTemplateId=template)["LaunchTemplateVersions"]
+    data = version["LaunchTemplateData"]
+    assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 100
+    options = data["MetadataOptions"]
+    assert (options["HttpTokens"], int(options["HttpPutResponseHopLimit"])) == ("required", 1)
+    check_group(client, resources)
+
+
+def check_group(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:
+    """Out everywhere, nothing in."""
+    (group,) = client("ec2").describe_security_groups(GroupIds=resources["securityGroupIds"])["SecurityGroups"]
+    assert group["IpPermissions"] == []
+    assert len(group["IpPermissionsEgress"]) == 1
