@@ -5,7 +5,7 @@ SHELL := bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The newest Python that Covalent runs on; set it to use another one: make PYTHON=python3.10 …
+# The first Python on the PATH that Covalent runs on, python3 or else the newest; set it to use another one: make PYTHON=python3.10 …
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find src -name '*.rs')
@@ -24,6 +24,14 @@ $(VENV)/built: $(SOURCES) | $(BIN)/maturin
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
 	@touch $@
 
+# In an environment of its own: it pins what Covalent needs in other versions. Where it cannot be had, the test that
+# wants it is skipped and says so.
+CHECKOV := $(VENV)/checkov
+$(CHECKOV)/done: $(MAKEFILE_LIST) | $(BIN)/maturin
+	@$(BIN)/python -m venv $(CHECKOV)
+	@if $(CHECKOV)/bin/pip install --quiet --disable-pip-version-check 'checkov>=3.3,<4'; then touch $@; \
+	else echo 'No checkov: PyPI does not have it for this machine.'; fi
+
 .PHONY: build
 build: $(VENV)/built ## Set up .venv and build the package into it
 
@@ -32,7 +40,7 @@ demo: build ## Run the README's workflow on the embedded AWS and a real Covalent
 	$(BIN)/covalent-awsbatch demo
 
 .PHONY: test
-test: build ## Build and run every test
+test: build $(CHECKOV)/done ## Build and run every test
 	cargo test --quiet --no-default-features
 	$(BIN)/pytest
 
@@ -49,7 +57,7 @@ soak: build ## Run the soak test longer, in other weathers, and the fuzz target 
 .PHONY: lint
 lint: build ## Check format, lints, types, stubs and the dependency tree
 	cargo fmt --check
-	cargo clippy --quiet --all-targets -- --deny warnings
+	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	@! cargo tree --edges normal | grep -E ' (ring|hyper) v0\.(14|1[67])' || { echo 'a second TLS or HTTP stack'; exit 1; }
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -59,6 +67,16 @@ lint: build ## Check format, lints, types, stubs and the dependency tree
 .PHONY: wheel
 wheel: build ## Build the release wheel into dist/
 	$(BIN)/maturin build --release --out dist
+
+.PHONY: bench
+bench: wheel ## Measure this plugin and the public one side by side, 12 minutes once built
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras bench
+	cargo build --quiet --profile bench --package core-benches
+	cargo bench --quiet --package core-benches
+	status=0; \
+	$(BIN)/python benches/callgrind.py || status=1; \
+	$(BIN)/python -m benches.compare --write docs/benchmarks || status=1; \
+	exit $$status
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -1,0 +1,37 @@
+"""The figures about starting up; see `figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import startup
+from .environments import common, newest_wheel
+from .figures import Figure, at_most
+from .measuring import Runs
+from .workloads import MIB, Sizes
+
+
+def importing(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
+    """Importing our module on top of Covalent's."""
+    ours = startup.import_seconds(runs.plugins["ours"], sizes.repeats)
+    public = startup.import_seconds(runs.plugins["public"], sizes.repeats) * 1000 if runs.has_public else None
+    yield at_most("Import on top of Covalent", 20, ours * 1000, " ms", public, 1)
+
+
+def constructing(runs: Runs, _: Sizes) -> Iterator[Figure]:
+    """Making an executor."""
+    ours = startup.construct_seconds(runs.plugins["ours"])
+    public = startup.construct_seconds(runs.plugins["public"]) * 1000 if runs.has_public else None
+    yield at_most("Making an executor", 0.2, ours * 1000, " ms", public, 3)
+
+
+def wheel(_: Runs, __: Sizes) -> Iterator[Figure]:
+    """The size of the release wheel."""
+    yield at_most("Size of the wheel", 10, newest_wheel().stat().st_size / MIB, " MiB")
+
+
+def container(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
+    """From process start to the function's first line, against the public image's program."""
+    ours, public = startup.container_seconds(runs.plugins["ours"], common(), sizes.repeats)
+    what = "In the container, from process start to the function's first line, as a share of the public image's program"
+    yield Figure(what, "≤ 0.7", f"{ours / public:.2f} ({ours:.2f} s)", ours / public <= 0.7, f"{public:.2f} s")

@@ -1,0 +1,66 @@
+"""One job of the runner, without AWS Batch around it."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cloudpickle
+from covalent._workflow.transportable_object import TransportableObject
+from covalent.executor.utils.wrappers import wrapper_fn
+
+BUCKET = "covalent-batch-job-resources"
+FUNCTION, RESULT = "func-d-1.pkl", "result-d-1.pkl"
+KEYS = {
+    *("status", "output", "output_key", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
+    *("covalent", "started_at", "finished_at", "peak_rss_bytes", "job_id", "attempt"),
+}
+
+
+@dataclass
+class Bench:
+    """One job: its bucket, its environment, and what came of it."""
+
+    s3: Any
+    environment: dict[str, str]
+
+    def put(self, function: Any, *args: Any, metadata: dict[str, str] | None = None, **kwargs: Any) -> None:
+        """Upload a task as it is."""
+        body = cloudpickle.dumps((function, args, kwargs))
+        self.s3.put_object(Bucket=BUCKET, Key=FUNCTION, Body=body, Metadata=metadata or {})
+
+    def put_electron(self, function: Callable[..., Any], *args: Any, before: tuple[Any, ...] = (), **kw: Any) -> None:
+        """Upload a task as Covalent's server builds it."""
+        call_before = [(*map(TransportableObject, (call, (), {})), "") for call in before]
+        wrapped = partial(wrapper_fn, TransportableObject(function), call_before, [])
+        self.put(wrapped, *map(TransportableObject, args), **kw)
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "covalent_awsbatch_plugin.runner"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def run(self) -> tuple[int, str, str]:
+        process = self.start()
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def envelope(self) -> dict[str, Any]:
+        answer = self.s3.get_object(Bucket=BUCKET, Key=RESULT)
+        assert answer["Metadata"] == {"covalent-awsbatch-format": "2"}
+        envelope: dict[str, Any] = pickle.loads(answer["Body"].read())
+        assert set(envelope) == KEYS
+        return envelope
+
+    def value(self) -> Any:
+        return TransportableObject.deserialize(self.envelope()["output"]).get_deserialized()
