@@ -6,7 +6,12 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 _HOME = tempfile.mkdtemp(prefix="covalent-awsbatch-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
@@ -21,3 +26,22 @@ os.environ["HOME"] = _HOME
 
 # A shell's background job, such as a test run may be, inherits SIGINT ignored, and so would every program started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# --- what the core asks of AWS in all tests together ---
+
+sys.path.append(str(Path(__file__).parent))
+
+from support import calls  # noqa: E402  (after the home)
+
+_WHOLE_SUITE = "test_policy_of_the_suite.py"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _recorded() -> Iterator[None]:
+    with calls.recorded():
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts last what looks back on all other tests."""
+    items.sort(key=lambda item: item.path.name == _WHOLE_SUITE)

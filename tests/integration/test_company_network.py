@@ -138,7 +138,6 @@ def test_a_bundle_that_is_none(probe: Probe, aws: HttpServer, tmp_path: Path, co
     assert "AWS_CA_BUNDLE" in outcome["message"]
     assert str(path) in outcome["message"]
     assert "\n" not in outcome["message"]
-    assert outcome["seconds"] < 2
 
 
 def test_an_empty_variable_is_none(probe: Probe) -> None:

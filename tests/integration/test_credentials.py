@@ -178,7 +178,6 @@ def refused(outcome: dict[str, Any], kind: str = "AccessError") -> str:
 def test_no_credentials_at_all(probe: Probe, aws: HttpServer) -> None:
     outcome = probe({"AWS_ENDPOINT_URL": aws.url})
     message = refused(outcome)
-    assert outcome["seconds"] < 2
     assert message.startswith("no usable AWS credentials for sts:GetCallerIdentity")
     assert outcome["details"]["operation"] == "sts:GetCallerIdentity"
     assert "PermissionError" in outcome["bases"]

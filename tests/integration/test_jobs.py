@@ -9,17 +9,15 @@ import json
 import logging
 import os
 import pickle
-import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent.executor.utils import Signals
+from support.processes import python
 from support.servers import HttpServer, forward_to
 
 pytest.importorskip("moto.server")
@@ -29,6 +27,7 @@ from covalent_awsbatch_plugin._core import CANCEL_REASON
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError, ResultError
 from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.settings import OPTIONS
 
 BUCKET = "covalent-batch-job-resources"
 # The runner, unless the job's environment says what to run instead.
@@ -182,7 +181,7 @@ def test_another_process_takes_the_same_revision(bench: Bench) -> None:
         print(asyncio.run(executor.run(max, [3, 4], {}, task)).get_deserialized())
     """
     attributes = executor.to_dict()["attributes"]
-    options = {name: attributes[name] for name in AWSBatchExecutor.__annotations__}
+    options = {name: attributes[name] for name in OPTIONS}
     arguments = [json.dumps(options), json.dumps(bench.task())]
     done = python(program, *arguments)
     assert done.stdout.split() == ["4"]
@@ -458,73 +457,3 @@ def test_a_listener_that_fails(bench: Bench) -> None:
 
     assert asyncio.run(listening(executor, fail, run())) == 2
     assert asked == [(Signals.GET, "cancel_requested")]
-
-
-# --- processes that fork and end ---
-
-
-def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, which it must reach by itself and well."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *arguments],
-        check=True,
-        timeout=60,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_forked_process_has_clients_of_its_own(bench: Bench) -> None:
-    program = """
-        import asyncio, os, sys
-        from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
-        from covalent_awsbatch_plugin.connection import client
-
-        settings = AWSBatchExecutor(endpoint_url=sys.argv[1], credentials=sys.argv[2])._settings()
-
-        async def account(client):
-            return (await client.identity())["Account"]
-
-        parents = client(settings)
-        print(asyncio.run(account(parents)), flush=True)
-        child = os.fork()
-        if child == 0:
-            for attempt in (parents.identity, lambda: parents.reader("bucket", "key")):
-                try:
-                    attempt()
-                except RuntimeError as error:
-                    assert "fork" in str(error), error
-                else:
-                    sys.exit("the parent's client was used")
-            own = client(settings)
-            assert own is not parents and own is client(settings)
-            print(asyncio.run(account(own)), flush=True)
-            sys.exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        assert client(settings) is parents
-        print(asyncio.run(account(parents)))
-    """
-    options = bench.aws.options
-    done = python(program, options["endpoint_url"], options["credentials"])
-    assert done.stdout.split() == ["123456789012"] * 3
-
-
-def test_a_process_ends_well_while_calls_are_under_way(bench: Bench) -> None:
-    """Threads that hand results over to an interpreter that goes away would take the process down with a signal."""
-    program = """
-        import asyncio, json, sys
-        from covalent_awsbatch_plugin._core import Client
-
-        client = Client(json.dumps({"endpoint_url": sys.argv[1], "credentials": sys.argv[2], "region": "us-east-1"}))
-
-        async def leave_early():
-            await client.identity()
-            calls = [asyncio.ensure_future(client.describe(str(number))) for number in range(100)]
-            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-
-        asyncio.run(leave_early())
-    """
-    options = bench.aws.options
-    with ThreadPoolExecutor(2) as threads:
-        for _ in threads.map(lambda _: python(program, options["endpoint_url"], options["credentials"]), range(8)):
-            pass

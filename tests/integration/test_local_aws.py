@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.processes import is_alive, poll
 
 pytest.importorskip("moto.server")
 
@@ -23,21 +24,9 @@ from covalent_awsbatch_plugin.local import LocalAWS
 
 QUEUE = "covalent-batch-queue"
 LOG_GROUP = "covalent-batch-job-logs"
-DEADLINE = 20.0
 ENDED = ("SUCCEEDED", "FAILED")
 # Stays in front of the test's own programs; a job waits for a file, so that a test decides when it ends.
 WAIT_FOR = "until [ -e {} ]; do sleep 0.02; done"
-
-T = TypeVar("T")
-
-
-def poll(ask: Callable[[], T | None], what: str, seconds: float = DEADLINE) -> T:
-    """Asks until the answer is true, and returns it."""
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 class Account:
@@ -112,16 +101,6 @@ def account() -> Iterator[Account]:
     program = ["{python}", "-c", "import sys; print('the program', sys.prefix != sys.base_prefix)"]
     with LocalAWS(max_vcpus=4, program=program, stop_grace=1.0, allow_short_timeouts=True) as aws:
         yield Account(aws)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-        status = Path(f"/proc/{pid}/stat")
-        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def read_pid(file: Path) -> int:

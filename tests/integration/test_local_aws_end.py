@@ -5,41 +5,18 @@ Each test runs one in a process of its own, since there can be one at a time in 
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from support.processes import DEADLINE, is_alive, poll
 
 pytest.importorskip("moto.server")
-
-DEADLINE = 20.0
-T = TypeVar("T")
-
-
-def poll(ask: Callable[[], T | None], what: str) -> T:
-    """Asks until the answer is true, and returns it."""
-    deadline = time.monotonic() + DEADLINE
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
-        time.sleep(0.02)
-    return answer
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-        status = Path(f"/proc/{pid}/stat")
-        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def read(file: Path) -> str:

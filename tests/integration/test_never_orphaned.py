@@ -178,6 +178,44 @@ def test_a_job_whose_task_is_cancelled_is_terminated(during: AtOnce, moment: str
     assert counts["SubmitJob"] <= 2
 
 
+def test_a_task_that_is_cancelled_as_its_submission_is_answered_leaves_no_job(
+    lab: Lab, metadata: dict[str, Any]
+) -> None:
+    """The id has arrived in the loop, and the task has not taken it yet."""
+
+    async def cancelled() -> None:
+        executor = executor_of(lab)
+        await executor._validate_credentials()
+        await executor._upload_task(len, ["x"], {}, metadata)
+        submitting: Any = asyncio.ensure_future(executor.submit_task(metadata))
+        while not ((answer := submitting._fut_waiter) and answer.done()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        submitting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitting
+
+    asyncio.run(cancelled())
+    assert only_job(lab, metadata).is_terminated
+
+
+def test_a_submission_whose_loop_is_gone_leaves_no_job(lab: Lab, metadata: dict[str, Any]) -> None:
+    gone = asyncio.new_event_loop()
+
+    async def begin() -> Any:
+        executor = executor_of(lab)
+        await executor._validate_credentials()
+        await executor._upload_task(len, ["x"], {}, metadata)
+        submitting = asyncio.ensure_future(executor.submit_task(metadata))
+        await asyncio.sleep(0)
+        return submitting
+
+    lab.faults(faults.latency(0.5, operation="SubmitJob"))
+    nobody_waits = gone.run_until_complete(begin())
+    gone.close()
+    becomes_by_itself(lambda: [job.is_terminated for job in lab.jobs(f"*{metadata['dispatch_id']}*")] == [True])
+    assert not nobody_waits.done()
+
+
 def test_a_task_that_is_cancelled_twice_terminates_its_job(lab: Lab, metadata: dict[str, Any]) -> None:
     lab.faults(faults.latency(0.5, operation="TerminateJob"))
 

@@ -62,6 +62,12 @@ def test_a_large_argument(fault: faults.Fault | None) -> None:
         assert "CreateMultipartUpload" in asked(lab)
 
 
+def test_a_large_argument_whose_completion_is_lost() -> None:
+    with Lab(discard="func-*", faults=[faults.drop("CompleteMultipartUpload", acts=True, times=1)]) as lab:
+        run(lab, Random(1).randbytes(40 * MIB))
+        assert {"CompleteMultipartUpload", "HeadObject"} <= asked(lab)
+
+
 @pytest.mark.parametrize(
     "ending", [endings.raised(), endings.out_of_memory(), endings.image_missing(), endings.without_result()]
 )

@@ -160,6 +160,9 @@ class Controller:
     def counts(self) -> Counter[str]:
         return self.account.recorder.counts
 
+    def start(self) -> float:
+        return self.account.start
+
     def struck(self) -> Counter[str]:
         return self.account.recorder.faults
 

@@ -149,3 +149,21 @@ def skewed(seconds: float, operation: str = "*", **when: Any) -> Fault:
 def limit(per_second: float = 50.0, burst: float = 0.0, operation: str = "batch:*", **when: Any) -> Fault:
     """The account's request limit: a bucket of `burst` tokens (as many as a second's, by default) that refills."""
     return Fault("limit", operation, When(**when), code="*", per_second=per_second, burst=burst or per_second)
+
+
+def bad_weather() -> list[Fault]:
+    """About one call in six goes wrong.
+
+    What fails six times in a row is an outage and no weather: the rates are such that this happens once in some hundred
+    thousand calls.
+    """
+    return [
+        throttle("batch:*", rate=0.08),
+        throttle("s3:*", rate=0.03),
+        error(rate=0.03),
+        error(acts=True, rate=0.02),
+        drop(rate=0.02),
+        drop(acts=True, rate=0.02),
+        truncate("batch:*", rate=0.02),
+        truncate("s3:GetObject", rate=0.05),
+    ]

@@ -227,6 +227,11 @@ class Lab:
         return found
 
     @property
+    def start(self) -> float:
+        """The `time.monotonic()` from which the calls' times count, as long as no time was let pass."""
+        return float(self._remote("start"))
+
+    @property
     def struck(self) -> Counter[str]:
         """How often faults struck, by kind."""
         found: Counter[str] = self._remote("struck")

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -71,34 +72,42 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rates(lab: Lab, count: int) -> Iterator[tuple[str, float, float]]:
+    """Measures each kind of request: its name, how many a second, and seconds of the stand-in's processor for one.
+
+    Args:
+        lab: A stand-in that is used for nothing else.
+        count: Requests of each kind.
+    """
+    batch = lab.boto3("batch")
+    properties = {"image": "image", "vcpus": 1, "memory": 64}
+    batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=properties)
+    variables = [{"name": f"VARIABLE_{index}", "value": "value" * 5} for index in range(5)]
+    submit = {
+        "jobName": "job",
+        "jobQueue": "lab-queue",
+        "jobDefinition": "d",
+        "containerOverrides": {"environment": variables},
+    }
+    job = batch.submit_job(**submit)["jobId"]
+    lab.plant("key", b"x" * 1000)
+    kinds = {
+        "GetObject of 1 kB": _request("GET", "/lab-bucket/key"),
+        "PutObject of 1 kB": _request("PUT", "/lab-bucket/other", b"x" * 1000),
+        "SubmitJob": _request("POST", "/v1/submitjob", json.dumps(submit).encode()),
+        "DescribeJobs of one": _request("POST", "/v1/describejobs", json.dumps({"jobs": [job]}).encode()),
+    }
+    for name, request in kinds.items():
+        before = _cpu(lab.pid)
+        seconds = uvloop.run(_load(lab.port, request, count))
+        yield name, count / seconds, (_cpu(lab.pid) - before) / count
+
+
 def main(count: int = 20_000) -> None:
     """Measures and prints a line for each kind of request."""
     with Lab() as lab:
-        batch = lab.boto3("batch")
-        properties = {"image": "image", "vcpus": 1, "memory": 64}
-        batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=properties)
-        variables = [{"name": f"VARIABLE_{index}", "value": "value" * 5} for index in range(5)]
-        submit = {
-            "jobName": "job",
-            "jobQueue": "lab-queue",
-            "jobDefinition": "d",
-            "containerOverrides": {"environment": variables},
-        }
-        job = batch.submit_job(**submit)["jobId"]
-        lab.plant("key", b"x" * 1000)
-        kinds = {
-            "GetObject of 1 kB": _request("GET", "/lab-bucket/key"),
-            "PutObject of 1 kB": _request("PUT", "/lab-bucket/other", b"x" * 1000),
-            "SubmitJob": _request("POST", "/v1/submitjob", json.dumps(submit).encode()),
-            "DescribeJobs of one": _request("POST", "/v1/describejobs", json.dumps({"jobs": [job]}).encode()),
-        }
-        for name, request in kinds.items():
-            before = _cpu(lab.pid)
-            seconds = uvloop.run(_load(lab.port, request, count))
-            cpu = _cpu(lab.pid) - before
-            print(
-                f"{name:22} {count / seconds:8,.0f}/s, {cpu / count * 1e6:5.0f} µs of the stand-in's processor a call"
-            )
+        for name, per_second, cpu in rates(lab, count):
+            print(f"{name:22} {per_second:8,.0f}/s, {cpu * 1e6:5.0f} µs of the stand-in's processor a call")
 
 
 if __name__ == "__main__":

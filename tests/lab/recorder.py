@@ -17,7 +17,7 @@ class Call:
         operation: Such as `SubmitJob`.
         number: Which call of this operation it was, from 1.
         facts: What it was about, by the API's own names: `Bucket`, `Key`, `PartNumber`, `jobName`, `jobs` (how many),
-            `accessKey` …
+            `accessKey`, `agent` …
         acted: Whether the service did what it was asked for, whatever then became of its answer.
         status: HTTP status of the answer, also of one that got lost.
         code: AWS's error code in it; empty for none.

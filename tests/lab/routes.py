@@ -34,6 +34,7 @@ _FACTS = (
     "logStreamName",
     "reason",
 )
+_SUBRESOURCES = ("uploads", "delete", "encryption")
 _LISTS = ("jobs", "jobQueues", "computeEnvironments", "jobDefinitions")
 
 
@@ -61,6 +62,7 @@ def asked(request: Request) -> Asked:
     """
     call = _asked(request)
     call.facts["accessKey"] = request.access_key
+    call.facts["agent"] = request.headers.get("user-agent", "").partition("/")[0]
     if call.service == "s3":
         for name in ("Bucket", "Key", "partNumber", "uploadId"):
             if call.parameters.get(name):
@@ -110,7 +112,7 @@ def _s3_operation(request: Request, bucket: bool, key: bool) -> str:
     query = request.query
     if not bucket:
         return "ListBuckets"
-    part = "part" if "uploadId" in query else "uploads" if "uploads" in query else "delete" if "delete" in query else ""
+    part = "part" if "uploadId" in query else next((name for name in _SUBRESOURCES if name in query), "")
     of_object = {
         ("PUT", ""): "PutObject",
         ("PUT", "part"): "UploadPart",
@@ -127,6 +129,7 @@ def _s3_operation(request: Request, bucket: bool, key: bool) -> str:
         ("HEAD", ""): "HeadBucket",
         ("GET", ""): "ListObjectsV2",
         ("GET", "uploads"): "ListMultipartUploads",
+        ("GET", "encryption"): "GetBucketEncryption",
         ("POST", "delete"): "DeleteObjects",
     }
     return (of_object if key else of_bucket).get((request.method, part), "Unknown")

@@ -1,0 +1,226 @@
+"""What a task leaves in the bucket, and what it never does: deletions, demands, secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from covalent._shared_files.exceptions import TaskCancelledError
+from support.bucket import DENIED, OWNER
+from support.servers import Answer, HttpServer, Request, forward_to
+
+pytest.importorskip("moto.server")
+
+from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError
+from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.naming import task_keys
+
+OWNER_HEADER = "x-amz-expected-bucket-owner"
+
+
+BUCKET = "covalent-batch-job-resources"
+PROGRAM = [
+    *("sh", "-c", 'if [ "$INSTEAD" ]; then eval "$INSTEAD"; else exec "$1" -m covalent_awsbatch_plugin.runner; fi'),
+    *("sh", "{python}"),
+]
+SECRET = "hunter2-or-so"
+
+
+class Bench:
+    """An embedded AWS behind a proxy that records, and may answer in its place."""
+
+    def __init__(self, aws: LocalAWS, directory: Path) -> None:
+        forward = forward_to(aws.endpoint_url)
+        self.instead: Callable[[Request], Answer | None] = lambda _: None
+        self.proxy = HttpServer(lambda request: self.instead(request) or forward(request))
+        self.aws, self.s3 = aws, aws.client("s3")
+        self._numbers = count()
+        self._credentials = directory / "credentials"
+        self._credentials.write_text(f"[default]\naws_access_key_id = testing\naws_secret_access_key = {SECRET}\n")
+
+    def executor(self, instead: str = "", **options: Any) -> AWSBatchExecutor:
+        """An executor as it is while a task runs; the shell runs `instead` in place of the runner."""
+        environment = {"INSTEAD": instead} if instead else {}
+        environment |= options.pop("environment", {})
+        own = {"endpoint_url": self.proxy.url, "credentials": str(self._credentials), "environment": environment}
+        less = {"vcpu": 1, "memory": 0.5, "poll_freq": 0.2, "retry_attempts": 1}
+        executor = AWSBatchExecutor(**{**own, **less, **options})
+        executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+        return executor
+
+    def task(self) -> dict[str, Any]:
+        """The metadata of a task that nobody has run yet."""
+        return {"dispatch_id": f"trust-{next(self._numbers)}", "node_id": 3}
+
+    def run(
+        self, executor: AWSBatchExecutor, function: Any = max, *args: Any, task: dict[str, Any] | None = None
+    ) -> Any:
+        """Runs a call and returns the bare result."""
+        running = executor.run(function, list(args or (1, 2)), {}, task or self.task())
+        return asyncio.run(running).get_deserialized()
+
+    def keys(self, task: dict[str, Any]) -> list[str]:
+        """What the task has in the bucket."""
+        found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [item["Key"] for item in found if f"{task['dispatch_id']}-" in item["Key"]]
+
+
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with LocalAWS(max_vcpus=4, program=PROGRAM, stop_grace=1.0) as aws:
+        bench = Bench(aws, tmp_path_factory.mktemp("aws"))
+        with bench.proxy:
+            yield bench
+
+
+@pytest.fixture
+def bench(shared_bench: Bench) -> Iterator[Bench]:
+    shared_bench.proxy.requests.clear()
+    yield shared_bench
+    shared_bench.instead = lambda _: None
+
+
+LARGE = 9 * 1024 * 1024  # an output that does not fit into the envelope
+
+
+def test_the_runner_demands_of_the_bucket_what_the_executor_does(bench: Bench) -> None:
+    def variables(length: int) -> tuple[dict[str, str], bytes]:
+        names = ("COVALENT_AWSBATCH_BUCKET_OWNER", "COVALENT_AWSBATCH_KMS_KEY_ID")
+        return {name: os.environ[name] for name in names if name in os.environ}, bytes(length)
+
+    task = bench.task()
+    told, output = bench.run(bench.executor(s3_kms_key_id="alias/mine"), variables, LARGE, task=task)
+    assert len(output) == LARGE
+    assert told == {"COVALENT_AWSBATCH_BUCKET_OWNER": OWNER, "COVALENT_AWSBATCH_KMS_KEY_ID": "alias/mine"}
+    keys = bench.keys(task)
+    assert len(keys) == 3
+    for key in keys:
+        head = bench.s3.head_object(Bucket=BUCKET, Key=key)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/mine"), key
+    # The container talks to the service directly; what passed here was the executor's.
+    asked = [request for request in bench.proxy.requests if request.service == "s3"]
+    assert {request.headers.get(OWNER_HEADER) for request in asked} == {OWNER}
+
+    task = bench.task()
+    told, _ = bench.run(bench.executor(s3_bucket_owner="any"), variables, 0, task=task)
+    assert told == {}
+    head = bench.s3.head_object(Bucket=BUCKET, Key=bench.keys(task)[0])
+    assert "SSEKMSKeyId" not in head
+
+
+def failing() -> Callable[..., None]:
+    """A function that raises, and is pickled by value since it has no name that a container could import."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("on purpose")
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("option", "after_success", "after_failure"),
+    [("never", 3, 2), ("success", 0, 2), ("always", 0, 0)],
+)
+def test_what_is_left_of_a_task(bench: Bench, option: str, after_success: int, after_failure: int) -> None:
+    task, executor = bench.task(), bench.executor(s3_cleanup=option)
+    assert bench.run(executor, bytes, LARGE, task=task) == bytes(LARGE)
+    assert len(bench.keys(task)) == after_success
+
+    task = bench.task()
+    with pytest.raises(JobFailedError, match="on purpose"):
+        bench.run(executor, failing(), task=task)
+    assert len(bench.keys(task)) == after_failure
+
+    deletions = [request for request in bench.proxy.requests if urlsplit(request.path).query == "delete"]
+    assert len(deletions) == {"never": 0, "success": 1, "always": 2}[option]
+
+
+def test_what_the_public_image_leaves_is_deleted_too(bench: Bench) -> None:
+    task = bench.task()
+    key = task_keys(**task)[-1]
+    bench.s3.put_object(Bucket=BUCKET, Key=key, Body=b'["", "", null, null]')
+    bench.run(bench.executor(s3_cleanup="success"), task=task)
+    assert bench.keys(task) == []
+
+
+@pytest.mark.parametrize(("option", "left"), [("success", 1), ("always", 0)])
+def test_a_task_that_was_never_submitted(bench: Bench, option: str, left: int) -> None:
+    task = bench.task()
+    with pytest.raises(AWSBatchError, match="no-such-queue"):
+        bench.run(bench.executor(s3_cleanup=option, batch_queue="no-such-queue"), task=task)
+    assert len(bench.keys(task)) == left
+
+
+@pytest.mark.parametrize(("option", "left"), [("success", 1), ("always", 0)])
+def test_a_task_that_was_cancelled(bench: Bench, option: str, left: int) -> None:
+    task, executor = bench.task(), bench.executor("exec sleep 60", s3_cleanup=option)
+
+    async def cancel() -> None:
+        running = asyncio.create_task(executor.run(max, [1, 2], {}, task))
+        name = f"covalent-batch-{task['dispatch_id']}-{task['node_id']}"
+        deadline = time.monotonic() + 30
+        while not (ids := [job.id for job in bench.aws.jobs() if job.name == name]):
+            assert time.monotonic() < deadline, "the job is not submitted"
+            await asyncio.sleep(0.02)
+        assert await executor.cancel(task, ids[0])
+        with pytest.raises(TaskCancelledError):
+            await running
+
+    asyncio.run(cancel())
+    assert len(bench.keys(task)) == left
+
+
+def test_a_deletion_that_is_denied_is_a_line_for_debugging(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    one = b"<DeleteResult><Error><Key>func</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>"
+    for answer, sentence in [(DENIED, "AWS denied s3:DeleteObject"), (Answer(one), "AccessDenied: No.")]:
+        bench.instead = lambda request, answer=answer: answer if request.path.endswith("?delete") else None  # type: ignore[misc]
+        task = bench.task()
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, logger="covalent_awsbatch_plugin"):
+            assert bench.run(bench.executor(s3_cleanup="always"), task=task) == 2
+        [record] = [record for record in caplog.records if sentence in record.getMessage()]
+        assert record.levelno == logging.DEBUG
+        assert len(bench.keys(task)) == 2
+
+
+def test_secrets_stay_where_they_are(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the credentials nor the values of the environment, whatever happens and at whatever level."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="covalent_awsbatch_plugin")
+    options: dict[str, Any] = {"environment": {"TOKEN": "the-value"}}
+    said: list[str] = []
+    ways: list[dict[str, Any]] = [
+        {"instead": "exit 3"},
+        {"batch_queue": "no-such-queue"},
+        {"s3_bucket_name": "no-such-bucket"},
+        {"s3_bucket_owner": "210987654321"},
+        {"s3_kms_key_id": "alias/mine", "s3_cleanup": "always"},
+    ]
+    for more in ways:
+        executor = bench.executor(**options, **more)
+        bench.instead = lambda request, more=more: (  # type: ignore[misc]
+            DENIED if "s3_bucket_owner" in more and request.service == "s3" else None
+        )
+        try:
+            bench.run(executor, failing())
+        except AWSBatchError as error:
+            said += [str(error), repr(error), repr(error.details), executor.task_stderr.getvalue()]
+    assert len(said) == 4 * len(ways)
+    own = [record.getMessage() for record in caplog.records if record.name.startswith(("covalent_awsbatch", "aws"))]
+    assert own
+    jobs = bench.aws.client("batch").describe_jobs(jobs=[job.id for job in bench.aws.jobs()])["jobs"]
+    visible = [json.dumps([job["jobName"], job.get("tags"), job.get("statusReason")]) for job in jobs]
+    for text in [*said, *own, *visible]:
+        assert SECRET not in text
+        assert "the-value" not in text
