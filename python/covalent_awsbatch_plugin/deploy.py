@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ class Deployment:
                 self._apply(terraform, changes)
             except TerraformError as error:
                 raise TerraformError(
-                    f"{error}\nWhat was created is known: repeat `up` once the cause is gone, or undo it with `down`."
+                    f"{error}\n{_about_strangers(terraform, str(error))}"
+                    "What was created is known: repeat `up` once the cause is gone, or undo it with `down`."
                 ) from error
         outputs = self._outputs(terraform)
         if outputs.get("repository_url"):
@@ -214,6 +216,8 @@ class Deployment:
                     progress.advance(task)
                     line = f"{_DONE[hook['action']]:<8} {address} ({hook.get('elapsed_seconds', 0):.0f} s)"
                     self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                elif event["type"] == "interruption":
+                    self.console.print(event["@message"], highlight=False, soft_wrap=True)
 
             terraform.follow(tell, "apply", _PLAN)
 
@@ -325,6 +329,17 @@ def _keep_half_made(terraform: Terraform) -> None:
                 if instance.get("status") == "tainted":
                     key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
                     terraform.answer("untaint", f"{kind}.{resource['name']}{key}")
+
+
+def _about_strangers(terraform: Terraform, error: str) -> str:
+    """What to do about something that AWS has and the state does not know."""
+    if not re.search(r"already ?exists|duplicate", error, re.IGNORECASE):
+        return ""
+    return (
+        "What exists already belongs to another deployment, or to one that was killed or whose state was lost: choose "
+        "another --prefix, delete it, or make it this one's: "
+        f"{terraform.name} -chdir={terraform.directory} import ADDRESS NAME\n"
+    )
 
 
 def _section() -> dict[str, Any]:
