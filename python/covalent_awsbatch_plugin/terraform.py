@@ -83,7 +83,8 @@ class Terraform:
         it waits for, and what those have made by then it never knows. A second one is passed on at once.
 
         Args:
-            tell: Is called with each of its messages as it comes, and with one of the type `interruption`.
+            tell: Is called with each of its messages as it comes; with one of the type `interruption` from another
+                thread.
             *arguments: The command.
 
         Raises:
@@ -92,9 +93,8 @@ class Terraform:
         command = [self.program, arguments[0], "-json", *arguments[1:]]
         errors = []
         under_way = _UnderWay()
-        interruptions = 0
         with (
-            _ends_as_interruptions(),
+            under_way.interrupted_instead(),
             subprocess.Popen(
                 command,
                 cwd=self.directory,
@@ -106,44 +106,57 @@ class Terraform:
             ) as process,
         ):
             assert process.stdout is not None
-            while True:
-                try:
-                    for line in process.stdout:
-                        event = _event(line)
-                        under_way.see(event)
-                        if event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
-                            errors.append(_diagnosis(event["diagnostic"]))
-                        tell(event)
-                    break
-                except KeyboardInterrupt:
-                    # Terraform writes its state when it has let go of what it began: leaving earlier loses it.
-                    interruptions += 1
-                    if interruptions == 1:
-                        text = "Stopping as soon as AWS has answered what is under way; Ctrl-C again: at once."
-                        tell({"type": "interruption", "@message": text})
-                        threading.Thread(target=_stop, args=(process, under_way), daemon=True).start()
-                    elif interruptions == 2:
-                        under_way.stopped.set()
-        if interruptions:
-            # That it was interrupted is what Terraform says of each thing by itself.
-            others = [error for error in errors if "cancel" not in error and "halted" not in error]
-            raise TerraformError("\n".join(["Interrupted.", *others]))
+            threading.Thread(target=_stop_in_time, args=(process, under_way, tell), daemon=True).start()
+            for line in process.stdout:
+                event = _event(line)
+                under_way.see(event)
+                # What it says of each thing once it was told to stop is that it was told to stop.
+                if event["type"] == "diagnostic" and not under_way.given_up:
+                    diagnostic = event["diagnostic"]
+                    if diagnostic["severity"] == "error":
+                        errors.append(_diagnosis(diagnostic))
+                tell(event)
+        if under_way.interruptions:
+            raise TerraformError("\n".join(["Interrupted.", *errors]))
         if process.returncode:
             raise TerraformError("\n".join(errors) or f"`{self.name} {arguments[0]}` failed")
 
 
 class _UnderWay:
-    """Since when Terraform is making or deleting what, as it tells.
+    """Since when Terraform is making or deleting what, as it tells, and whether somebody wants it to stop.
 
     Attributes:
-        stopped: Set when nobody wants to wait for it any longer.
+        interruptions: How many there were.
+        given_up: Whether Terraform was told to stop.
     """
 
     def __init__(self) -> None:
-        self.stopped = threading.Event()
+        self.interruptions = 0
+        self.given_up = False
         self._since: dict[str, float] = {}
 
+    @contextmanager
+    def interrupted_instead(self) -> Iterator[None]:
+        """Counts interruptions meanwhile: one that were raised would lose what Terraform has yet to say.
+
+        A closed terminal and a scheduler's SIGTERM count, too: without us Terraform dies at its next message.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def count(*_: object) -> None:
+            self.interruptions += 1
+
+        before = {end: signal.signal(end, count) for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for end, handler in before.items():
+                signal.signal(end, handler)
+
     def see(self, event: Mapping[str, Any]) -> None:
+        """Takes one of Terraform's messages."""
         address = event.get("hook", {}).get("resource", {}).get("addr", "")
         if event["type"] == "apply_start":
             self._since[address] = time.monotonic()
@@ -155,27 +168,24 @@ class _UnderWay:
         return time.monotonic() - max(list(self._since.values()), default=-math.inf)
 
 
-def _stop(process: subprocess.Popen[str], under_way: _UnderWay) -> None:
+def _stop_in_time(process: subprocess.Popen[str], under_way: _UnderWay, tell: Callable[[dict[str, Any]], None]) -> None:
+    while not under_way.interruptions:
+        if process.poll() is not None:
+            return
+        time.sleep(0.1)
+    text = "Stopping as soon as AWS has answered what is under way; Ctrl-C again: at once."
+    tell({"type": "interruption", "@message": text})
     end = time.monotonic() + _PATIENCE
-    while process.poll() is None and time.monotonic() < end and under_way.youngest() < _ANSWERED:
-        if under_way.stopped.wait(0.1):
-            break
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
-
-
-@contextmanager
-def _ends_as_interruptions() -> Iterator[None]:
-    """A closed terminal and a scheduler's SIGTERM are Ctrl-C, too: else Terraform would die at its next message."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {end: signal.signal(end, signal.default_int_handler) for end in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for end, handler in before.items():
-            signal.signal(end, handler)
+    while under_way.interruptions == 1 and under_way.youngest() < _ANSWERED and time.monotonic() < end:
+        time.sleep(0.1)
+    under_way.given_up = True
+    passed_on = 0
+    while process.poll() is None:
+        if not passed_on or under_way.interruptions > passed_on + 1:  # to its second one, Terraform drops everything
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+            passed_on += 1
+        time.sleep(0.1)
 
 
 def _environment() -> dict[str, str]:
