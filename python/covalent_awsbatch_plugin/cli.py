@@ -156,6 +156,8 @@ def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, 
     from .policy import printed
 
     try:
+        if for_doctor and whose == "job":
+            raise click.UsageError("--doctor is about whoever runs the doctor: covalent-awsbatch policy user --doctor")
         click.echo(printed(whose, _given(options), for_doctor=for_doctor, account=account, example=example))
     except AWSBatchError as error:
         raise click.ClickException(error.message) from error

@@ -54,7 +54,7 @@ async def elsewhere(uri: str) -> Found:
     try:
         manifest = await asyncio.to_thread(_manifest, host, name, version)
     except urllib.error.HTTPError as error:
-        if error.code == 404:
+        if error.code == 404 and "/manifests/" in error.url:
             return Found(False, note=f"{host} has no such image")
         return Found(None, note=f"{host} answers {error.code}; a private image shows itself to the execution role only")
     except (OSError, ValueError) as error:

@@ -8,10 +8,12 @@ from typing import Any
 from .settings import Settings
 
 _GPU_FAMILY = re.compile(r"(g|gr|p)\d")
-_GRAVITON = re.compile(r"(?:[a-z]+\d+g[a-z]*|a1)(?:-flex)?(?:\.|$)")
-_GIB_PER_VCPU = {"c": 2, "m": 4, "r": 8}
-"""Of the families whose memory follows their first letter."""
-_ANY_TYPE = ("optimal", "default")
+_GRAVITON = re.compile(r"(?:[a-z]+\d+g[a-z]*|a1)(?:-flex)?(?:\.|$)|default_arm64$")
+_GIB_PER_VCPU = {"c": 2.0, "m": 4.0, "r": 8.0}
+"""Of the families whose memory follows their first letter, from the fifth generation on."""
+_OLDER = {"c3": 1.875, "c4": 1.875, "m3": 3.75, "m4": 4.0, "r3": 7.625, "r4": 7.625, "c5n": 2.625}
+_ODD = {"c1.xlarge", "c4.8xlarge", "cc2.8xlarge", "d2.8xlarge", "hs1.8xlarge", "m2.xlarge", "m2.2xlarge", "m2.4xlarge"}
+"""Their sizes do not tell how many vCPUs they have."""
 
 
 def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
@@ -30,16 +32,13 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
         found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu:g}")
     if fargate:
         return found
-    types = [name for name in environment["instance_types"] if not name.startswith(_ANY_TYPE)]
-    if not types or len(types) < len(environment["instance_types"]):
-        if environment["instance_types"] and settings.num_gpus and not any(map(_has_gpus, types)):
-            found.append(f"its instance types ({_listed(environment)}) have no GPU: num_gpus={settings.num_gpus}")
-        return found
-    if settings.num_gpus and not any(map(_has_gpus, types)):
-        found.append(f"its instance types ({_listed(environment)}) have no GPU: num_gpus={settings.num_gpus}")
-    elif not any(_may_hold(name, settings) for name in types):
+    types = environment["instance_types"]
+    if types and settings.num_gpus and not any(map(_has_gpus, types)):
+        found.append(f"its instance types ({', '.join(types)}) have no GPU: num_gpus={settings.num_gpus}")
+    elif types and not any(_may_hold(name, settings) for name in types):
         asked = f"vcpu={settings.vcpu:g} and memory={settings.memory:g}"
-        found.append(f"none of its instance types ({_listed(environment)}) holds {asked}")
+        asked += f" with num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
+        found.append(f"none of its instance types ({', '.join(types)}) holds {asked}")
     return found
 
 
@@ -53,15 +52,16 @@ def _has_gpus(name: str) -> bool:
 
 
 def _may_hold(name: str, settings: Settings) -> bool:
-    """Whether an instance of a type is large enough; also if its name does not tell."""
+    """Whether an instance of a type is large enough; also if its name does not tell, as `optimal` and families do not.
+
+    The memory of a machine is never a job's alone: the ECS agent keeps some of it.
+    """
     family, _, size = name.partition(".")
+    if settings.num_gpus and not _has_gpus(name):
+        return False
     found = re.fullmatch(r"(\d*)(x?large)", size)
-    if found is None:
+    if found is None or name in _ODD:
         return True
     vcpus = 2 if found[2] == "large" else 4 * int(found[1] or 1)
-    ratio = _GIB_PER_VCPU.get(family[0]) if re.match(r"[cmr]\d", family) else None
-    return vcpus >= settings.vcpu and (ratio is None or vcpus * ratio >= settings.memory)
-
-
-def _listed(environment: dict[str, Any]) -> str:
-    return ", ".join(environment["instance_types"])
+    ratio = _OLDER.get(family) or (_GIB_PER_VCPU.get(family[0]) if re.match(r"[cmr]([5-9]|\d\d)", family) else None)
+    return vcpus >= settings.vcpu and (ratio is None or vcpus * ratio > settings.memory)

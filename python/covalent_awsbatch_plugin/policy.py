@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .connection import client
@@ -121,7 +121,9 @@ EXAMPLE_PLACE = Place("<account>", "<region>")
 
 def partition_of(region: str) -> str:
     """The AWS partition that a region is in."""
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    partitions = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc", "us-iso-": "aws-iso"}
+    partitions |= {"us-isob-": "aws-iso-b", "eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f"}
+    return next((name for begin, name in partitions.items() if region.startswith(begin)), "aws")
 
 
 def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
@@ -166,7 +168,13 @@ def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tu
     """The rights that a configuration needs, each with its ARNs."""
     arns = resources(settings, place)
     unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
-    return [(right, arns[right.resource]) for right in rights if right.sid not in unused and arns[right.resource]]
+    # Who asks for tags cannot submit a job without the right to give them.
+    essential = {"batch:TagResource"} if settings.tags else set()
+    return [
+        (replace(right, without="") if right.action in essential else right, arns[right.resource])
+        for right in rights
+        if right.sid not in unused and arns[right.resource]
+    ]
 
 
 def document(rights: Iterable[Right], settings: Settings, place: Place) -> dict[str, Any]:

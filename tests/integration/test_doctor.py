@@ -187,6 +187,36 @@ def test_an_environment_that_cannot_run_the_job(queue: Queue, said: tuple[str, .
         assert part in wrong["environment lab-queue-environment"]
 
 
+def test_one_environment_that_holds_the_job_is_enough(aws: LocalAWS, options: dict[str, Any]) -> None:
+    batch, name = aws.client("batch"), "covalent-batch-environment"
+    (one,) = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"]
+    other = batch.create_compute_environment(
+        computeEnvironmentName="gpus",
+        state="ENABLED",
+        type="MANAGED",
+        serviceRole=one["serviceRole"],
+        computeResources={**one["computeResources"], "instanceTypes": ["g4dn.xlarge"]},
+    )
+    arns = (one["computeEnvironmentArn"], other["computeEnvironmentArn"])
+    order = [{"order": number, "computeEnvironment": arn} for number, arn in enumerate(arns)]
+    batch.update_job_queue(jobQueue=QUEUE, computeEnvironmentOrder=order)
+    try:
+        report = ask({**options, "num_gpus": 1})
+    finally:
+        batch.update_job_queue(jobQueue=QUEUE, computeEnvironmentOrder=order[:1])
+    assert (report.code, report.wrong()) == (0, {})
+    assert "the job goes to another one of the queue's" in report.found(NAMES[7])
+    assert report.found("environment gpus").endswith("num_gpus=1 fits")
+
+
+def test_what_aws_is_still_changing_is_neither_well_nor_wrong() -> None:
+    with Lab(queues={"lab-queue": Queue(status="UPDATING", environment_status="CREATING")}) as lab:
+        report = ask(lab.options)
+    assert report.wrong() == {}
+    assert report.untold()["queue"].startswith("lab-queue is ENABLED and UPDATING")
+    assert "ask again in a minute" in report.untold()["environment lab-queue-environment"]
+
+
 # --- the bucket, as S3 itself answers ---
 
 
@@ -218,6 +248,21 @@ def test_a_bucket_that_may_not_be_written_to() -> None:
         lab.set_bucket(denied=True)
         wrong = ask(lab.options).wrong()
     assert "allow s3:PutObject on arn:aws:s3:::lab-bucket/*" in wrong["objects"]
+
+
+def test_a_key_that_is_gone(aws: LocalAWS, options: dict[str, Any]) -> None:
+    forward = forward_to(aws.endpoint_url)
+    gone = b"<Error><Code>KMS.NotFoundException</Code><Message>Alias gone is not found.</Message></Error>"
+    with HttpServer(lambda request: Answer(gone, 400) if request.method == "PUT" else forward(request)) as server:
+        report = ask({**options, "endpoint_url": server.url, "s3_kms_key_id": "alias/gone"})
+    assert "set `s3_kms_key_id` to a key that is enabled" in report.wrong()["objects"]
+
+
+def test_a_key_by_its_alias_is_not_held_against_the_job_role(options: dict[str, Any]) -> None:
+    """Which key it means only KMS knows, and the role's policy may name that one alone."""
+    report = ask({**options, "s3_kms_key_id": "alias/mine"})
+    assert report.wrong() == {}
+    assert "decide on kms:Decrypt" in report.untold()["job role's rights"]
 
 
 def test_deleting_is_not_needed_unless_it_is_wished_for() -> None:

@@ -123,6 +123,14 @@ def test_a_key_is_granted_to_both(key: str, arn: str) -> None:
         assert conditions == ([alias] if "alias" in key else [])
 
 
+@pytest.mark.parametrize(("tags", "essential"), [({}, False), ({"team": "physics"}, True)])
+def test_who_asks_for_tags_needs_the_right_to_give_them(tags: dict[str, str], essential: bool) -> None:
+    rights = [
+        right for right, _ in policy.needed(USER, Settings(tags=tags), PLACE) if right.action == "batch:TagResource"
+    ]
+    assert [not right.without for right in rights] == [essential]
+
+
 def test_other_partitions_and_access_points() -> None:
     china = Place("123456789012", "cn-north-1", policy.partition_of("cn-north-1"))
     point = "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/mine"
@@ -152,6 +160,10 @@ def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
         (["c5.large"], {"vcpu": 2, "memory": 3.75}, True),
         (["c5.large"], {"vcpu": 4, "memory": 3.75}, False),
         (["c5.large"], {"vcpu": 2, "memory": 6}, False),
+        (["c5.large"], {"vcpu": 2, "memory": 4}, False),
+        (["c5n.large"], {"vcpu": 2, "memory": 5}, True),
+        (["c4.large"], {"vcpu": 2, "memory": 3.75}, False),
+        (["c4.8xlarge"], {"vcpu": 16, "memory": 59}, True),
         (["c5.large", "r5.xlarge"], {"vcpu": 4, "memory": 30}, True),
         (["m5.metal", "c5"], {"vcpu": 16, "memory": 900}, True),
         (["m6i.4xlarge"], {"vcpu": 16, "memory": 60}, True),
@@ -159,6 +171,9 @@ def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
         (["optimal", "g4dn.xlarge"], {"num_gpus": 1}, True),
         (["p3.2xlarge"], {"num_gpus": 1}, True),
         (["m5"], {"num_gpus": 1}, False),
+        (["c5.4xlarge", "g4dn.xlarge"], {"vcpu": 16, "num_gpus": 1}, False),
+        (["optimal", "g4dn.xlarge"], {"vcpu": 16, "num_gpus": 1}, False),
+        (["optimal", "g4dn"], {"vcpu": 16, "num_gpus": 1}, True),
         ([], {"num_gpus": 1}, True),
         (["m5"], {"vcpu": 17}, False),
         (["m5"], {"platform": "FARGATE"}, False),
@@ -190,3 +205,5 @@ def test_what_instances_are_made_of() -> None:
     assert of("optimal") == of("c5.large") == of("g4dn.xlarge") == of("p3") == of() == {"amd64"}
     assert of("c7g.large") == of("m6gd") == of("a1.large") == of("g5g.xlarge") == of("t4g.small") == {"arm64"}
     assert of("c7g.large", "c5.large") == {"amd64", "arm64"}
+    assert of("default_arm64") == {"arm64"}
+    assert of("default_x86_64") == {"amd64"}

@@ -14,6 +14,13 @@ from .base import Case, Check, unknown, untold, well, wrong
 PROBE = "covalent-awsbatch-doctor.probe"
 """Key of the object that shows that the bucket can be used; always the same, for where deleting is not allowed."""
 
+# Each with the rights that it needs, on the object and on its key.
+_STEPS = (
+    ("put", "s3:PutObject", "kms:GenerateDataKey"),
+    ("get", "s3:GetObject", "kms:Decrypt"),
+    ("delete", "s3:DeleteObject", ""),
+)
+
 _PROBE_CONTENT = b"covalent-awsbatch doctor\n"
 
 
@@ -40,18 +47,22 @@ async def _objects(case: Case) -> Check:
     name, place = case.settings.s3_bucket_name, f"s3://{case.settings.s3_bucket_name}"
     objects = policy.resources(case.settings, case.known)["objects"][0]
     done = []
-    for verb, action in (("put", "s3:PutObject"), ("get", "s3:GetObject"), ("delete", "s3:DeleteObject")):
+    for verb, action, key_action in _STEPS:
         try:
             await _try(case.connection, verb, name)
         except AWSBatchError as error:
             if verb == "delete" and case.settings.s3_cleanup == "never":
                 return well("objects", f"put and get work in {place}; delete is not needed, and {PROBE} stays there")
+            code = str(error.details.get("code", ""))
+            if "kms" in f"{code} {error.message}".lower():
+                fix = f"set `s3_kms_key_id` to a key that is enabled and that {case.arn} may use"
+                return wrong("objects", error.message, fix)
             if not isinstance(error, AccessError):
                 return unknown("objects", f"could not tell: {error.message}")
             fix = f"allow {action} on {objects} to {case.arn}; a bucket of another account needs `s3_bucket_owner`"
             return wrong("objects", error.message, fix)
         done.append(verb)
-        case.proven.add(action)
+        case.proven |= {action, key_action} if case.settings.s3_kms_key_id else {action}
     return well("objects", f"{', '.join(done)} work in {place}")
 
 

@@ -10,7 +10,9 @@ from covalent_awsbatch_plugin import placement
 from covalent_awsbatch_plugin.errors import AWSBatchError
 from covalent_awsbatch_plugin.settings import Settings
 
-from .base import Case, Check, unknown, untold, well, wrong
+from .base import Case, Check, State, unknown, untold, well, wrong
+
+_CHANGING = {"CREATING", "UPDATING"}
 
 
 async def queue(case: Case) -> Sequence[Check]:
@@ -32,6 +34,8 @@ def _queue(name: str, answer: dict[str, Any]) -> Check:
     if answer["state"] != "ENABLED":
         fix = f"enable it: `aws batch update-job-queue --job-queue {name} --state ENABLED`"
         return wrong("queue", found, fix)
+    if answer["status"] in _CHANGING:
+        return unknown("queue", f"{found}: AWS is still at it, ask again in a minute")
     if answer["status"] != "VALID":
         reason = answer["status_reason"] or "no reason is given"
         return wrong("queue", f"{found}: {reason}", "mend what the reason says, or set `batch_queue` to another queue")
@@ -52,7 +56,16 @@ async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
     case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
     names = {answer["name"] for answer in answers}
     gone = [arn for arn in arns if arn.rpartition("/")[2] not in names]
-    return [_environment(case.settings, answer) for answer in answers] + [
+    checks = [_environment(case.settings, answer) for answer in answers]
+    if any(check.state is State.WELL for check in checks):
+        # A queue's jobs go to whichever of its environments can hold them.
+        checks = [
+            well(check.name, f"{check.found}; the job goes to another one of the queue's")
+            if check.state is State.WRONG and answer["status"] == "VALID"
+            else check
+            for check, answer in zip(checks, answers, strict=True)
+        ]
+    return checks + [
         wrong("environment", f"{arn} does not exist", "take it out of the queue, or create it") for arn in gone
     ]
 
@@ -63,6 +76,8 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
     if answer["state"] != "ENABLED":
         command = f"aws batch update-compute-environment --compute-environment {answer['name']} --state ENABLED"
         return wrong(name, found, f"enable it: `{command}`")
+    if answer["status"] in _CHANGING:
+        return unknown(name, f"{found}: AWS is still at it, ask again in a minute")
     if answer["status"] != "VALID":
         reason = answer["status_reason"] or "no reason is given"
         fix = "mend what the reason says (most often its service role, instance role or subnets), then update it"

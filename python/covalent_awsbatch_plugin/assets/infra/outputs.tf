@@ -7,7 +7,7 @@ locals {
     endpoint_url              = var.endpoint_url
     s3_bucket_name            = aws_s3_bucket.this.id
     s3_bucket_owner           = var.s3_bucket_owner
-    s3_kms_key_id             = var.s3_kms_key_id
+    s3_kms_key_id             = join("", data.aws_kms_key.this[*].arn) # of an alias nobody can tell which key it means
     batch_queue               = aws_batch_job_queue.this.name
     batch_execution_role_name = aws_iam_role.execution.name
     batch_job_role_name       = aws_iam_role.job.name
