@@ -11,11 +11,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 import toml
@@ -38,6 +39,8 @@ _VARIABLES = "terraform.tfvars.json"
 _ASKED = "asked.json"
 _BACKEND = "backend.tf.json"
 _PLAN = "plan.tfplan"
+_EXECUTOR = "executor.json"
+_UNFINISHED = "unfinished"
 
 # Options that name what was created. The others say how jobs shall run, and are written only if they were given.
 _PLACES = (
@@ -67,7 +70,7 @@ class Deployment:
     Args:
         directory: Where files and state are.
         values: Variables of `assets/infra` that were given, now or earlier; the others have their defaults.
-        backend: Where the state is, if not in the directory: `s3://bucket/key`.
+        backend: Where the state is, if not in the directory: `s3://bucket/key`, with `?region=…` where it is not ours.
         console: Where to write.
     """
 
@@ -98,15 +101,17 @@ class Deployment:
             _confirm("Do this?", yes=yes)
         # Not earlier: a plan that nobody wanted leaves no trace.
         _write(self.directory / _VARIABLES, self.values)
-        if changes:
+        with self._to_its_end():
             try:
-                self._apply(terraform, changes)
+                if changes:
+                    self._apply(terraform, changes)
             except TerraformError as error:
                 raise TerraformError(
                     f"{error}\n{_about_strangers(terraform, str(error))}"
                     "What was created is known: repeat `up` once the cause is gone, or undo it with `down`."
                 ) from error
         outputs = self._outputs(terraform)
+        _write(self.directory / _EXECUTOR, outputs["executor"])
         if outputs.get("repository_url"):
             self.console.print(f"Images of your own go to {outputs['repository_url']}", soft_wrap=True)
         if configure:
@@ -115,12 +120,15 @@ class Deployment:
     def down(self, *, yes: bool) -> None:
         """Deletes everything after showing and asking, and takes back what stands of it in Covalent's configuration."""
         terraform = self._ready()
-        executor = self._outputs(terraform).get("executor", {})
+        # A `down` that broke off has taken the outputs away before all else.
+        executor = self._outputs(terraform).get("executor") or _read(self.directory / _EXECUTOR)
         changes = self._planned(terraform, "-destroy")
         if changes:
             _confirm("Delete all this, with everything in the bucket and the repository?", yes=yes)
+        with self._to_its_end():
             try:
-                self._apply(terraform, changes)
+                if changes:
+                    self._apply(terraform, changes)
             except TerraformError as error:
                 raise TerraformError(f"{error}\nThe rest is known: repeat `down` once the cause is gone.") from error
         self._forget(executor)
@@ -131,15 +139,24 @@ class Deployment:
         Returns:
             `up`, `incomplete` or `down`, and Terraform's addresses of what there is.
         """
-        terraform = self._ready()
-        try:
-            addresses = terraform.answer("state", "list").split("\n")
-        except TerraformError as error:
-            if "No state file was found" not in str(error):
-                raise
-            addresses = []
-        created = [address for address in addresses if address and not address.startswith("data.")]
-        return "up" if LAST in created else "incomplete" if created else "down", created
+        there = list(_instances(self._ready()))
+        addresses = list(dict.fromkeys(address for address, _ in there))
+        half_made = any(_is_half_made(instance) for _, instance in there)
+        whole = LAST in addresses and not half_made and not (self.directory / _UNFINISHED).exists()
+        return "up" if whole else "incomplete" if there else "down", addresses
+
+    @property
+    def place(self) -> str:
+        """Where the state is."""
+        backend = _read(self.directory / _BACKEND).get("terraform", {}).get("backend", {}).get("s3")
+        return f"s3://{backend['bucket']}/{backend['key']}" if backend else str(self.directory)
+
+    @contextmanager
+    def _to_its_end(self) -> Iterator[None]:
+        """Has `status` say so if what is done here is not finished."""
+        (self.directory / _UNFINISHED).touch()
+        yield
+        (self.directory / _UNFINISHED).unlink()
 
     def _ready(self) -> Terraform:
         """Brings the files up to date and has the provider fetched."""
@@ -175,7 +192,7 @@ class Deployment:
         content: dict[str, Any] = {
             "bucket": parts.netloc,
             "key": parts.path.strip("/") or f"covalent-awsbatch/{values.prefix}.tfstate",
-            "region": values.region,
+            "region": dict(parse_qsl(parts.query)).get("region", values.region),
             "encrypt": True,
         }
         if terraform.version >= (1, 10):
@@ -237,7 +254,8 @@ class Deployment:
         if not self._difference(before, after):
             self.console.print(f"{config_file()} has it all already.", soft_wrap=True)
             return
-        _confirm("Write this into Covalent's configuration?", yes=yes)
+        if not yes and not click.confirm("Write this into Covalent's configuration?"):
+            return
         edit(config_file(), lambda section: section.update(after))
         self.console.print("Restart the Covalent server so that it reads it: covalent restart")
 
@@ -283,9 +301,10 @@ def variables(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     if region:
         values["region"] = region
     saved = directory / _VARIABLES
-    if saved.exists():
-        values.update(json.loads(saved.read_text(encoding="utf-8")))
+    values.update(_read(saved))
     values.update(asked)
+    if values.get("credentials"):  # Terraform runs in another directory, and so does Covalent's server
+        values["credentials"] = str(Path(values["credentials"]).expanduser().absolute())
     try:
         checked = ExecutorInfraDefaults(**values)
     except ValidationError as error:
@@ -321,14 +340,25 @@ def _keep_half_made(terraform: Terraform) -> None:
     to follow. But a second subnet has no room beside the first, and a second role's name is taken. An environment and a
     queue are replaced nevertheless: nothing but a new one mends those that AWS calls INVALID.
     """
+    for address, instance in _instances(terraform):
+        if address.startswith("aws_") and not address.startswith("aws_batch_") and instance.get("status") == "tainted":
+            terraform.answer("untaint", address)
+
+
+def _instances(terraform: Terraform) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the state knows of that was created: addresses, and what it has about them."""
     state = terraform.answer("state", "pull").strip()
     for resource in json.loads(state).get("resources", []) if state else []:
-        kind = resource["type"]
-        if kind.startswith("aws_") and not kind.startswith("aws_batch_"):
-            for instance in resource["instances"]:
-                if instance.get("status") == "tainted":
-                    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
-                    terraform.answer("untaint", f"{kind}.{resource['name']}{key}")
+        if resource["mode"] != "managed":
+            continue
+        for instance in resource["instances"]:
+            key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+            yield f"{resource['type']}.{resource['name']}{key}", instance
+
+
+def _is_half_made(instance: Mapping[str, Any]) -> bool:
+    """Whether it is tainted, or there is another one beside it that was to be replaced by it."""
+    return "status" in instance or "deposed" in instance
 
 
 def _about_strangers(terraform: Terraform, error: str) -> str:
@@ -351,6 +381,10 @@ def _section() -> dict[str, Any]:
 def _lines(section: Mapping[str, Any]) -> list[str]:
     text: str = toml.dumps({"executors": {"awsbatch": dict(section)}})
     return text.splitlines(keepends=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

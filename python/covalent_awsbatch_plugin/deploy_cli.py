@@ -32,7 +32,9 @@ def deploy() -> None:
 def _place(function: Callable[..., None]) -> Callable[..., None]:
     """The options that say which deployment is meant."""
     kind = click.Path(file_okay=False, path_type=Path)
-    backend = click.option("--backend", default="", help="Keep the state in S3: s3://bucket or s3://bucket/key.")
+    backend = click.option(
+        "--backend", default="", help="Keep the state in S3: s3://bucket or s3://bucket/key, ?region=… behind it."
+    )
     directory = click.option("--directory", type=kind, help="Directory for the state; one per prefix if not given.")
     return directory(backend(function))
 
@@ -89,7 +91,7 @@ def status(*, as_json: bool, **options: Any) -> None:
             content = {"status": state, "directory": str(deployment.directory), "resources": resources}
             click.echo(json.dumps(content, indent=2))
             return
-        click.echo(f"{state}: {len(resources)} resources, state in {deployment.backend or deployment.directory}")
+        click.echo(f"{state}: {len(resources)} resources, state in {deployment.place}")
         if state == "incomplete":
             click.echo("An `up` or `down` did not finish: repeat it.")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from . import fargate, pairs, settings
+from . import fargate, pairs, placement, settings
 
 CAPACITY = ("EC2", "SPOT", "FARGATE", "FARGATE_SPOT")
 """What a compute environment may consist of."""
@@ -22,6 +22,12 @@ _LOG_DAYS = (0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1
 # GiB. A machine's has to hold Amazon's ECS image.
 _EBS_DISK = (30, 16384)
 _FARGATE_DISK = (fargate.DISK[0], fargate.DISK[-1])
+
+# What Terraform creates under a name of the user's; the executor takes an ARN or a path there, too.
+_NAMES = ("s3_bucket_name", "batch_queue", "batch_execution_role_name", "batch_job_role_name")
+
+# AWS allows 50 on a thing; `covalent-awsbatch` and `Name` are ours.
+_TAGS = 48
 
 _default = settings.DEFAULTS
 
@@ -78,7 +84,11 @@ class ExecutorInfraDefaults(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     prefix: Annotated[
-        str, _matching("[a-z][a-z0-9-]{0,30}[a-z0-9]", "must be 2 to 32 lower-case letters, digits and hyphens")
+        str,
+        _matching(
+            "(?!sg-)(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
+            "must be 2 to 32 lower-case letters, digits and single hyphens, and not begin with sg-",
+        ),
     ] = Field(default="covalent-batch", description="Begins the name of everything that is created.")
     region: str = Field(default=_default["region"], description="AWS region.")
     credentials: str = Field(default="", description="Path of a shared credentials file; empty for the SDK's own.")
@@ -184,9 +194,9 @@ class ExecutorInfraDefaults(BaseModel):
         options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
         if _is_fargate(str(values.get("capacity", ""))):
             options["platform"] = "FARGATE"
+        for name in ("environment", "tags"):
+            options[name] = _pairs(name, options.get(name, ""))
         try:
-            for name in ("environment", "tags"):
-                options[name] = pairs.mapping(options.get(name, ""))
             settings.Settings(**options)
         except ValidationError as error:
             rules = []
@@ -206,11 +216,25 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
         if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
             raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
+        given = [name for name in _NAMES if re.search("^arn:|/", getattr(self, name))]
+        if given:
+            raise ValueError(f"{', '.join(given)} must be a name: what it names is created, not looked for")
+        if len(pairs.mapping(self.tags)) > _TAGS:
+            raise ValueError(f"tags must be {_TAGS} at the most: two of AWS's 50 are used here")
         if self.fargate:
             self._fits_fargate()
         elif self.disk_gb and self.disk_gb < _EBS_DISK[0]:
             raise ValueError(f"disk_gb must be {_EBS_DISK[0]} or more: Amazon's ECS image does not fit into less")
+        self._holds_the_job()
         return self
+
+    def _holds_the_job(self) -> None:
+        platform: Literal["EC2", "FARGATE"] = "FARGATE" if self.fargate else "EC2"
+        job = settings.Settings(platform=platform, vcpu=self.vcpu, memory=self.memory, num_gpus=self.num_gpus)
+        types = [] if self.fargate else [name.strip() for name in self.instance_types.split(",")]
+        environment = {"kind": platform, "max_vcpus": self.max_vcpus, "instance_types": types}
+        if misfits := placement.problems(job, environment):
+            raise ValueError(f"no job of this size would ever start: {'; '.join(misfits)}")
 
     def _fits_fargate(self) -> None:
         if self.min_vcpus or self.instance_types != "optimal" or self.allocation_strategy:
@@ -220,6 +244,13 @@ class ExecutorInfraDefaults(BaseModel):
             )
         if self.disk_gb > _FARGATE_DISK[1]:
             raise ValueError(f"disk_gb must be {_FARGATE_DISK[1]} or less with Fargate")
+
+
+def _pairs(name: str, value: Any) -> dict[str, Any]:
+    try:
+        return pairs.mapping(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
 
 
 def _is_fargate(capacity: str) -> bool:

@@ -51,6 +51,7 @@ class Machine:
             package, site / package.name, ignore=shutil.ignore_patterns(".terraform*", "*tfstate*", "*.tfvars")
         )
         self.infra = site / package.name / "assets/infra"
+        self.deployment = self.home / "data/covalent-awsbatch/far"
         self.environment = {
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "HOME": str(self.home),
@@ -61,7 +62,7 @@ class Machine:
         }
 
     def run(self, *command: str, answer: str = "", status: int = 0) -> str:
-        """Runs a program of this environment to its end, which has to have this exit status."""
+        """Runs a program of this machine to its end, which has to have this exit status, and returns what it said."""
         done = subprocess.run(
             [BIN / command[0], *command[1:]],
             env=self.environment,
@@ -197,6 +198,13 @@ def with_our_own(aws: Account, machine: Machine, tmp_path: Path) -> None:
 
     put_image(aws.client("ecr"), "far", "1")
     assert set(machine.doctor("--run").values()) == {"well"}
+
+    # A change that fails, and everything there was is still there; then the end of it all.
+    (machine.deployment / "awsbatch.conf").unlink()
+    (machine.deployment / "awsbatch.conf").mkdir()
+    machine.run(*deploy, "up", *which, "--yes", "--memory=2", status=1)
+    assert machine.run(*deploy, "status", *which, status=1).startswith("incomplete: ")
+    (machine.deployment / "awsbatch.conf").rmdir()
 
     machine.run(*deploy, "down", *which, "--yes")
     assert inventory(aws.client) == before

@@ -105,6 +105,14 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
         ({"disk_gb": 29}, "Amazon's ECS image does not fit"),
         ({"time_limit": 5}, "time_limit must be whole seconds, 60 or more"),
         ({"disk": 100}, "not permitted"),
+        ({"prefix": "sg-lab"}, "not begin with sg-"),
+        ({"prefix": "my--lab"}, "single hyphens"),
+        ({"environment": "OMP_NUM_THREADS"}, "environment must be name:value"),
+        ({"tags": {f"tag{number}": "x" for number in range(49)}}, "tags must be 48 at the most"),
+        ({"batch_job_role_name": "arn:aws:iam::123456789012:role/mine"}, "batch_job_role_name must be a name"),
+        ({"batch_execution_role_name": "/team/mine"}, "batch_execution_role_name must be a name"),
+        ({"num_gpus": 1}, "would ever start: its instance types .optimal. have no GPU"),
+        ({"vcpu": 512}, "at most 256 vCPUs"),
     ],
 )
 def test_what_cannot_work_is_refused_before_terraform_runs(values: dict[str, object], message: str) -> None:

@@ -20,6 +20,7 @@ def inventory(client: Callable[[str], Any]) -> set[str]:
         "vpc": [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]],
         "subnet": [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]],
         "group": [group["GroupId"] for group in ec2.describe_security_groups()["SecurityGroups"]],
+        "route table": [item["RouteTableId"] for item in ec2.describe_route_tables()["RouteTables"]],
         "gateway": [item["InternetGatewayId"] for item in ec2.describe_internet_gateways()["InternetGateways"]],
         # Moto keeps those that are gone, and says so.
         "endpoint": [
