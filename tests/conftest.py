@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 _HOME = tempfile.mkdtemp(prefix="covalent-awsbatch-tests-")
@@ -26,6 +27,10 @@ os.environ["HOME"] = _HOME
 
 # A shell's background job, such as a test run may be, inherits SIGINT ignored, and so would every program started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that has other things to do says nothing of a property.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 # --- what the core asks of AWS in all tests together ---
 

@@ -70,6 +70,7 @@ async def run(settings: Settings, say: Callable[[str], None]) -> Check:
         return Check(_NAME, State.WRONG, str(error), fix, seconds)
     finally:
         watch.cancel()
+    seen("SUCCEEDED")  # which may have been between two looks
     seen("result")
     version = result.get_deserialized()
     path = ", ".join(f"{state} after {second:g} s" for state, second in seconds.items())

@@ -35,16 +35,16 @@ class Client:
         """The dispatch's status, such as `RUNNING` or `COMPLETED`."""
         return str(ct.get_result(dispatch_id, status_only=True)["status"])
 
-    def wait(self, dispatch_id: str, timeout: float = 60) -> Any:
+    def wait(self, dispatch_id: str, timeout: float = 120) -> Any:
         """Waits until the dispatch has ended, however it ended, and returns Covalent's `Result`."""
         self.until(lambda: self.status(dispatch_id) in TERMINAL, f"dispatch {dispatch_id} to end", timeout)
         return ct.get_result(dispatch_id)
 
-    def run(self, lattice: Any, *args: Any, timeout: float = 60, **kwargs: Any) -> Any:
+    def run(self, lattice: Any, *args: Any, timeout: float = 120, **kwargs: Any) -> Any:
         """Dispatches a lattice, expects it to be COMPLETED, and returns Covalent's `Result`."""
         return self.completed(self.dispatch(lattice, *args, **kwargs), timeout)
 
-    def completed(self, dispatch_id: str, timeout: float = 60) -> Any:
+    def completed(self, dispatch_id: str, timeout: float = 120) -> Any:
         """Waits for a dispatch that must be COMPLETED, and returns Covalent's `Result`."""
         result = self.wait(dispatch_id, timeout)
         if str(result.status) != "COMPLETED":
@@ -63,7 +63,7 @@ class Client:
         kept = ("name", "status", "error", "stdout", "stderr", "output", "sub_dispatch_id")
         return [{key: graph.get_node_value(node, key) for key in kept} for node in graph._graph.nodes]
 
-    def until(self, condition: Callable[[], Any], what: str, timeout: float = 60) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, timeout: float = 120) -> Any:
         """Waits until `condition` holds and returns its value; fails with the server's log when it never does."""
         deadline = time.monotonic() + timeout
         while True:

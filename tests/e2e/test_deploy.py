@@ -215,7 +215,7 @@ def with_our_own(aws: Account, machine: Machine, tmp_path: Path) -> None:
 
 
 def interrupted(machine: Machine, command: list[str]) -> str:
-    """Runs a command that Ctrl-C ends while a dozen requests are under way, and returns what it says."""
+    """Runs a command that Ctrl-C ends while it waits for subnets that AWS has already, and returns what it says."""
     with subprocess.Popen(
         [BIN / command[0], *command[1:]],
         env=machine.environment,
@@ -225,7 +225,7 @@ def interrupted(machine: Machine, command: list[str]) -> str:
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        assert any(line.startswith("created  ") for line in process.stdout)
+        assert any(line.startswith("created  aws_vpc_endpoint.s3") for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)
         told, complaint = process.communicate(timeout=120)
     assert process.returncode == 1

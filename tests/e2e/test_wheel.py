@@ -34,10 +34,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built with the profile of the tests so that the SDK is not compiled a second time."""
     out = tmp_path_factory.mktemp("wheel")
     maturin = Path(sys.executable).with_name("maturin")
-    subprocess.run([maturin, "build", "--profile", "dev", "--strip", "--out", out], cwd=ROOT, check=True, timeout=280)
+    subprocess.run([maturin, "build", "--profile", "dev", "--strip", "--out", out], cwd=ROOT, check=True, timeout=600)
     return next(out.glob("*.whl"))
 
 
+@pytest.mark.timeout(900)
 def test_the_wheel_is_whole(wheel: Path) -> None:
     """One wheel for every Python from 3.10 on, with types and without what only development needs."""
     assert "-cp310-abi3-" in wheel.name
@@ -52,11 +53,12 @@ def test_the_wheel_is_whole(wheel: Path) -> None:
     assert not [line for line in required if "boto3" in line or "covalent-aws" in line], required
 
 
+@pytest.mark.timeout(900)
 def test_an_empty_environment_gets_a_working_executor(wheel: Path, tmp_path: Path) -> None:
     """`pip install` of the wheel alone, then `executor="awsbatch"`."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True, timeout=280)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True, timeout=600)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_quick_run_measures_what_was_asked_for() -> None:
     command = [sys.executable, "-m", "benches.compare", "--quick", "--without-public", "--ours-python", sys.executable]
     done = subprocess.run(
-        [*command, "--only", "definitions", "payload"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [*command, "--only", "definitions", "payload"], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✓ Job definitions registered by 2 processes of 3 tasks each: 1 (target 1)" in done.stdout

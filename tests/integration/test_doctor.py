@@ -181,7 +181,7 @@ def test_an_environment_that_is_disabled(aws: LocalAWS, options: dict[str, Any])
 )
 def test_an_environment_that_cannot_run_the_job(queue: Queue, said: tuple[str, ...]) -> None:
     with Lab(queues={"lab-queue": queue}) as lab:
-        wrong = ask(lab.options).wrong()
+        wrong = ask({**lab.options, "container_image_uri": "127.0.0.1:1/jobs:v1"}).wrong()
     assert list(wrong) == ["environment lab-queue-environment"]
     for part in said:
         assert part in wrong["environment lab-queue-environment"]

@@ -68,9 +68,9 @@ ROWS = {
     "not-inspected-without-result": Row(
         endings.not_inspected_without_result(), JobFailedError, "not_inspected", ("left no result", "run it again")
     ),
-    "record-expired": Row(replace(endings.succeed(seconds=3), vanishes=0.0), None),
+    "record-expired": Row(replace(endings.succeed(seconds=15), vanishes=0.0), None),
     "record-expired-without-result": Row(
-        replace(endings.succeed(results.nothing, seconds=3), vanishes=0.0),
+        replace(endings.succeed(results.nothing, seconds=15), vanishes=0.0),
         JobFailedError,
         "vanished",
         ("no record", "left no result"),

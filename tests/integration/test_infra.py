@@ -49,7 +49,7 @@ def terraform(binaries: Path, directory: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=270,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

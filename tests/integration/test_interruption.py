@@ -13,7 +13,7 @@ from support.terraform import install
 
 CONFIGURATION = """
 resource "terraform_data" "request" {
-  provisioner "local-exec" { command = "sleep 3" }
+  provisioner "local-exec" { command = "sleep SECONDS" }
 }
 
 resource "terraform_data" "machine" {
@@ -37,12 +37,19 @@ except TerraformError as error:
 """
 
 
+def wait_for(process: subprocess.Popen[str], begin: str) -> None:
+    """Reads lines until one begins so."""
+    assert process.stdout is not None
+    assert any(line.startswith(begin) for line in iter(process.stdout.readline, "")), f"it ended before {begin}"
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT] * 2])
 def test_what_was_just_begun_ends_unless_asked_twice(signals: list[signal.Signals], tmp_path: Path) -> None:
     binaries = install(tmp_path)
     directory = tmp_path / "project"
     directory.mkdir()
-    (directory / "main.tf").write_text(CONFIGURATION, encoding="utf-8")
+    seconds = "2" if len(signals) == 1 else "60"
+    (directory / "main.tf").write_text(CONFIGURATION.replace("SECONDS", seconds), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         cwd=directory,
@@ -50,14 +57,11 @@ def test_what_was_just_begun_ends_unless_asked_twice(signals: list[signal.Signal
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout is not None
-        begun = 0
-        while begun < 2:
-            begun += process.stdout.readline().startswith("apply_start")
+        for begin in ("apply_start", "apply_start"):
+            wait_for(process, begin)
         process.send_signal(signals[0])
         if len(signals) > 1:
-            while not process.stdout.readline().startswith("interruption"):
-                pass
+            wait_for(process, "interruption")
             process.send_signal(signals[1])
         told, _ = process.communicate(timeout=60)
     done = {line for line in told.splitlines() if line.startswith("apply_complete")}

@@ -99,7 +99,7 @@ class Account:
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
     program = ["{python}", "-c", "import sys; print('the program', sys.prefix != sys.base_prefix)"]
-    with LocalAWS(max_vcpus=4, program=program, stop_grace=1.0, allow_short_timeouts=True) as aws:
+    with LocalAWS(max_vcpus=4, program=program, stop_grace=5.0, allow_short_timeouts=True) as aws:
         yield Account(aws)
 
 

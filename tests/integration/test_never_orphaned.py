@@ -71,10 +71,10 @@ AtOnce = dict[tuple[Any, ...], "Future[Any]"]
 
 
 @contextmanager
-def at_once(function: Callable[..., Any], cases: Iterable[tuple[Any, ...]]) -> Iterator[AtOnce]:
+def at_once(function: Callable[..., Any], cases: Iterable[tuple[Any, ...]], threads: int = 16) -> Iterator[AtOnce]:
     """What a function returns for each case; most of the time all of them wait."""
-    with ThreadPoolExecutor(16) as threads:
-        yield {case: threads.submit(function, *case) for case in cases}
+    with ThreadPoolExecutor(threads) as pool:
+        yield {case: pool.submit(function, *case) for case in cases}
 
 
 # --- the asyncio task is cancelled ---
@@ -388,7 +388,8 @@ def left_during(call: str, how: str) -> tuple[str, list[JobView], Counter[str]]:
 @pytest.fixture(scope="module")
 def left() -> Iterator[AtOnce]:
     cases = itertools.product(["SubmitJob", "DescribeJobs"], ["tidily", "abruptly", "killed"])
-    with at_once(left_during, cases) as found:
+    # Two at a time: at its end an interpreter waits some seconds for what is under way, and no longer.
+    with at_once(left_during, cases, threads=2) as found:
         yield found
 
 

@@ -10,6 +10,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._ahead = 0.0
+        self._beginning = time.time() - time.monotonic()
 
     def now(self) -> float:
         """Seconds since some moment."""
@@ -17,7 +18,7 @@ class Clock:
 
     def date(self, moment: float) -> float:
         """Seconds since 1970 of a moment."""
-        return time.time() + self._ahead + moment - self.now()
+        return self._beginning + moment
 
     def advance(self, seconds: float) -> None:
         """Lets time pass."""

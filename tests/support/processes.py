@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-DEADLINE = 20.0
+DEADLINE = 120.0
 T = TypeVar("T")
 
 

@@ -105,8 +105,10 @@ def _try_registry(program: Path, directory: Path) -> None:
     (place / "main.tf").write_text(
         'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws" }\n  }\n}\n', encoding="utf-8"
     )
-    done = subprocess.run([program, "init"], cwd=place, capture_output=True, text=True, check=False, timeout=240)
-    if done.returncode:
-        pytest.skip(
-            f"the AWS provider is neither on this machine nor to be had from the registry: {done.stderr[-300:]}"
-        )
+    try:
+        done = subprocess.run([program, "init"], cwd=place, capture_output=True, text=True, check=False, timeout=240)
+        problem = done.stderr[-300:] if done.returncode else ""
+    except subprocess.TimeoutExpired as error:
+        problem = str(error)
+    if problem:
+        pytest.skip(f"the AWS provider is neither on this machine nor to be had from the registry: {problem}")

@@ -38,7 +38,7 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 8.0
 """Seconds that the server may take to end by itself before it is killed."""
 
-PORT_TIMEOUT = 2.0
+PORT_TIMEOUT = 15.0
 """Seconds to wait for the former port of a server that is started again."""
 
 LOG_TAIL = 4000
@@ -352,7 +352,12 @@ def _follow_owner(owner: int, remove: str | None) -> None:
     while os.getppid() == owner and not select.select([sys.stdin], [], [], 1.0)[0]:
         pass
     if remove is not None:
-        shutil.rmtree(remove, ignore_errors=True)
+        # The server still runs, and may write a file where one was just removed.
+        for _ in range(50):
+            shutil.rmtree(remove, ignore_errors=True)
+            if not Path(remove).exists():
+                break
+            time.sleep(0.02)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
