@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::checksum_config::ResponseChecksumValidation;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::service_config::ServiceConfigKey;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::credentials::{self, Renewing};
@@ -18,6 +18,7 @@ use crate::definition::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::identity::Identity;
+use crate::once::Once;
 use crate::pace::Pace;
 use crate::retry::{self, partition};
 use crate::settings::ClientSettings;
@@ -63,7 +64,7 @@ pub struct Clients {
     pub hash_payloads: bool,
     /// Where the credentials come from, in words.
     whose: String,
-    pub(crate) identity: Arc<OnceCell<Identity>>,
+    pub(crate) identity: Arc<Once<Identity>>,
     pace: Pace,
 }
 
@@ -94,7 +95,7 @@ impl Clients {
             .retry_partition(partition("s3"))
             .build();
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let identity = Arc::new(OnceCell::new());
+        let identity = Arc::new(Once::default());
         let pace = Pace::new(identity.clone(), region.clone());
         let batch = aws_sdk_batch::config::Builder::from(config)
             .retry_partition(partition("batch"))

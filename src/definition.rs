@@ -11,12 +11,12 @@ use aws_sdk_batch::types::{
     ResourceType,
 };
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use crate::clients::Clients;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::identity::{Identity, identity};
+use crate::once::Once;
 use crate::retry::{self, OnlyForTheClock};
 use crate::settings::{DefinitionSettings, Fargate};
 
@@ -32,10 +32,10 @@ const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (Reso
 
 /// Definitions that are known to exist, by content. Concurrent askers of the same one wait for a single look-up.
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<HashMap<Definition, Arc<OnceCell<String>>>>);
+pub struct Registry(Mutex<HashMap<Definition, Arc<Once<String>>>>);
 
 impl Registry {
-    fn cell(&self, definition: &Definition) -> Arc<OnceCell<String>> {
+    fn cell(&self, definition: &Definition) -> Arc<Once<String>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(definition.clone()).or_default().clone()
     }
@@ -114,7 +114,7 @@ pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) 
     let definition = Definition::new(settings, identity(clients).await?, &clients.region);
     let cell = clients.definitions.cell(&definition);
     let arn = cell
-        .get_or_try_init(|| async {
+        .get_or_make(|| async {
             let mut tries = 1;
             loop {
                 match retry::while_throttled(|| try_once(clients, &definition)).await {
@@ -203,7 +203,9 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
         .send()
         .await
         .map_err(|error| clients.batch_error("batch:RegisterJobDefinition", &subject, error))?;
-    let arn = answer.job_definition_arn().unwrap_or_default().to_owned();
+    let arn = answer.job_definition_arn().filter(|arn| !arn.is_empty()).map(str::to_owned).ok_or_else(|| {
+        Error::new(Kind::Garbled, "AWS answered batch:RegisterJobDefinition without a job definition's ARN")
+    })?;
     tracing::info!("registered {arn}");
     Ok(arn)
 }
@@ -273,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn a_forgotten_revision_is_looked_up_again() {
         let registry = Registry::default();
-        registry.cell(&definition()).set("arn:1".into()).unwrap();
+        registry.cell(&definition()).get_or_make(|| async { Ok("arn:1".into()) }).await.unwrap();
         assert_eq!(registry.cell(&definition()).get().map(String::as_str), Some("arn:1"));
         registry.forget("arn:1");
         assert_eq!(registry.cell(&definition()).get(), None);

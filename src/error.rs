@@ -92,7 +92,11 @@ impl Error {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let request_id = error.raw_response().and_then(|response| response.request_id()).map(str::to_owned);
         let code = error.code().map(str::to_owned);
-        let kind = kind_of(&error, code.as_deref(), status);
+        let kind = match kind_of(&error, code.as_deref(), status) {
+            // What is not there in S3 is an object; elsewhere AWS says what it is, and this is somebody else's page.
+            Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
+            kind => kind,
+        };
         let message = match (kind, &error) {
             (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
             (Kind::Access, _) => format!("no usable AWS credentials for {operation} on {subject}"),

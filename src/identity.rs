@@ -36,7 +36,7 @@ impl Identity {
 pub async fn identity(clients: &Clients) -> Result<&Identity> {
     clients
         .identity
-        .get_or_try_init(|| async {
+        .get_or_make(|| async {
             let answer = clients
                 .sts
                 .get_caller_identity()

@@ -1,10 +1,13 @@
 //! A job as `DescribeJobs` tells it, reduced to what decides and explains its end.
 
+use std::time::Duration;
+
 use aws_sdk_batch::types::{AttemptDetail, JobDetail, JobStatus};
 use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::error::Result;
+use crate::retry;
 
 /// `DescribeJobs` takes this many ids a call.
 pub const IDS_PER_CALL: usize = 100;
@@ -123,6 +126,9 @@ impl From<&AttemptDetail> for Attempt {
     }
 }
 
+/// How long a job's end is asked for while AWS does not answer.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
 pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
     clients.urgent_turn().await;
@@ -136,10 +142,15 @@ pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
     Ok(answer.jobs().iter().map(Job::from).collect())
 }
 
-/// Ends a job in whatever state it is; a job that is over stays as it is.
+/// Ends a job in whatever state it is; a job that is over stays as it is. Goes on for some minutes if AWS does not answer:
+/// the job would run, and cost, until its time limit.
 ///
 /// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
 pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
+    retry::patiently(PATIENCE, || ask_to_end(clients, id, reason)).await
+}
+
+async fn ask_to_end(clients: &Clients, id: &str, reason: &str) -> Result<()> {
     clients.urgent_turn().await;
     clients
         .batch

@@ -18,6 +18,7 @@ pub mod errands;
 pub mod http;
 pub mod identity;
 pub mod limiter;
+pub mod once;
 pub mod pace;
 pub mod retry;
 

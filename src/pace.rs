@@ -8,11 +8,11 @@ use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorC
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use tokio::sync::OnceCell;
 
 use crate::error::{Kind, kind_of_code};
 use crate::identity::Identity;
 use crate::limiter::Limiter;
+use crate::once::Once;
 
 /// Where AWS says in an answer's headers what is wrong, with a URL behind a colon.
 const CODE: &str = "x-amzn-errortype";
@@ -20,14 +20,14 @@ const CODE: &str = "x-amzn-errortype";
 /// The account, as soon as it is known, and the region.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    identity: Arc<OnceCell<Identity>>,
+    identity: Arc<Once<Identity>>,
     region: String,
 }
 
 impl Pace {
     /// The pace of whoever this will turn out to be.
     #[must_use]
-    pub fn new(identity: Arc<OnceCell<Identity>>, region: String) -> Self {
+    pub fn new(identity: Arc<Once<Identity>>, region: String) -> Self {
         Self { identity, region }
     }
 

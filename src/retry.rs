@@ -41,12 +41,30 @@ pub const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
 ///
 /// # Errors
 /// Any other error at once, and the last refusal after [`PATIENCE_THROTTLED`].
-pub async fn while_throttled<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
+pub async fn while_throttled<T, F: Future<Output = Result<T>>>(call: impl FnMut() -> F) -> Result<T> {
+    patiently(Duration::ZERO, call).await
+}
+
+/// Makes a call again for as long as AWS throttles it, or does not answer it for no longer than `unanswered`. The call
+/// must be one that may happen twice.
+///
+/// # Errors
+/// Any other error at once, and the last one when patience ends.
+pub async fn patiently<T, F: Future<Output = Result<T>>>(
+    unanswered: Duration,
+    mut call: impl FnMut() -> F,
+) -> Result<T> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        match call().await {
-            Err(error) if error.kind() == Kind::Throttled && start.elapsed() + pause <= PATIENCE_THROTTLED => {
+        let outcome = call().await;
+        let patience = match &outcome {
+            Err(error) if error.kind() == Kind::Throttled => PATIENCE_THROTTLED,
+            Err(error) if error.is_transient() => unanswered,
+            _ => return outcome,
+        };
+        match outcome {
+            Err(error) if start.elapsed() + pause <= patience => {
                 tracing::info!("{error}; trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -5,7 +5,8 @@
 //! the name is looked up before another try.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_sdk_batch::operation::submit_job::SubmitJobError;
@@ -14,40 +15,46 @@ use aws_sdk_batch::types::{
     RetryStrategy,
 };
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::clients::Clients;
 use crate::error::{Error, Kind, Result};
+use crate::once::Once;
 use crate::retry::{self, OnlyForTheClock};
 use crate::settings::{JobRequest, RetryOn};
 use crate::{definition, errands, job, listing, queue};
 
-/// How long submission goes on while AWS does not answer before it gives up.
+/// How long submission goes on after AWS first did not answer before it gives up.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// First pause between tries; it doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// Pauses before each look for a job whose submission went unanswered: `ListJobs` may not show it at once.
+/// Pauses before each look for a job that was, or may have been, just submitted: AWS may not show it at once.
 const LOOKS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// Families of jobs to remember; a family is a dispatch, and one that was forgotten is merely looked up again.
-const FAMILIES: usize = 10_000;
+/// Jobs to remember, some tens of megabytes; a family that was forgotten is merely looked up again.
+const NAMES: usize = 100_000;
 /// Said of a job that came to exist when nobody wanted it any more.
 const ABANDONED: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
 /// Jobs that are known by name, a family at a time: those found when its first task came, and those submitted since.
+/// A family is a dispatch.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<String, Arc<OnceCell<Family>>>>);
+pub struct Names {
+    families: Mutex<HashMap<String, Arc<Once<Family>>>>,
+    /// How many names there are in all of them, roughly.
+    count: AtomicUsize,
+}
 
 /// Ids by job name, newest last.
 type Family = Mutex<HashMap<String, Vec<String>>>;
 
 impl Names {
-    fn cell(&self, family: &str) -> Arc<OnceCell<Family>> {
-        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if families.len() >= FAMILIES {
+    fn cell(&self, family: &str) -> Arc<Once<Family>> {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        if families.len() + self.count.load(Ordering::Relaxed) >= NAMES {
             families.clear();
+            self.count.store(0, Ordering::Relaxed);
         }
         families.entry(family.to_owned()).or_default().clone()
     }
@@ -55,13 +62,19 @@ impl Names {
 
 /// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
 ///
-/// Dropping the future does not stop a submission under way; a job that it makes is then terminated.
+/// Dropping the future stops a submission that still waits for its turn. One under way goes on, and a job that it makes is
+/// then terminated.
 pub async fn submit(clients: Arc<Clients>, request: JobRequest) -> Result<Submitted> {
+    // Lives as long as somebody waits for the job.
+    let wish = Arc::new(());
+    let wanted = Arc::downgrade(&wish);
     let errand = async move {
-        let id = adopt_or_submit(&clients, &request).await?;
+        let id = adopt_or_submit(&clients, &request, &wanted).await?;
         Ok(Submitted { id: Some(id), clients, runtime: Handle::current() })
     };
-    errands::run(errand, |_| async {}).await
+    let submitted = errands::run(errand, |_| async {}).await;
+    drop(wish);
+    submitted
 }
 
 /// A job that somebody wanted, until somebody has taken its id. Dropped before, it is terminated.
@@ -96,9 +109,9 @@ impl Drop for Submitted {
     }
 }
 
-async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<String> {
+async fn adopt_or_submit(clients: &Clients, request: &JobRequest, wanted: &Weak<()>) -> Result<String> {
     let cell = clients.names.cell(&request.family);
-    let family = cell.get_or_try_init(|| find_family(clients, request)).await?;
+    let family = cell.get_or_make(|| find_family(clients, request)).await?;
     let known = {
         let names = family.lock().unwrap_or_else(PoisonError::into_inner);
         names.get(&request.name).cloned().unwrap_or_default()
@@ -107,7 +120,8 @@ async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<Stri
         tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
         return Ok(live);
     }
-    let id = submit_new(clients, request, &known.iter().map(String::as_str).collect()).await?;
+    let id = submit_new(clients, request, &known.iter().map(String::as_str).collect(), wanted).await?;
+    clients.names.count.fetch_add(1, Ordering::Relaxed);
     let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
     names.entry(request.name.clone()).or_default().push(id.clone());
     Ok(id)
@@ -116,7 +130,10 @@ async fn adopt_or_submit(clients: &Clients, request: &JobRequest) -> Result<Stri
 /// What already runs or ran in a family, from before this process or from another one: one call a family.
 async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> {
     match retry::while_throttled(|| find(clients, &request.queue, &request.family)).await {
-        Ok(names) => Ok(Mutex::new(names)),
+        Ok(names) => {
+            clients.names.count.fetch_add(names.len(), Ordering::Relaxed);
+            Ok(Mutex::new(names))
+        }
         // An IAM policy written for the public plugin lacks this right.
         Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
             tracing::warn!("{error}; a job that is left from before would not be found");
@@ -130,45 +147,65 @@ async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> 
 async fn newest_live(clients: &Clients, ids: &[String]) -> Result<Option<String>> {
     let Some(newest) = ids.last() else { return Ok(None) };
     let ids = std::slice::from_ref(newest);
-    let found = retry::while_throttled(|| job::describe(clients, ids)).await?;
-    Ok(found.into_iter().find(|job| !job.status.is_empty() && !job.has_ended()).map(|job| job.id))
+    // A job that was submitted a moment ago, by a process that has died since, may be listed and not yet be described.
+    for pause in [None].into_iter().chain(LOOKS.map(Some)) {
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+        let found = retry::while_throttled(|| job::describe(clients, ids)).await?;
+        if let Some(job) = found.into_iter().find(|job| !job.status.is_empty()) {
+            return Ok((!job.has_ended()).then_some(job.id));
+        }
+    }
+    Ok(None)
 }
 
 /// Submits under a name of which `known` are the ids that are not this submission's.
-async fn submit_new(clients: &Clients, request: &JobRequest, known: &HashSet<&str>) -> Result<String> {
+async fn submit_new(
+    clients: &Clients,
+    request: &JobRequest,
+    known: &HashSet<&str>,
+    wanted: &Weak<()>,
+) -> Result<String> {
     let start = Instant::now();
+    let mut unanswered_since = None;
     let mut pause = FIRST_PAUSE;
     let mut forgotten = false;
     loop {
         let definition = definition::find_or_register(clients, &request.definition).await?;
+        clients.turn().await;
+        if wanted.strong_count() == 0 {
+            return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name)));
+        }
         let error = match try_once(clients, request, &definition).await {
             Ok(id) => return Ok(id),
             Err(error) => error,
         };
-        let patience = match error.kind() {
+        let end = match error.kind() {
             // The revision was deregistered since it was found; look for another one, once.
             Kind::Refused if !forgotten && speaks_of_definition(&error) => {
                 clients.definitions.forget(&definition);
                 forgotten = true;
                 continue;
             }
-            Kind::Throttled => retry::PATIENCE_THROTTLED,
-            Kind::Ambiguous | Kind::Garbled => PATIENCE,
+            Kind::Throttled => start + retry::PATIENCE_THROTTLED,
+            Kind::Ambiguous | Kind::Garbled => *unanswered_since.get_or_insert_with(Instant::now) + PATIENCE,
             Kind::Refused => return Err(explained(clients, request, error).await),
             _ => return Err(error),
         };
-        if start.elapsed() + pause > patience {
+        // Also where patience ends: a job that nobody knows of would go on.
+        let may_be_there = error.kind() != Kind::Throttled && !error.never_arrived();
+        if may_be_there && let Some(id) = find_after(&error, clients, request, known).await? {
+            tracing::info!("job {} had been submitted after all, as {id}", request.name);
+            return Ok(id);
+        }
+        if Instant::now() + pause > end {
             return Err(error);
         }
         tracing::info!("{error}; trying again");
-        if error.kind() == Kind::Throttled || error.never_arrived() {
+        if !may_be_there {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            continue;
-        }
-        if let Some(id) = find_after(&error, clients, request, known).await? {
-            tracing::info!("job {} had been submitted after all, as {id}", request.name);
-            return Ok(id);
         }
     }
 }
@@ -197,7 +234,7 @@ async fn look(
     queue: &str,
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
-    let mut found = find(clients, queue, name).await.map_err(|error| {
+    let mut found = retry::patiently(PATIENCE, || find(clients, queue, name)).await.map_err(|error| {
         Error::with_source(
             error.kind(),
             format!(
@@ -220,7 +257,6 @@ async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Err
 }
 
 async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
-    clients.turn().await;
     let answer = clients
         .batch
         .submit_job()
@@ -244,7 +280,9 @@ async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> 
         .send()
         .await
         .map_err(|error| clients.batch_error("batch:SubmitJob", format!("queue {}", request.queue), error))?;
-    Ok(answer.job_id.unwrap_or_default())
+    answer.job_id.filter(|id| !id.is_empty()).ok_or_else(|| {
+        Error::new(Kind::Garbled, format!("AWS answered batch:SubmitJob on queue {} without a job's id", request.queue))
+    })
 }
 
 fn overrides(request: &JobRequest) -> ContainerOverrides {

@@ -25,8 +25,10 @@ const CALLS_PER_SECOND: f64 = 5.0;
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// `DescribeJobs` may not know a job for a moment after its submission; missing for this long means that it is gone.
 const VANISHED_AFTER: Duration = Duration::from_mins(1);
-/// One that it has known and forgotten again has expired, unless a single answer was wrong.
-const EXPIRED_AFTER: Duration = Duration::from_secs(10);
+/// One that it has known and forgotten again has expired, unless some answers in a row were wrong.
+const EXPIRED_AFTER: Duration = Duration::from_secs(30);
+/// How long a record that cannot be understood is asked for again, while others can be.
+const PATIENCE_GARBLED: Duration = Duration::from_secs(10);
 /// How long a job is watched while AWS does not answer, and while it refuses to.
 const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
 const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
@@ -174,21 +176,29 @@ impl Actor {
         });
         let Some(clients) = self.clients.upgrade() else { return };
         let ids: Vec<String> = self.jobs.keys().cloned().collect();
-        let mut strained = false;
+        let mut understood = false;
+        let mut failures = Vec::new();
         // A call for the whole, in halves where an answer cannot be understood: one poisoned record fails alone.
         let mut calls: Vec<&[String]> = ids.chunks(IDS_PER_CALL).collect();
         while let Some(ids) = calls.pop() {
             match job::describe(&clients, ids).await {
-                Ok(found) => self.settle(ids, found),
+                Ok(found) => {
+                    understood = true;
+                    self.settle(ids, found);
+                }
                 Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 => {
                     let (left, right) = ids.split_at(ids.len() / 2);
                     calls.extend([left, right]);
                 }
-                Err(error) => {
-                    strained |= matches!(error.kind(), Kind::Throttled | Kind::Ambiguous);
-                    self.endure(ids, &error);
-                }
+                Err(error) => failures.push((ids, error)),
             }
+        }
+        let mut strained = false;
+        for (ids, error) in failures {
+            // Where nothing can be understood, it is not AWS that answers.
+            let unanswered = error.kind() == Kind::Ambiguous || error.kind() == Kind::Garbled && !understood;
+            strained |= unanswered || error.kind() == Kind::Throttled;
+            self.endure(ids, &error, unanswered);
         }
         self.strain = if strained { self.strain + 1 } else { 0 };
     }
@@ -228,16 +238,17 @@ impl Actor {
     }
 
     /// Takes in a failed call: the jobs go on being watched for a while.
-    fn endure(&mut self, ids: &[String], error: &Error) {
+    fn endure(&mut self, ids: &[String], error: &Error, unanswered: bool) {
         let now = Instant::now();
         let patience = match error.kind() {
             // What AWS throttles is not lost: that is weather.
             Kind::Throttled => Duration::MAX,
-            Kind::Ambiguous => PATIENCE_UNANSWERED,
-            // Who signs on again in time goes on as if nothing had been.
-            Kind::Access if error.is_expired() => PATIENCE_UNANSWERED,
+            _ if unanswered => PATIENCE_UNANSWERED,
+            // Who signs on again in time goes on as if nothing had been, and so does who cannot reach what has the
+            // credentials for a while: then it is not AWS that refuses, and there is no code of AWS's.
+            Kind::Access if error.is_expired() || error.code().is_none() => PATIENCE_UNANSWERED,
             // The same garbled record again and again does not become a better one.
-            Kind::Garbled => EXPIRED_AFTER,
+            Kind::Garbled => PATIENCE_GARBLED,
             _ => PATIENCE_REFUSED,
         };
         if ids.iter().any(|id| self.jobs.get(id).is_some_and(|watched| watched.failing_since.is_none())) {

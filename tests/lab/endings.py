@@ -123,10 +123,10 @@ def of_another_job() -> Ending:
 # --- what the program does ---
 
 
-def raised(result: Result | None = None) -> Ending:
+def raised(result: Result | None = None, seconds: float | None = None) -> Ending:
     """The function raised; our runner reports it."""
     trace = 'Traceback (most recent call last):\n  File "task.py", line 1, in task\nValueError: 1 is too few'
-    return Ending((Try(1, result=result or results.failed(trace, "ValueError")),))
+    return Ending((Try(1, result=result or results.failed(trace, "ValueError"), seconds=seconds),))
 
 
 def raised_legacy() -> Ending:
