@@ -128,7 +128,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
         job_id = caller = None
-        succeeded = False
+        succeeded = over = False
         try:
             self._settings()
             caller = await self._validate_credentials()
@@ -141,22 +141,27 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             await self._stop_if_cancelled(task_metadata, job_id)
             await self._poll_task(job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
             result, stdout, stderr = await self.query_result({**task_metadata, "job_id": job_id})
-            succeeded = True
+            succeeded = over = True
         except errors.AWSBatchError as error:
             # Covalent shows a failed electron by its error stream.
             print(error.message, file=self.task_stderr)
+            over = job_id is None or isinstance(error, errors.JobFailedError)
             if job_id is not None and isinstance(error, (errors.AccessError, errors.ServiceError)):
                 hint = (
                     f"Job {job_id} may go on in queue {self.batch_queue}: `covalent-awsbatch jobs` shows and ends it."
                 )
                 print(hint, file=self.task_stderr)
             raise
+        except TaskCancelledError:
+            over = True
+            raise
         except asyncio.CancelledError:
-            if job_id is not None:
-                await asyncio.shield(self.cancel(task_metadata, job_id))
+            over = job_id is None or await self._ended(task_metadata, job_id)
             raise
         finally:
-            if caller is not None:  # before that nothing was uploaded
+            # Before it knew its caller nothing was uploaded; a job that may go on needs its function, and a result that
+            # could not be read may be read later.
+            if caller is not None and over:
                 await self._clean_up(task_metadata, succeeded)
         print(stdout, end="", file=self.task_stdout)
         print(stderr, end="", file=self.task_stderr)
@@ -290,6 +295,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             print(report.stderr, end="", file=self.task_stderr)
         if job.cause == "cancelled" or await self.get_cancel_requested():
             raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
+        if job.status == "VANISHED":
+            # Should it run after all, nobody waits for it any more.
+            self._ended(metadata, job_id)
         raise await retrieval.failure(connection, settings, job, report, unread)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:
@@ -337,13 +345,33 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """
         if not job_handle:
             return False
-        reason = f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
         try:
-            await client(self._settings()).terminate(str(job_handle), reason)
-        except errors.AWSBatchError as error:
+            return await self._ended(task_metadata, str(job_handle))
+        except errors.AWSBatchError as error:  # an option that cannot work
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
-        return True
+
+    def _ended(self, task_metadata: dict[str, Any], job_id: str) -> asyncio.Future[bool]:
+        """Ask for the end of a job here and now: the request goes out even if the loop ends with this very step.
+
+        Returns:
+            Whether AWS took the request; to be awaited or not.
+        """
+        reason = f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
+        ending = client(self._settings()).terminate(job_id, reason)
+
+        async def taken() -> bool:
+            try:
+                await ending
+            except errors.AWSBatchError as error:
+                _log.warning("Job %s could not be terminated: %s", job_id, error)
+                return False
+            return True
+
+        task = asyncio.ensure_future(taken())
+        _background.add(task)  # asyncio itself keeps no hold on it
+        task.add_done_callback(_background.discard)
+        return asyncio.shield(task)
 
     async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:  # noqa: ARG002
         """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
@@ -372,9 +400,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
 
     def _abandon(self, submission: asyncio.Future[str], task_metadata: dict[str, Any]) -> None:
         if not submission.cancelled() and submission.exception() is None:
-            task = asyncio.ensure_future(self.cancel(task_metadata, submission.result()))
-            _background.add(task)  # asyncio itself keeps no hold on it
-            task.add_done_callback(_background.discard)
+            self._ended(task_metadata, submission.result())
 
     async def _clean_up(self, task_metadata: dict[str, Any], succeeded: bool) -> None:
         """Delete the task's objects if that is wished. A failure of this is none of the task."""
@@ -388,7 +414,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
         if await self.get_cancel_requested():
-            await self.cancel(task_metadata, job_id)
+            if job_id is not None and not await self.cancel(task_metadata, job_id):
+                return  # it goes on, and so does the watch over it
             raise TaskCancelledError(f"{_named(JOB_NAME, task_metadata)} was cancelled from Covalent.")
 
 

@@ -85,10 +85,14 @@ class _timeout:  # noqa: N801  (asyncio.timeout, which Python 3.10 lacks)
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._expired = False
+        self._before = 0
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self._task = task
+        if cancelling := getattr(task, "cancelling", None):
+            self._before = cancelling()
         self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire, task)
 
     def _expire(self, task: asyncio.Task[Any]) -> None:
@@ -98,4 +102,7 @@ class _timeout:  # noqa: N801  (asyncio.timeout, which Python 3.10 lacks)
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._handle.cancel()
         if self._expired and kind is asyncio.CancelledError:
-            raise asyncio.TimeoutError
+            # From Python 3.11 on a task counts: who else cancelled it in the same moment must not be overheard.
+            uncancel = getattr(self._task, "uncancel", None)
+            if uncancel is None or uncancel() <= self._before:
+                raise asyncio.TimeoutError

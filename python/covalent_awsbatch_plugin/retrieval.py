@@ -17,6 +17,7 @@ from .settings import Settings
 _LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
+_SAYS_NOTHING = ("exited", "unknown", "not_inspected", "vanished")  # causes for which the function's own word is better
 _log = logging.getLogger(__name__)
 
 
@@ -67,9 +68,13 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
     """
     found = await client.report(bucket, key)
     if found is None or found["format"] == 1:
-        printed = await _printed(client, bucket, key)
         if found is None:
-            return printed
+            return await _printed(client, bucket, key)
+        try:
+            printed = await _printed(client, bucket, key)
+        except errors.AWSBatchError as error:  # the result itself is there
+            _log.warning("What the function printed cannot be read: %s", error)
+            printed = None
         bare = {"bare": found["size"], "reader": found["reader"]}
         return replace(printed or Report(succeeded=True), succeeded=True, **bare)
     if job_id is not None and found["job_id"] not in (None, job_id):
@@ -184,7 +189,7 @@ async def failure(
         a sentence, followed by the log's last lines where the program could not report.
     """
     details = _details(job)
-    if report and report.traceback and _of_last_attempt(report, job) and job.cause in ("exited", "unknown"):
+    if report and report.traceback and _of_last_attempt(report, job) and job.cause in _SAYS_NOTHING:
         if report.python and _minor(report.python) != _minor(platform.python_version()):
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")

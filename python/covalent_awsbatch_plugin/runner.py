@@ -3,7 +3,7 @@
 It reads the task from S3, runs it, and writes one object that says how it went. Three environment variables name the
 places: `S3_BUCKET_NAME`, `COVALENT_TASK_FUNC_FILENAME` and `RESULT_FILENAME`. Region, endpoint and credentials are the
 container's own; two more variables may say what to demand of the bucket (see `naming`). The exit status is 0 if the
-function returned and its result was stored, else 1.
+function returned and its result was stored, 143 if SIGTERM ended it (terminated, out of time, its host lost), else 1.
 
 The result is a pickled dict of plain values, written on success and failure alike (see `Envelope`).
 """
@@ -93,7 +93,8 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001  (whatever it is, the log must have it in a sentence)
         _say(f"The result could not be written to s3://{bucket}/{result_key}: {type(error).__name__}: {error}")
         return 1
-    return 0 if envelope["status"] == "succeeded" else 1
+    # A job that somebody terminated has the exit status of any program that SIGTERM ends.
+    return {"succeeded": 0, "terminated": 128 + signal.SIGTERM}.get(envelope["status"], 1)
 
 
 def run(client: Client, bucket: str, key: str) -> Envelope:

@@ -75,6 +75,15 @@ ROWS = {
         "vanished",
         ("no record", "left no result"),
     ),
+    "record-expired-after-an-exception": Row(
+        replace(endings.raised(seconds=15), vanishes=0.0), JobFailedError, "exception", ("ValueError: 1 is too few",)
+    ),
+    "not-inspected-after-an-exception": Row(
+        endings.not_inspected(endings.raised().tries[0].result),
+        JobFailedError,
+        "exception",
+        ("ValueError: 1 is too few",),
+    ),
     "earlier-attempt-left-its-word": Row(
         endings.left_behind(), JobFailedError, "host_lost", ("lost the machine", "after 3 attempts")
     ),
