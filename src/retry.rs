@@ -55,16 +55,17 @@ pub async fn patiently<T, F: Future<Output = Result<T>>>(
     mut call: impl FnMut() -> F,
 ) -> Result<T> {
     let start = Instant::now();
+    let mut silent_since = None;
     let mut pause = FIRST_PAUSE;
     loop {
         let outcome = call().await;
-        let patience = match &outcome {
-            Err(error) if error.kind() == Kind::Throttled => PATIENCE_THROTTLED,
-            Err(error) if error.is_transient() => unanswered,
+        let end = match &outcome {
+            Err(error) if error.kind() == Kind::Throttled => start + PATIENCE_THROTTLED,
+            Err(error) if error.is_transient() => *silent_since.get_or_insert_with(Instant::now) + unanswered,
             _ => return outcome,
         };
         match outcome {
-            Err(error) if start.elapsed() + pause <= patience => {
+            Err(error) if Instant::now() + pause <= end => {
                 tracing::info!("{error}; trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);

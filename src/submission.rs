@@ -38,25 +38,28 @@ const NAMES: usize = 100_000;
 const ABANDONED: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
 /// Jobs that are known by name, a family at a time: those found when its first task came, and those submitted since.
-/// A family is a dispatch.
+/// A family is a dispatch; in each queue it is one of its own.
 #[derive(Debug, Default)]
 pub struct Names {
-    families: Mutex<HashMap<String, Arc<Once<Family>>>>,
+    families: Mutex<Families>,
     /// How many names there are in all of them, roughly.
     count: AtomicUsize,
 }
+
+/// By queue and family.
+type Families = HashMap<(String, String), Arc<Once<Family>>>;
 
 /// Ids by job name, newest last.
 type Family = Mutex<HashMap<String, Vec<String>>>;
 
 impl Names {
-    fn cell(&self, family: &str) -> Arc<Once<Family>> {
+    fn cell(&self, request: &JobRequest) -> Arc<Once<Family>> {
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         if families.len() + self.count.load(Ordering::Relaxed) >= NAMES {
             families.clear();
             self.count.store(0, Ordering::Relaxed);
         }
-        families.entry(family.to_owned()).or_default().clone()
+        families.entry((request.queue.clone(), request.family.clone())).or_default().clone()
     }
 }
 
@@ -110,7 +113,7 @@ impl Drop for Submitted {
 }
 
 async fn adopt_or_submit(clients: &Clients, request: &JobRequest, wanted: &Weak<()>) -> Result<String> {
-    let cell = clients.names.cell(&request.family);
+    let cell = clients.names.cell(request);
     let family = cell.get_or_make(|| find_family(clients, request)).await?;
     let known = {
         let names = family.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +132,7 @@ async fn adopt_or_submit(clients: &Clients, request: &JobRequest, wanted: &Weak<
 
 /// What already runs or ran in a family, from before this process or from another one: one call a family.
 async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> {
-    match retry::while_throttled(|| find(clients, &request.queue, &request.family)).await {
+    match retry::patiently(PATIENCE, || find(clients, &request.queue, &request.family)).await {
         Ok(names) => {
             clients.names.count.fetch_add(names.len(), Ordering::Relaxed);
             Ok(Mutex::new(names))

@@ -29,6 +29,8 @@ const VANISHED_AFTER: Duration = Duration::from_mins(1);
 const EXPIRED_AFTER: Duration = Duration::from_secs(30);
 /// How long a record that cannot be understood is asked for again, while others can be.
 const PATIENCE_GARBLED: Duration = Duration::from_secs(10);
+/// So many records that cannot be understood, before any that can be, are looked for in a sweep.
+const POISONED: usize = 3;
 /// How long a job is watched while AWS does not answer, and while it refuses to.
 const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
 const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
@@ -175,10 +177,14 @@ impl Actor {
             !watched.replies.is_empty()
         });
         let Some(clients) = self.clients.upgrade() else { return };
-        let ids: Vec<String> = self.jobs.keys().cloned().collect();
+        let mut ids: Vec<String> = self.jobs.keys().cloned().collect();
+        fastrand::shuffle(&mut ids);
         let mut understood = false;
         let mut failures = Vec::new();
-        // A call for the whole, in halves where an answer cannot be understood: one poisoned record fails alone.
+        let mut poisoned = 0;
+        // A call for the whole, in halves where an answer cannot be understood: one poisoned record fails alone. Where some
+        // have and nothing is understood yet, it is hardly the records, and a thousand jobs would be asked for one by one;
+        // in another order next time.
         let mut calls: Vec<&[String]> = ids.chunks(IDS_PER_CALL).collect();
         while let Some(ids) = calls.pop() {
             match job::describe(&clients, ids).await {
@@ -186,17 +192,21 @@ impl Actor {
                     understood = true;
                     self.settle(ids, found);
                 }
-                Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 => {
+                Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 && (understood || poisoned < POISONED) => {
                     let (left, right) = ids.split_at(ids.len() / 2);
                     calls.extend([left, right]);
                 }
-                Err(error) => failures.push((ids, error)),
+                Err(error) => {
+                    poisoned += usize::from(error.kind() == Kind::Garbled);
+                    failures.push((ids, error));
+                }
             }
         }
         let mut strained = false;
         for (ids, error) in failures {
             // Where nothing can be understood, it is not AWS that answers.
-            let unanswered = error.kind() == Kind::Ambiguous || error.kind() == Kind::Garbled && !understood;
+            let garbled = error.kind() == Kind::Garbled;
+            let unanswered = error.kind() == Kind::Ambiguous || garbled && (ids.len() > 1 || !understood);
             strained |= unanswered || error.kind() == Kind::Throttled;
             self.endure(ids, &error, unanswered);
         }

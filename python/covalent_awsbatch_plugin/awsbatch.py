@@ -50,6 +50,8 @@ _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
 
 _CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
 
+_TERMINATION_SECONDS = 30  # nor one that is cancelled for AWS's answer; the core goes on asking
+
 _background: set[asyncio.Future[bool]] = set()
 
 _log = logging.getLogger(__name__)
@@ -128,14 +130,15 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
         job_id = caller = None
-        succeeded = over = False
+        submitting = succeeded = over = False
         try:
             self._settings()
             caller = await self._validate_credentials()
             await self._stop_if_cancelled(task_metadata)
             await self._upload_task(function, args, kwargs, task_metadata)
             await self._stop_if_cancelled(task_metadata)
-            job_id = await self._submitted(task_metadata, caller)
+            submitting = True
+            job_id = await self.submit_task(task_metadata, caller)
             await self.set_job_handle(handle=job_id)
             # A request that came in between found no handle to terminate the job by.
             await self._stop_if_cancelled(task_metadata, job_id)
@@ -145,7 +148,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         except errors.AWSBatchError as error:
             # Covalent shows a failed electron by its error stream.
             print(error.message, file=self.task_stderr)
-            over = job_id is None or isinstance(error, errors.JobFailedError)
+            # Without AWS's own word nobody knows whether there is a job after all.
+            settled = not submitting or bool(error.details.get("code"))
+            over = isinstance(error, errors.JobFailedError) or (job_id is None and settled)
             if job_id is not None and isinstance(error, (errors.AccessError, errors.ServiceError)):
                 hint = (
                     f"Job {job_id} may go on in queue {self.batch_queue}: `covalent-awsbatch jobs` shows and ends it."
@@ -156,7 +161,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             over = True
             raise
         except asyncio.CancelledError:
-            over = job_id is None or await self._ended(task_metadata, job_id)
+            over = job_id is None
+            if job_id is not None:
+                ending = self._ended(job_id, _cancellation(task_metadata))
+                done, _ = await asyncio.wait([ending], timeout=_TERMINATION_SECONDS)
+                over = bool(done) and ending.result()
             raise
         finally:
             # Before it knew its caller nothing was uploaded; a job that may go on needs its function, and a result that
@@ -240,7 +249,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         except asyncio.CancelledError:
             # The core ends a job whose id nobody took. This one's may have come in the very moment.
             if not submission.cancelled() and submission.exception() is None:
-                await self.cancel(task_metadata, submission.result())
+                self._ended(submission.result(), _cancellation(task_metadata))
             raise
         _log.info("Submitted %s as job %s", request["name"], job_id)
         return job_id
@@ -297,7 +306,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
         if job.status == "VANISHED":
             # Should it run after all, nobody waits for it any more.
-            self._ended(metadata, job_id)
+            self._ended(job_id, "AWS Batch had no record of this job for a while, and its task has ended")
         raise await retrieval.failure(connection, settings, job, report, unread)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:
@@ -346,18 +355,17 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         if not job_handle:
             return False
         try:
-            return await self._ended(task_metadata, str(job_handle))
+            return await self._ended(str(job_handle), _cancellation(task_metadata))
         except errors.AWSBatchError as error:  # an option that cannot work
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
 
-    def _ended(self, task_metadata: dict[str, Any], job_id: str) -> asyncio.Future[bool]:
+    def _ended(self, job_id: str, reason: str) -> asyncio.Future[bool]:
         """Ask for the end of a job here and now: the request goes out even if the loop ends with this very step.
 
         Returns:
             Whether AWS took the request; to be awaited or not.
         """
-        reason = f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
         ending = client(self._settings()).terminate(job_id, reason)
 
         async def taken() -> bool:
@@ -389,19 +397,6 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             for node_id in node_ids
         ]
 
-    async def _submitted(self, task_metadata: dict[str, Any], identity: Any) -> str:
-        """Submit; if the task is cancelled meanwhile, terminate the job as soon as its id is known."""
-        submission = asyncio.ensure_future(self.submit_task(task_metadata, identity))
-        try:
-            return await asyncio.shield(submission)
-        except asyncio.CancelledError:
-            submission.add_done_callback(lambda done: self._abandon(done, task_metadata))
-            raise
-
-    def _abandon(self, submission: asyncio.Future[str], task_metadata: dict[str, Any]) -> None:
-        if not submission.cancelled() and submission.exception() is None:
-            self._ended(task_metadata, submission.result())
-
     async def _clean_up(self, task_metadata: dict[str, Any], succeeded: bool) -> None:
         """Delete the task's objects if that is wished. A failure of this is none of the task."""
         try:
@@ -417,6 +412,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             if job_id is not None and not await self.cancel(task_metadata, job_id):
                 return  # it goes on, and so does the watch over it
             raise TaskCancelledError(f"{_named(JOB_NAME, task_metadata)} was cancelled from Covalent.")
+
+
+def _cancellation(task_metadata: dict[str, Any]) -> str:
+    """The reason given to AWS."""
+    return f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
 
 
 def _named(template: str, task_metadata: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ pub fn shut_down(py: Python<'_>) {
             _ => None,
         };
         if let Some(handle) = handle {
-            // No errand takes longer than a call and its retries; a network that is gone must not hold the exit up.
+            // Most errands take a call; a network that is gone, or a long queue, must not hold the exit up.
             let _ = handle.block_on(async { tokio::time::timeout(PATIENCE_FOR_ERRANDS, errands::all_done()).await });
         }
         let pid = process::id();

@@ -135,8 +135,8 @@ def test_those_that_wait_for_their_turn_are_not_submitted_any_more(lab: Lab) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(200 / 45)  # in which all of them would have gone out
         await becomes(lambda: all(job.is_terminated for job in lab.jobs()))
 
     asyncio.run(cancelled())
-    assert lab.counts["SubmitJob"] < 200
-    assert all(job.is_terminated for job in lab.jobs())
+    assert lab.counts["SubmitJob"] < 180
