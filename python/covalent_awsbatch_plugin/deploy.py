@@ -132,6 +132,7 @@ class Deployment:
             except TerraformError as error:
                 raise TerraformError(f"{error}\nThe rest is known: repeat `down` once the cause is gone.") from error
         self._forget(executor)
+        (self.directory / _EXECUTOR).unlink(missing_ok=True)
 
     def status(self) -> tuple[str, list[str]]:
         """What there is.
@@ -186,7 +187,7 @@ class Deployment:
 
     def _backend(self, terraform: Terraform) -> dict[str, Any]:
         parts = urlsplit(self.backend)
-        values = ExecutorInfraDefaults(**self.values)
+        values = ExecutorInfraDefaults.model_construct(**self.values)
         if parts.scheme != "s3" or not parts.netloc:
             raise TerraformError(f"--backend {self.backend} is no s3://bucket or s3://bucket/key")
         content: dict[str, Any] = {
@@ -300,11 +301,13 @@ def variables(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region:
         values["region"] = region
-    saved = directory / _VARIABLES
-    values.update(_read(saved))
+    saved = _read(directory / _VARIABLES)
+    values.update(saved)
     values.update(asked)
     if values.get("credentials"):  # Terraform runs in another directory, and so does Covalent's server
         values["credentials"] = str(Path(values["credentials"]).expanduser().absolute())
+    if values == saved:  # taken once, and what is there by them must always go down again
+        return values
     try:
         checked = ExecutorInfraDefaults(**values)
     except ValidationError as error:
@@ -363,7 +366,7 @@ def _is_half_made(instance: Mapping[str, Any]) -> bool:
 
 def _about_strangers(terraform: Terraform, error: str) -> str:
     """What to do about something that AWS has and the state does not know."""
-    if not re.search(r"already ?exists|duplicate", error, re.IGNORECASE):
+    if not re.search(r"already ?(exists|owned)|duplicate", error, re.IGNORECASE):
         return ""
     return (
         "What exists already belongs to another deployment, or to one that was killed or whose state was lost: choose "

@@ -92,6 +92,7 @@ class Terraform:
         """
         command = [self.program, arguments[0], "-json", *arguments[1:]]
         errors = []
+        broken: BaseException | None = None
         under_way = _UnderWay()
         with (
             under_way.interrupted_instead(),
@@ -110,12 +111,18 @@ class Terraform:
             for line in process.stdout:
                 event = _event(line)
                 under_way.see(event)
-                # What it says of each thing once it was told to stop is that it was told to stop.
-                if event["type"] == "diagnostic" and not under_way.given_up:
-                    diagnostic = event["diagnostic"]
-                    if diagnostic["severity"] == "error":
-                        errors.append(_diagnosis(diagnostic))
-                tell(event)
+                problem = event.get("diagnostic", {})
+                # What it says of a resource once it was told to stop is that it was told to stop.
+                expected = under_way.given_up and _is_of_a_resource(problem)
+                if problem.get("severity") == "error" and not expected:
+                    errors.append(_diagnosis(problem))
+                if broken is None:
+                    try:
+                        tell(event)
+                    except BaseException as error:  # noqa: BLE001  (a closed pipe: without a reader Terraform would die)
+                        broken = error
+        if broken is not None:
+            raise broken
         if under_way.interruptions:
             raise TerraformError("\n".join(["Interrupted.", *errors]))
         if process.returncode:
@@ -139,16 +146,20 @@ class _UnderWay:
     def interrupted_instead(self) -> Iterator[None]:
         """Counts interruptions meanwhile: one that were raised would lose what Terraform has yet to say.
 
-        A closed terminal and a scheduler's SIGTERM count, too: without us Terraform dies at its next message.
+        A closed terminal and a scheduler's SIGTERM count, too, but insisting is for people. What is ignored, as under
+        `nohup`, stays ignored.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def count(*_: object) -> None:
-            self.interruptions += 1
+        def count(number: int, _frame: object) -> None:
+            if number == signal.SIGINT or not self.interruptions:
+                self.interruptions += 1
 
-        before = {end: signal.signal(end, count) for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        ends = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        heard = [end for end in ends if signal.getsignal(end) not in (signal.SIG_IGN, None)]
+        before = {end: signal.signal(end, count) for end in heard}
         try:
             yield
         finally:
@@ -174,7 +185,8 @@ def _stop_in_time(process: subprocess.Popen[str], under_way: _UnderWay, tell: Ca
             return
         time.sleep(0.1)
     text = "Stopping as soon as AWS has answered what is under way; Ctrl-C again: at once."
-    tell({"type": "interruption", "@message": text})
+    with suppress(Exception, SystemExit):  # as where nobody reads any more
+        tell({"type": "interruption", "@message": text})
     end = time.monotonic() + _PATIENCE
     while under_way.interruptions == 1 and under_way.youngest() < _ANSWERED and time.monotonic() < end:
         time.sleep(0.1)
@@ -182,7 +194,8 @@ def _stop_in_time(process: subprocess.Popen[str], under_way: _UnderWay, tell: Ca
     passed_on = 0
     while process.poll() is None:
         if not passed_on or under_way.interruptions > passed_on + 1:  # to its second one, Terraform drops everything
-            with suppress(ProcessLookupError):
+            # It may just have ended, which is what macOS means by the latter.
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGINT)
             passed_on += 1
         time.sleep(0.1)
@@ -198,7 +211,12 @@ def _event(line: str) -> dict[str, Any]:
         event = json.loads(line)
     except json.JSONDecodeError:  # a warning about the user's own configuration of Terraform
         event = None
-    return event if isinstance(event, dict) else {"type": "text", "@message": line.rstrip()}
+    # Without a type are lines of TF_LOG=JSON.
+    return {"type": "text", **event} if isinstance(event, dict) else {"type": "text", "@message": line.rstrip()}
+
+
+def _is_of_a_resource(diagnostic: Mapping[str, Any]) -> bool:
+    return bool(diagnostic.get("address")) or diagnostic.get("summary") == "execution halted"
 
 
 def _diagnosis(diagnostic: dict[str, Any]) -> str:

@@ -14,9 +14,10 @@ import pytest
 from pydantic import ValidationError
 from support.terraform import install
 
-from covalent_awsbatch_plugin.deploy import INFRA
+from covalent_awsbatch_plugin.deploy import INFRA, variables
 from covalent_awsbatch_plugin.infra import ExecutorInfraDefaults
 from covalent_awsbatch_plugin.settings import Settings
+from covalent_awsbatch_plugin.terraform import TerraformError
 
 PLANS = Path(__file__).parents[1] / "support/infra"
 REGION = "eu-central-1"
@@ -118,6 +119,14 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
 def test_what_cannot_work_is_refused_before_terraform_runs(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ExecutorInfraDefaults(**values)
+
+
+def test_what_was_deployed_once_can_always_be_taken_down(tmp_path: Path) -> None:
+    saved = {"prefix": "my--lab", "region": REGION}
+    (tmp_path / "terraform.tfvars.json").write_text(json.dumps(saved), encoding="utf-8")
+    assert variables(tmp_path, {"prefix": "my--lab"}) == saved
+    with pytest.raises(TerraformError, match="prefix: must be"):
+        variables(tmp_path, {"vcpu": 2})
 
 
 def test_the_files_are_formatted_and_valid(binaries: Path, project: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from covalent_awsbatch_plugin import policy
@@ -54,7 +55,7 @@ async def _objects(case: Case) -> Check:
             if verb == "delete" and case.settings.s3_cleanup == "never":
                 return well("objects", f"put and get work in {place}; delete is not needed, and {PROBE} stays there")
             code = str(error.details.get("code", ""))
-            if "kms" in f"{code} {error.message}".lower():
+            if code.startswith("KMS.") or re.search(r"\bkms:[A-Z]", error.message):
                 fix = f"set `s3_kms_key_id` to a key that is enabled and that {case.arn} may use"
                 return wrong("objects", error.message, fix)
             if not isinstance(error, AccessError):
