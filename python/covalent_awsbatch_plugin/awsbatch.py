@@ -50,7 +50,7 @@ _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
 
 _CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
 
-_TERMINATION_SECONDS = 30  # nor one that is cancelled for AWS's answer; the core goes on asking
+_TERMINATION_SECONDS = 30  # nor does a cancellation for AWS's answer; the core goes on asking
 
 _background: set[asyncio.Future[bool]] = set()
 
@@ -163,9 +163,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         except asyncio.CancelledError:
             over = job_id is None
             if job_id is not None:
-                ending = self._ended(job_id, _cancellation(task_metadata))
-                done, _ = await asyncio.wait([ending], timeout=_TERMINATION_SECONDS)
-                over = bool(done) and ending.result()
+                over = await _taken(self._ended(job_id, _cancellation(task_metadata)))
             raise
         finally:
             # Before it knew its caller nothing was uploaded; a job that may go on needs its function, and a result that
@@ -350,12 +348,12 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             job_handle: The job's id; empty or None if it was not submitted yet, and then `run` stops by itself.
 
         Returns:
-            Whether AWS took the request.
+            Whether AWS took the request, within half a minute: the core goes on asking.
         """
         if not job_handle:
             return False
         try:
-            return await self._ended(str(job_handle), _cancellation(task_metadata))
+            return await _taken(self._ended(str(job_handle), _cancellation(task_metadata)))
         except errors.AWSBatchError as error:  # an option that cannot work
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
@@ -412,6 +410,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             if job_id is not None and not await self.cancel(task_metadata, job_id):
                 return  # it goes on, and so does the watch over it
             raise TaskCancelledError(f"{_named(JOB_NAME, task_metadata)} was cancelled from Covalent.")
+
+
+async def _taken(ending: asyncio.Future[bool]) -> bool:
+    done, _ = await asyncio.wait([ending], timeout=_TERMINATION_SECONDS)
+    return bool(done) and ending.result()
 
 
 def _cancellation(task_metadata: dict[str, Any]) -> str:
