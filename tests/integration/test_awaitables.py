@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from lab import Lab
+from lab import Lab, faults
 from support.processes import python
 
 from covalent_awsbatch_plugin._core import Client
@@ -46,7 +46,8 @@ def test_loops_in_several_threads_get_what_is_theirs(client: Client) -> None:
             assert set(found) == {None}
 
 
-def test_a_loop_that_is_closed_takes_nothing_from_others(client: Client) -> None:
+def test_a_loop_that_is_closed_takes_nothing_from_others(lab: Lab, client: Client) -> None:
+    lab.faults(faults.latency(0.5, operation="GetCallerIdentity"))
     closed = asyncio.new_event_loop()
 
     async def begin() -> asyncio.Future[Any]:
