@@ -27,6 +27,9 @@ os.environ["HOME"] = _HOME
 
 # A shell's background job, such as a test run may be, inherits SIGINT ignored, and so would every program started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same under `nohup`: what is handled here, if only by doing nothing, is not ignored by programs started here.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # A machine that has other things to do says nothing of a property.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
