@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from covalent_awsbatch_plugin import placement, policy
+from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
 from covalent_awsbatch_plugin.settings import Settings
 
@@ -207,3 +209,10 @@ def test_what_instances_are_made_of() -> None:
     assert of("c7g.large", "c5.large") == {"amd64", "arm64"}
     assert of("default_arm64") == {"arm64"}
     assert of("default_x86_64") == {"amd64"}
+
+
+def test_the_job_role_does_not_get_what_the_doctor_needs() -> None:
+    """Functions run under it."""
+    answer = CliRunner().invoke(main, ["policy", "job", "--doctor", "--example"])
+    assert answer.exit_code == 2
+    assert "covalent-awsbatch policy user --doctor" in answer.output
