@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::budget::Budget;
 use crate::credentials::{self, Renewing};
 use crate::definition::Registry;
+use crate::envelope::signature::Signatures;
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::identity::Identity;
@@ -27,6 +28,8 @@ use crate::watcher::Watcher;
 
 /// Downloads that begin at once.
 const DOWNLOADS: usize = 64;
+/// Large envelopes that are read at once.
+const LARGE_ENVELOPES: usize = 4;
 /// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long AWS may be silent before the request is tried again.
@@ -59,6 +62,10 @@ pub struct Clients {
     pub uploads: Budget,
     /// Downloads whose first piece, mostly the only one, is on its way; each is a connection and a file of the process.
     pub downloads: Arc<Semaphore>,
+    /// Large envelopes that are read at once; each is as much memory as it has bytes, several times.
+    pub large_envelopes: Arc<Semaphore>,
+    /// What the jobs of this process's tasks sign with.
+    pub signatures: Signatures,
     /// Whether the signature of an upload has to cover its content. Where TLS does that, a second hash of everything is
     /// time lost; the checksum is signed either way.
     pub hash_payloads: bool,
@@ -116,6 +123,8 @@ impl Clients {
             names: Names::default(),
             uploads: Budget::default(),
             downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+            large_envelopes: Arc::new(Semaphore::new(LARGE_ENVELOPES)),
+            signatures: Signatures::default(),
             hash_payloads: !endpoint.is_none_or(|endpoint| is_safe(&endpoint)),
             whose: "the default profile or the environment".to_owned(),
             identity,

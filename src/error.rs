@@ -14,6 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
+/// Characters of an error's message; a chain of sources with a page of HTML in it is longer.
+const LONGEST_MESSAGE: usize = 4000;
+
 /// What an [`Error`] means to the caller, independent of the service that raised it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -220,7 +223,31 @@ fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static
         }
         source = error.source();
     }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+    shown(&line)
+}
+
+/// One line of bounded length for people. What AWS, a proxy or the bucket said may be of any length, and hold characters
+/// that do more in a terminal than to show themselves.
+fn shown(text: &str) -> String {
+    let mut line = String::new();
+    let mut count = 0;
+    for word in text.split_whitespace() {
+        for character in [' '].into_iter().take(usize::from(count > 0)).chain(word.chars()) {
+            if count == LONGEST_MESSAGE {
+                line.push('…');
+                return line;
+            }
+            count += 1;
+            if is_unsafe(character) { line.extend(character.escape_unicode()) } else { line.push(character) }
+        }
+    }
+    line
+}
+
+/// Control characters, and those that change the direction of reading.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> Kind
@@ -343,6 +370,14 @@ mod tests {
         assert_eq!(kind_of_code(None, Some(403)), Kind::Access);
         assert_eq!(kind_of_code(None, Some(404)), Kind::NotFound);
         assert_eq!(kind_of_code(None, Some(503)), Kind::Ambiguous);
+    }
+
+    #[test]
+    fn a_message_is_bounded_and_does_nothing_in_a_terminal() {
+        let error = Error::new(Kind::Refused, format!("\u{1b}[2J\u{202e}a\u{2028}b {}", "x".repeat(10_000_000)));
+        let message = error.to_string();
+        assert!(message.starts_with("\\u{1b}[2J\\u{202e}a b xxx"), "{}", &message[..40]);
+        assert!(message.ends_with('…') && message.chars().count() < LONGEST_MESSAGE + 100);
     }
 
     #[test]

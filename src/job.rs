@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_batch::types::{AttemptDetail, JobDetail, JobStatus};
+use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus};
 use serde::Serialize;
 
 use crate::clients::Clients;
@@ -99,7 +99,7 @@ impl From<&JobDetail> for Job {
             queue: detail.job_queue().unwrap_or_default().to_owned(),
             status: detail.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
             status_reason: text(detail.status_reason()),
-            exit_code: container.and_then(aws_sdk_batch::types::ContainerDetail::exit_code),
+            exit_code: container.and_then(ContainerDetail::exit_code),
             container_reason: text(container.and_then(|container| container.reason())),
             log_stream: text(container.and_then(|container| container.log_stream_name()))
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
@@ -139,7 +139,13 @@ pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
         };
         clients.batch_error("batch:DescribeJobs", subject, error)
     })?;
-    Ok(answer.jobs().iter().map(Job::from).collect())
+    let jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
+    for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
+        let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
+        let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));
+        clients.signatures.learn(environment, job.image.as_deref().unwrap_or_default());
+    }
+    Ok(jobs)
 }
 
 /// Ends a job in whatever state it is; a job that is over stays as it is. Goes on for some minutes if AWS does not answer:
@@ -170,7 +176,7 @@ fn shortened(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_batch::types::{AttemptContainerDetail, ContainerDetail};
+    use aws_sdk_batch::types::AttemptContainerDetail;
 
     use super::*;
 

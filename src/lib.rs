@@ -43,7 +43,6 @@ pub mod envelope;
 pub mod image;
 pub mod logs;
 pub mod outcome;
-pub mod pickle;
 
 pub mod inspect;
 

@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::budget::Budget;
 use crate::clients::Clients;
+use crate::envelope::signature::Signatures;
 use crate::error::Error;
 
 /// S3 as one executor uses it; cheap to clone.
@@ -52,6 +53,17 @@ impl Storage {
     /// Waits until no more than some tens of downloads begin.
     pub async fn download_turn(&self) -> Option<OwnedSemaphorePermit> {
         self.clients.downloads.clone().acquire_owned().await.ok()
+    }
+
+    /// Waits until no more than a few large envelopes are read.
+    pub async fn large_envelope_turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.clients.large_envelopes.clone().acquire_owned().await.ok()
+    }
+
+    /// The keys with which the jobs of this process's tasks sign.
+    #[must_use]
+    pub fn signatures(&self) -> &Signatures {
+        &self.clients.signatures
     }
 
     /// The region that requests are signed for.

@@ -123,6 +123,8 @@ async fn adopt_or_submit(clients: &Clients, request: &JobRequest, wanted: &Weak<
         tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
         return Ok(live);
     }
+    let environment = request.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    clients.signatures.learn(environment, &request.definition.image);
     let id = submit_new(clients, request, &known.iter().map(String::as_str).collect(), wanted).await?;
     clients.names.count.fetch_add(1, Ordering::Relaxed);
     let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);

@@ -150,11 +150,23 @@ class Client:
         """Read what stands at a result's key.
 
         Returns:
-            None for nothing; `{"format": 1, "size": bytes, "reader": …}` for a bare pickle, with a `Reader` of it if it
-            is small, else None; else the runner's envelope with `"format": 2`.
+            None for nothing; `{"format": 1, "size": bytes, "reader": …, "signature": …}` for a bare pickle, with a
+            `Reader` of it if it is small, else None; else the fields of the runner's envelope with `"format": 2` and
+            `signature`. That is `valid` if the task's job signed it, `wrong` if somebody else wrote it, `missing` if
+            the program of the job's image signs and this does not, and else `unchecked`.
 
         Raises:
             ResultError: The envelope is corrupt, or refers to anything but plain builtin types.
+        """
+
+    def printed(self, bucket: str, key: str) -> Awaitable[tuple[str, str, str | None, str | None] | None]:
+        """Read what the public image's program leaves beside its result.
+
+        Returns:
+            stdout, stderr, traceback and the exception's class name; None if it is not there.
+
+        Raises:
+            ResultError: It is too large, or not what that program writes.
         """
 
     def read(self, bucket: str, key: str) -> Awaitable[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from covalent.executor.schemas import TaskUpdate
 from . import errors, presence, questions, retrieval, transfer
 from ._core import CANCEL_REASON
 from .connection import client, identity
-from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, task_keys
+from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
 from .options import Options
 from .settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 
@@ -237,6 +238,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 "S3_BUCKET_NAME": settings.s3_bucket_name,
                 "COVALENT_TASK_FUNC_FILENAME": _named(FUNC_FILENAME, task_metadata),
                 "RESULT_FILENAME": _named(RESULT_FILENAME, task_metadata),
+                SIGNING_KEY: secrets.token_hex(32),
                 **await self._bucket_demands(settings),
             },
             "tags": settings.tags,

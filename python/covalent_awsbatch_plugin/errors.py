@@ -10,6 +10,10 @@ from typing import Any
 
 from covalent._shared_files.exceptions import TaskRuntimeError
 
+from .printable import printable
+
+_LONGEST_MESSAGE = 200_000  # characters; a traceback may be long, and a log line of many megabytes explains nothing
+
 
 class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships no types
     """Anything this package raises.
@@ -21,8 +25,9 @@ class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships n
     """
 
     def __init__(self, message: str = "", **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        # Parts of it come from AWS, from the bucket and from what the function did.
+        self.message = printable(message, _LONGEST_MESSAGE)
+        super().__init__(self.message)
         self.details = details
 
     def __reduce__(self) -> tuple[Any, ...]:

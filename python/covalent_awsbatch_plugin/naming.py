@@ -17,11 +17,17 @@ KMS_KEY = "COVALENT_AWSBATCH_KMS_KEY_ID"
 SENDER_METADATA = "covalent-awsbatch-"
 """Prefix of the function object's S3 user metadata: the sender's versions of `python`, `cloudpickle`, `covalent`."""
 
+SIGNING_KEY = "COVALENT_AWSBATCH_SIGNING_KEY"
+"""Variable of the job: key in hexadecimal digits, with which the runner signs what it writes."""
+
 FORMAT_METADATA = "covalent-awsbatch-format"
 """S3 user metadata that marks an envelope of the runner; the public image's program sets none."""
 
-ENVELOPE_FORMAT = "2"
-"""Its value."""
+ENVELOPE_FORMAT = "3"
+"""Its value. The runner of version 1.0.0 wrote 2, a pickled dict, which is still read."""
+
+SIGNATURE_METADATA = "covalent-awsbatch-signature"
+"""S3 user metadata of an envelope: HMAC-SHA256 of its content with the job's key, in hexadecimal digits."""
 
 
 def io_output_key(result_key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-# C0 and C1 without tab and newline, DEL; what changes the direction of reading; line and paragraph separators; surrogates.
+# C0 and C1 without tab and newline, DEL; what changes the direction of reading; separators of lines; surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -16,15 +16,15 @@ _CUT = "\n[… {count:,} characters are left out …]\n"
 
 
 def printable(text: object, limit: int | None = None) -> str:
-    """Escape what does more in a terminal than to show itself.
+    r"""Escape what does more in a terminal than to show itself.
 
     Args:
         text: Anything; what is no text is shown as `str` has it.
         limit: Characters that are kept, half of them from the beginning and half from the end; None for all.
 
     Returns:
-        The text with its newlines and tabs; `\\r\\n` becomes a newline, any other control character, bidirectional
-        mark and lone surrogate its escape sequence, such as `\\x1b`.
+        The text with its newlines and tabs; `\r\n` becomes a newline, any other control character, bidirectional
+        mark and lone surrogate its escape sequence, such as `\x1b`.
     """
     shown = str(text)
     if limit is not None and len(shown) > limit:
@@ -44,4 +44,5 @@ def one_line(text: object, limit: int | None = None) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("ascii", "backslashreplace").decode("ascii") if match[0] > "\x7e" else repr(match[0])[1:-1]
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

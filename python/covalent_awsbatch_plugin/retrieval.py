@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import io
 import logging
 import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import errors, threads, transfer
+from . import archive, errors, threads, transfer
 from ._core import Client, Job, Reader
 from .naming import io_output_key, output_key
+from .printable import one_line
 from .settings import Settings
 
 _LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
+_LONGEST_REASON = 300
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
 _SAYS_NOTHING = ("exited", "unknown", "not_inspected", "vanished")  # causes for which the function's own word is better
@@ -32,6 +34,7 @@ class Report:
         traceback: Why it failed, as Python prints it; empty if it did not or could not say.
         exception: Class name of the exception, if it said.
         output: Bytes of the serialised result; None if it is an object of its own.
+        sha256: Hexadecimal digits of what that object's content has to have, if known.
         bare: Bytes of the bare pickle, if the result is one, of the public image's program.
         reader: Where to read it for the first time; None to ask for it.
         attempt: Number of the attempt that wrote this, from 1; None if it did not say.
@@ -46,6 +49,7 @@ class Report:
     traceback: str = ""
     exception: str | None = None
     output: bytes | None = None
+    sha256: str | None = None
     bare: int | None = None
     reader: Reader | None = None
     attempt: int | None = None
@@ -65,20 +69,31 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
 
     Returns:
         The report, or None if there is none.
+
+    Raises:
+        ResultError: It is corrupt, or somebody else than the task's job wrote it.
     """
     found = await client.report(bucket, key)
-    if found is None or found["format"] == 1:
-        if found is None:
-            return await _printed(client, bucket, key)
+    if found is None:
+        return await _printed(client, bucket, key)
+    if found["format"] != 1 and job_id is not None and found["job_id"] not in (None, job_id):
+        return Report(succeeded=False, of_job=found["job_id"])
+    if found["signature"] in ("wrong", "missing"):
+        why = "its signature is not the job's" if found["signature"] == "wrong" else "it has no signature"
+        raise errors.ResultError(
+            f"The result s3://{bucket}/{key} was refused: the task's job did not write it ({why}). Who can write to "
+            "this bucket?",
+            bucket=bucket,
+            key=key,
+        )
+    if found["format"] == 1:
         try:
             printed = await _printed(client, bucket, key)
         except errors.AWSBatchError as error:  # the result itself is there
             _log.warning("What the function printed cannot be read: %s", error)
-            printed = None
+            printed = Report(succeeded=True, stderr=f"{error.message}\n")
         bare = {"bare": found["size"], "reader": found["reader"]}
         return replace(printed or Report(succeeded=True), succeeded=True, **bare)
-    if job_id is not None and found["job_id"] not in (None, job_id):
-        return Report(succeeded=False, of_job=found["job_id"])
     return Report(
         succeeded=found["status"] == "succeeded",
         stdout=found["stdout"],
@@ -86,6 +101,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         traceback=found["traceback"] or "",
         exception=found["exception"],
         output=found["output"],
+        sha256=found["output_sha256"],
         attempt=found["attempt"],
         interrupted=found["status"] == "terminated",
         python=found["python"],
@@ -126,23 +142,22 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
     Raises:
         ResultError: It is missing, corrupt, or not to be trusted.
     """
-    from covalent._workflow.transport import TransportableObject
-
     try:
         if report.bare is not None:
             return await threads.run(report.bare, transfer.load_bare, client, bucket, key, report.reader)
         if report.output is None:
-            return await threads.run(threads.LARGE, transfer.load_output, client, bucket, output_key(key))
-        if len(report.output) < _LITTLE:
-            return TransportableObject.deserialize(report.output)
-        return await threads.run(len(report.output), TransportableObject.deserialize, report.output)
+            return await threads.run(
+                threads.LARGE, transfer.load_output, client, bucket, output_key(key), report.sha256
+            )
+        file = _Bytes(report.output)
+        return archive.load(file) if file.size < _LITTLE else await threads.run(file.size, archive.load, file)
     except FileNotFoundError as error:
         raise errors.ResultError(
             f"{error}: the job succeeded, but its result was removed before it was read."
         ) from error
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise errors.ResultError(
-            f"The result s3://{bucket}/{key} is corrupt: {error}.", bucket=bucket, key=key
+            f"The result s3://{bucket}/{key} is corrupt: {one_line(error, _LONGEST_REASON)}.", bucket=bucket, key=key
         ) from error
 
 
@@ -230,21 +245,19 @@ def _of_last_attempt(report: Report, job: Job) -> bool:
 
 async def _printed(client: Client, bucket: str, key: str) -> Report | None:
     """What the public image's program leaves beside the result, also on failure."""
-    try:
-        stdout, stderr, traceback, exception = json.loads(await client.read(bucket, io_output_key(key)))
-        return Report(
-            succeeded=False,
-            stdout=str(stdout),
-            stderr=str(stderr),
-            traceback=str(traceback or ""),
-            exception=None if exception is None else str(exception),
-        )
-    except FileNotFoundError:
+    found = await client.printed(bucket, io_output_key(key))
+    if found is None:
         return None
-    except (ValueError, TypeError) as error:
-        # What was printed is worth a line in the log, and not the result.
-        _log.warning("s3://%s/%s is corrupt: %s", bucket, io_output_key(key), error)
-        return None
+    stdout, stderr, traceback, exception = found
+    return Report(succeeded=False, stdout=stdout, stderr=stderr, traceback=traceback or "", exception=exception)
+
+
+class _Bytes(io.BytesIO):
+    """Bytes as a file whose length is known."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.size = len(data)
 
 
 async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:

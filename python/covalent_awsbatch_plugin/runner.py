@@ -2,19 +2,20 @@
 
 It reads the task from S3, runs it, and writes one object that says how it went. Three environment variables name the
 places: `S3_BUCKET_NAME`, `COVALENT_TASK_FUNC_FILENAME` and `RESULT_FILENAME`. Region, endpoint and credentials are the
-container's own; two more variables may say what to demand of the bucket (see `naming`). The exit status is 0 if the
-function returned and its result was stored, 143 if SIGTERM ended it (terminated, out of time, its host lost), else 1.
+container's own; three more variables may say what to demand of the bucket and what to sign with (see `naming`). The
+exit status is 0 if the function returned and its result was stored, 143 if SIGTERM ended it (terminated, out of time,
+its host lost), else 1.
 
-The result is a pickled dict of plain values, written on success and failure alike (see `Envelope`).
+The result is an envelope of plain values, written on success and failure alike (see `Envelope` and `envelope`).
 """
 
 from __future__ import annotations
 
 import faulthandler
+import hashlib
 import importlib
 import importlib.metadata
 import os
-import pickle
 import platform
 import resource
 import signal
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from ._core import Client
 from .container import SecondLook, quick_covalent
-from .naming import BUCKET_OWNER, ENVELOPE_FORMAT, FORMAT_METADATA, KMS_KEY, SENDER_METADATA, output_key
+from .envelope import encode, metadata
+from .naming import BUCKET_OWNER, KMS_KEY, SENDER_METADATA, SIGNING_KEY, output_key
 from .tee import teed
 from .texts import Unpickler
 
@@ -46,12 +48,13 @@ class Envelope(TypedDict):
     """What the result's object holds; the core reads it without running any code of ours.
 
     `status` is "succeeded", "failed" or "terminated" (by SIGTERM). `output` is a serialised TransportableObject, or
-    None if `output_key` names the object that holds it. Times are seconds since 1970.
+    None if an object of its own holds it, and then `output_sha256` is its SHA-256 in hexadecimal digits. Times are
+    seconds since 1970.
     """
 
     status: str
     output: bytes | None
-    output_key: str | None
+    output_sha256: str | None
     stdout: str
     stderr: str
     traceback: str | None
@@ -86,10 +89,12 @@ def main() -> int:
     bucket, function_key, result_key = (os.environ[name] for name in names)
     faulthandler.enable()  # a crash in native code leaves no result, but at least its stack in the log
     sys.meta_path.append(SecondLook)
+    # The function, and what it starts, has no use for it.
+    signing_key = os.environ.pop(SIGNING_KEY, "")
     client = Client("{}").for_bucket(os.environ.get(BUCKET_OWNER, "any"), os.environ.get(KMS_KEY, ""))
     envelope = run(client, bucket, function_key)
     try:
-        deliver(client, bucket, result_key, envelope)
+        deliver(client, bucket, result_key, envelope, signing_key)
     except Exception as error:  # noqa: BLE001  (whatever it is, the log must have it in a sentence)
         _say(f"The result could not be written to s3://{bucket}/{result_key}: {type(error).__name__}: {error}")
         return 1
@@ -126,7 +131,7 @@ def run(client: Client, bucket: str, key: str) -> Envelope:
     return Envelope(
         status=status,
         output=output,
-        output_key=None,
+        output_sha256=None,
         stdout=stdout.text(),
         stderr=stderr.text(),
         traceback=report,
@@ -142,14 +147,15 @@ def run(client: Client, bucket: str, key: str) -> Envelope:
     )
 
 
-def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
-    """Write the result, first a large output and then the envelope that names it.
+def deliver(client: Client, bucket: str, key: str, envelope: Envelope, signing_key: str = "") -> None:
+    """Write the result, first a large output and then the envelope that vouches for it.
 
     Args:
         client: Connection to S3.
         bucket: Where to.
         key: Object of the envelope.
         envelope: Changed in place: a large output moves out, and one that cannot be stored makes a failure of it.
+        signing_key: Hexadecimal digits of the key to sign the envelope with; empty for no signature.
     """
     output = envelope["output"]
     if output is not None and len(output) >= OUTPUT_APART:
@@ -157,7 +163,7 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
         try:
             with client.writer(bucket, output_key(key)) as file:
                 file.write(output)
-            envelope["output_key"] = output_key(key)
+            envelope["output_sha256"] = hashlib.sha256(output).hexdigest()
         except Exception as error:  # noqa: BLE001
             envelope["status"] = "failed"
             envelope["exception"] = type(error).__name__
@@ -165,8 +171,9 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
                 f"The function returned, but its result of {len(output):,} bytes could not be stored in "
                 f"s3://{bucket}/{output_key(key)}: {type(error).__name__}: {error}"
             )
-    with client.writer(bucket, key, {FORMAT_METADATA: ENVELOPE_FORMAT}) as file:
-        file.write(pickle.dumps(dict(envelope), protocol=4))
+    content = encode(envelope)
+    with client.writer(bucket, key, metadata(content, signing_key)) as file:
+        file.write(content)
 
 
 def _load(client: Client, bucket: str, key: str, sender: dict[str, str]) -> tuple[Any, Sequence[Any], dict[str, Any]]:

@@ -39,6 +39,14 @@ class File(Protocol):
         """Bring the bytes up to the next newline, and that."""
 
 
+class SizedFile(File, Protocol):
+    """The same, whose length is known."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all, those that were read among them."""
+
+
 class Unpickler(pickle.Unpickler):
     """An unpickler whose memory is that of the result, as far as it is text.
 

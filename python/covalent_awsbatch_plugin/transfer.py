@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import copyreg
+import hashlib
 import logging
-import pickle
 import platform
 from collections.abc import Callable
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 import cloudpickle
 
-from . import archive, errors, texts, threads
+from . import archive, bare, errors, memory, threads
 from ._core import Client, Reader, Writer
 from .naming import SENDER_METADATA
+from .printable import one_line
 
 _PIECE = 1024 * 1024
-# What unpickling raises over bytes that are no pickle; the last two over lengths that nothing has.
-_CORRUPT = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-)
+_PIECES = 64  # of a corrupt object that are read to learn whether it arrived damaged
+_LONGEST_REASON = 300
 _log = logging.getLogger(__name__)
-
-# The class as pickles name it: by the module that it claims for itself, and by those that have defined it.
-_TRANSPORTABLE = frozenset(
-    (module, "TransportableObject")
-    for module in ("covalent", "covalent._workflow.transport", "covalent._workflow.transportable_object")
-)
 
 
 async def upload(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -> None:
@@ -108,38 +93,30 @@ class _Packaging:
             self._writer.stop()
 
 
-def load_output(client: Client, bucket: str, key: str) -> Any:
+def load_output(client: Client, bucket: str, key: str, sha256: str | None = None) -> Any:
     """Load the object in which our runner leaves a large result. Blocks.
 
     Args:
         client: Connection to use.
         bucket: Name of the bucket.
         key: Key of the object.
+        sha256: Hexadecimal digits of what its content has to have; None if that is not known.
 
     Returns:
         A `TransportableObject`, its content still serialised.
 
     Raises:
         FileNotFoundError: There is no such object.
-        ResultError: It is corrupt.
+        ResultError: It is corrupt, or not what the job wrote.
         ServiceError: It did not arrive whole, also not at a second try.
     """
-    return _patiently(_load_output, client, bucket, key)
-
-
-def _load_output(client: Client, bucket: str, key: str) -> Any:
-    reader = client.reader(bucket, key)
-    try:
-        return archive.load(reader)
-    except _CORRUPT as error:
-        raise _corrupt(reader, bucket, key, error) from error
+    return _patiently(partial(_loaded, partial(_load_archive, sha256)), client.reader, bucket, key)
 
 
 def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = None) -> Any:
     """Load the bare pickle that the public image's program leaves. Blocks.
 
-    The bucket is not trusted: the pickle may refer to Covalent's `TransportableObject` and to nothing else, and its
-    content stays serialised until a container unpickles it.
+    The bucket is not trusted: nothing is unpickled, and its content stays serialised until a container unpickles it.
 
     Args:
         client: Connection to use.
@@ -153,61 +130,70 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
         ServiceError: It did not arrive whole, also not at a second try.
     """
     if reader is not None:
-        return _unpickled(reader, bucket, key)
-    return _patiently(_load_bare, client, bucket, key)
+        return _loaded(bare.load, reader, bucket, key)
+    return _patiently(partial(_loaded, bare.load), client.reader, bucket, key)
 
 
-def _load_bare(client: Client, bucket: str, key: str) -> Any:
-    return _unpickled(client.reader(bucket, key), bucket, key)
+class _Hashed:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: Reader) -> None:
+        self._file = file
+        self.size = file.size
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self.sha256.update(data)
+        return data
+
+    def readline(self) -> bytes:
+        line = self._file.readline()
+        self.sha256.update(line)
+        return line
 
 
-def _unpickled(reader: Reader, bucket: str, key: str) -> Any:
+def _load_archive(sha256: str | None, reader: Reader) -> Any:
+    if sha256 is None:
+        return archive.load(reader)
+    file = _Hashed(reader)
+    result = archive.load(file)
+    if file.sha256.hexdigest() != sha256:
+        raise ValueError("it is not what the job wrote. Who can write to this bucket?")
+    return result
+
+
+def _loaded(load: Callable[[Reader], Any], reader: Reader, bucket: str, key: str) -> Any:
     location = f"s3://{bucket}/{key}"
-    # What the process unpickled by an extension code before is taken from here, past `find_class`.
-    copyreg.clear_extension_cache()
+    if reader.size > (limit := memory.largest_result()):
+        raise errors.ResultError(
+            f"The result {location} has {reader.size:,} bytes, more than this machine can take in ({limit:,}): let the "
+            "function store it and return where it is.",
+            bucket=bucket,
+            key=key,
+        )
     try:
-        return _BareUnpickler(reader, location).load()
-    except _CORRUPT as error:
-        raise _corrupt(reader, bucket, key, error) from error
+        return load(reader)
+    except bare.RefusedError as refused:
+        raise errors.ResultError(
+            f"The result {location} was refused: it refers to {refused.what}, and nothing but Covalent's "
+            "TransportableObject is read on the dispatcher. Who can write to this bucket?",
+            refused=refused.what,
+        ) from refused
+    except (ValueError, EOFError) as error:
+        for _ in range(_PIECES):  # if it arrived damaged, that is what there is to say
+            if not reader.read(_PIECE):
+                break
+        why = one_line(error, _LONGEST_REASON).rstrip(".")
+        raise errors.ResultError(f"The result {location} is corrupt: {why}.", bucket=bucket, key=key) from error
 
 
-def _patiently(load: Callable[[Client, str, str], Any], client: Client, bucket: str, key: str) -> Any:
+def _patiently(
+    load: Callable[[Reader, str, str], Any], open_: Callable[[str, str], Reader], bucket: str, key: str
+) -> Any:
     try:
-        return load(client, bucket, key)
+        return load(open_(bucket, key), bucket, key)
     except errors.ServiceError as error:
         # What has been made of a stream cannot be taken back, so this is the place for a second try.
         _log.info("%s; the result is read once more", error)
-        return load(client, bucket, key)
-
-
-def _corrupt(reader: Reader, bucket: str, key: str, error: Exception) -> errors.ResultError:
-    while reader.read(_PIECE):
-        pass  # to the end: if it arrived damaged, that is what there is to say
-    why = str(error) or type(error).__name__
-    return errors.ResultError(f"The result s3://{bucket}/{key} is corrupt: {why}.", bucket=bucket, key=key)
-
-
-class _BareUnpickler(texts.Unpickler):
-    def __init__(self, reader: texts.File, location: str) -> None:
-        super().__init__(reader)
-        self._location = location
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _TRANSPORTABLE:
-            self._refuse(f"{module}.{name}")
-        from covalent._workflow.transport import TransportableObject
-
-        return TransportableObject
-
-    def persistent_load(self, pid: Any) -> Any:
-        try:
-            return super().persistent_load(pid)
-        except pickle.UnpicklingError:
-            self._refuse("an object outside of the pickle")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise errors.ResultError(
-            f"The result {self._location} was refused: it refers to {what}, and only Covalent's TransportableObject is "
-            "unpickled on the dispatcher. Who can write to this bucket?",
-            refused=what,
-        )
+        return load(open_(bucket, key), bucket, key)

@@ -14,7 +14,7 @@ use super::runtime::{Owner, block_on, handle};
 use super::streams::{Reader, Writer};
 use crate::clients::Clients;
 use crate::download::{self, Download};
-use crate::envelope::{self, Envelope, Report};
+use crate::envelope::{self, Envelope, Report, printed};
 use crate::error::Result;
 use crate::identity;
 use crate::listing::{self, Listed};
@@ -146,6 +146,14 @@ impl Client {
         awaitable(py, async move { Ok(PyReport(envelope::fetch(connection.storage().await?, &bucket, &key).await?)) })
     }
 
+    fn printed<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let printed = printed::fetch(connection.storage().await?, &bucket, &key).await?;
+            Ok(printed.map(|printed| (printed.stdout, printed.stderr, printed.traceback, printed.exception)))
+        })
+    }
+
     fn read<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { Ok(PyBlob(download::read(connection.storage().await?, &bucket, &key).await?)) })
@@ -250,13 +258,17 @@ impl<'py> IntoPyObject<'py> for PyReport {
         let report = PyDict::new(py);
         match self.0 {
             Report::Missing => return Ok(py.None().into_bound(py)),
-            Report::Legacy(download) => {
+            Report::Legacy(download, signature) => {
                 report.set_item("format", 1)?;
+                report.set_item("signature", signature.as_str())?;
                 report.set_item("size", download.size())?;
                 let kept = (download.size() <= KEPT).then(|| Bound::new(py, Reader::new(*download))).transpose()?;
                 report.set_item("reader", kept)?;
             }
-            Report::Envelope(envelope) => fill(&report, &envelope)?,
+            Report::Envelope(envelope, signature) => {
+                report.set_item("signature", signature.as_str())?;
+                fill(&report, &envelope)?;
+            }
         }
         Ok(report.into_any())
     }
@@ -267,7 +279,7 @@ fn fill(dict: &Bound<'_, PyDict>, envelope: &Envelope) -> PyResult<()> {
     dict.set_item("format", 2)?;
     dict.set_item("status", &envelope.status)?;
     dict.set_item("output", envelope.output.as_ref().map(|output| PyBytes::new(py, output)))?;
-    dict.set_item("output_key", &envelope.output_key)?;
+    dict.set_item("output_sha256", &envelope.output_sha256)?;
     dict.set_item("stdout", &envelope.stdout)?;
     dict.set_item("stderr", &envelope.stderr)?;
     dict.set_item("traceback", &envelope.traceback)?;

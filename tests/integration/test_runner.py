@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import signal
@@ -32,7 +33,7 @@ def test_an_electron_succeeds(bench: Bench) -> None:
     assert (code, out) == (0, "hello zoë 😀"), err
     envelope = bench.envelope()
     assert bench.value() == "zoë: ça va, 好"
-    assert (envelope["status"], envelope["output_key"]) == ("succeeded", None)
+    assert (envelope["status"], envelope["output_sha256"]) == ("succeeded", None)
     assert (envelope["stdout"], envelope["stderr"]) == ("hello zoë 😀", "lone \\udc80 surrogate\n")
     assert (envelope["traceback"], envelope["exception"]) == (None, None)
     assert (envelope["job_id"], envelope["attempt"]) == ("job-1", 2)
@@ -195,10 +196,10 @@ def test_a_large_output_becomes_an_object_of_its_own(bench: Bench, apart: bool) 
     assert code == 0, err
     envelope = bench.envelope()
     assert (envelope["output"] is None) is apart
-    assert envelope["output_key"] == ("result-d-1.output" if apart else None)
     output = envelope["output"]
     if apart:
         output = bench.s3.get_object(Bucket=BUCKET, Key="result-d-1.output")["Body"].read()
+    assert envelope["output_sha256"] == (hashlib.sha256(output).hexdigest() if apart else None)
     assert TransportableObject.deserialize(output).get_deserialized() == bytes(size)
 
 

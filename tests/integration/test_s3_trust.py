@@ -174,9 +174,11 @@ def test_a_planted_envelope_is_refused_and_what_it_refers_to_is_named(
     bucket: Bucket, client: Client, tmp_path: Path, protocol: int
 ) -> None:
     planted = tmp_path / "ran"
-    content = pickle.dumps({"status": "succeeded", "later": [Evil(planted)]}, protocol)
+    content = pickle.dumps({"status": "succeeded", "later": Evil(planted)}, protocol)
     bucket.put(PATH, content, x_amz_meta_covalent_awsbatch_format="2")
-    with pytest.raises(ResultError, match=r"s3://bucket/key: .* refused: it refers to posix\.system, .* write to this"):
+    # The first protocol has instructions of its own, at which the reader stops before.
+    what = r"refers to posix\.system" if protocol > 0 else "has other parts than a runner writes"
+    with pytest.raises(ResultError, match=rf"s3://bucket/key: .* refused: it {what},? .* write to this"):
         do(lambda: client.report("bucket", "key"))
     assert not planted.exists()
     pickle.loads(content)  # it would have run
@@ -186,7 +188,7 @@ def test_a_planted_envelope_is_refused_and_what_it_refers_to_is_named(
 @pytest.mark.parametrize(
     ("content", "refused"),
     [
-        (b"(S'true'\nios\nsystem\n.", r"os\.system"),
+        (b"(ios\nsystem\n.", r"os\.system"),
         (b"\x80\x04\x8c\x06status\x94Qh\x00.", "an object outside of the pickle"),
         (b"\x80\x02}X\x06\x00\x00\x00status\x82\x07s.", "an object outside of the pickle"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import copyreg
 import gc
 import hashlib
 import io
@@ -434,54 +433,24 @@ class Evil:
         return os.system, ("true",)
 
 
-class Outside(pickle.Pickler):
-    def persistent_id(self, obj: Any) -> Any:
-        return "anything" if obj == "outside" else None
-
-
-def outside() -> bytes:
-    stream = io.BytesIO()
-    Outside(stream).dump(["outside"])
-    return stream.getvalue()
-
-
-EXTENSION = 0x7FFF_FF00
-
-
-@pytest.fixture
-def extension() -> Iterator[None]:
-    """What some other library in the dispatcher may have registered."""
-    copyreg.add_extension("os", "system", EXTENSION)
-    # A pickle that used the code once leaves the global in copyreg's cache, past `find_class`.
-    copyreg._extension_cache[EXTENSION] = os.system  # type: ignore[attr-defined]
-    yield
-    copyreg.remove_extension("os", "system", EXTENSION)
-
-
 @pytest.mark.parametrize(
     ("content", "refused"),
     [
         (pickle.dumps(Evil()), "posix.system"),
-        (pickle.dumps([{"deep": (1, [Evil()])}]), "posix.system"),
+        (pickle.dumps({"deep": Evil()}), "posix.system"),
         (b"cos\nsystem\n(S'true'\ntR.", "os.system"),
-        (b"(S'true'\nios\nsystem\n.", "os.system"),
+        (b"(ios\nsystem\n.", "os.system"),
         (b"cbuiltins\neval\n(S'1'\ntR.", "builtins.eval"),
         # The allowed class by a path that leads through it to other things.
         (b"\x80\x04\x8c\x1ccovalent._workflow.transport\x8c\x1fTransportableObject.deserialize\x93.", "deserialize"),
-        (outside(), "outside of the pickle"),
+        (b"Pname\n.", "outside of the pickle"),
+        (b"\x80\x04NQ.", "outside of the pickle"),
+        (b"\x80\x02\x84\x00\xff\xff\x7f.", "outside of the pickle"),  # an extension code
     ],
 )
 def test_a_result_that_refers_to_code_is_refused(s3: S3, client: Client, content: bytes, refused: str) -> None:
     s3.put(content)
     with pytest.raises(ResultError, match=f"refused.*{refused}"):
-        load_bare(client, BUCKET, KEY)
-
-
-@pytest.mark.usefixtures("extension")
-def test_an_extension_code_is_no_way_around(s3: S3, client: Client) -> None:
-    code = pickle.EXT4 + EXTENSION.to_bytes(4, "little")
-    s3.put(pickle.PROTO + b"\x02" + code + b"X\x04\x00\x00\x00true\x85R.")  # calls it with "true"
-    with pytest.raises(ResultError, match=r"refused.*os\.system"):
         load_bare(client, BUCKET, KEY)
 
 
@@ -518,13 +487,14 @@ def test_a_transportable_object_is_accepted(s3: S3, client: Client, module: str)
     assert result.get_deserialized() == {"ça": "va"}
 
 
-@pytest.mark.parametrize("value", [None, 0, True, 1.5, "ünïcode 😀", b"", {"a": [1, (2, {3})]}, bytearray(b"x")])
-def test_plain_values_are_accepted(s3: S3, client: Client, value: Any) -> None:
+@pytest.mark.parametrize("value", [None, 0, "text", b"", {"a": 1}, {}, TransportableObject, [TransportableObject(1)]])
+def test_what_is_no_result_is_corrupt(s3: S3, client: Client, value: Any) -> None:
     s3.put(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
-    assert load_bare(client, BUCKET, KEY) == value
+    with pytest.raises(ResultError, match=r"corrupt: .*TransportableObject"):
+        load_bare(client, BUCKET, KEY)
 
 
 def test_a_large_result_is_accepted(s3: S3, client: Client) -> None:
-    value = data_of(2 * PART)
-    s3.put(pickle.dumps({"value": value}, pickle.HIGHEST_PROTOCOL))
-    assert load_bare(client, BUCKET, KEY) == {"value": value}
+    value = TransportableObject(data_of(2 * PART))
+    s3.put(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+    assert load_bare(client, BUCKET, KEY) == value

@@ -6,6 +6,8 @@ A test may give any function of its own in place of these.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import pickle
 import platform
@@ -54,19 +56,23 @@ def nothing(_: Container) -> Mapping[str, Left]:
 
 @dataclass(frozen=True)
 class Envelope:
-    """Our runner's envelope: plain values, pickled.
+    """Our runner's envelope: plain values, as it writes them today or as version 1.0.0 did.
 
     Attributes:
         value: What the function returned, a plain value; `...` for the job's name, so that mixed up results show.
         output: Serialised TransportableObject in place of it.
         apart: Whether the output is an object of its own.
         fields: Of the envelope, in place of the usual ones.
+        pickled: Whether it is one of version 1.0.0: a pickle, without a signature.
+        key: Hexadecimal digits to sign with, in place of the job's own key.
     """
 
     value: Any = ...
     output: bytes | None = None
     apart: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict)
+    pickled: bool = False
+    key: str | None = None
 
     def __call__(self, container: Container) -> Mapping[str, Left]:
         """The objects."""
@@ -75,7 +81,7 @@ class Envelope:
         content = {
             "status": "succeeded",
             "output": output,
-            "output_key": None,
+            "output_sha256": None,
             "stdout": f"{container.job_name} was here\n",
             "stderr": "",
             "traceback": None,
@@ -91,13 +97,24 @@ class Envelope:
         }
         objects = {}
         if self.apart:
-            content["output"], content["output_key"] = None, container.key.rpartition(".")[0] + ".output"
-            objects[str(content["output_key"])] = Left(output)
+            content["output"], content["output_sha256"] = None, hashlib.sha256(output).hexdigest()
+            objects[container.key.rpartition(".")[0] + ".output"] = Left(output)
         content.update(self.fields)
         if content["status"] != "succeeded":
             content["output"] = None
-        objects[container.key] = Left(pickle.dumps(content, protocol=4), {"covalent-awsbatch-format": "2"})
+        objects[container.key] = self._pickled(content) if self.pickled else self._signed(content, container)
         return objects
+
+    @staticmethod
+    def _pickled(content: Mapping[str, Any]) -> Left:
+        return Left(pickle.dumps(content, protocol=4), {"covalent-awsbatch-format": "2"})
+
+    def _signed(self, content: Mapping[str, Any], container: Container) -> Left:
+        data, metadata = parts(content), {"covalent-awsbatch-format": "3"}
+        key = container.environment.get("COVALENT_AWSBATCH_SIGNING_KEY", "") if self.key is None else self.key
+        if key:
+            metadata["covalent-awsbatch-signature"] = hmac.new(bytes.fromhex(key), data, "sha256").hexdigest()
+        return Left(data, metadata)
 
 
 @dataclass(frozen=True)
@@ -135,6 +152,17 @@ class Planted:
     def __call__(self, container: Container) -> Mapping[str, Left]:
         """The object."""
         return {container.key: Left(self.data, self.metadata)}
+
+
+def parts(content: Mapping[str, Any]) -> bytes:
+    """The header and the parts of an envelope."""
+    names = ("stdout", "stderr", "traceback", "output")
+    long = {name: content[name] for name in names}
+    long = {name: part.encode() if isinstance(part, str) else part for name, part in long.items()}
+    header = {name: value for name, value in content.items() if name not in names}
+    header["parts"] = {name: None if part is None else len(part) for name, part in long.items()}
+    encoded = json.dumps(header).encode()
+    return len(encoded).to_bytes(4, "big") + encoded + b"".join(part or b"" for part in long.values())
 
 
 def failed(traceback: str, exception: str, **fields: Any) -> Envelope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +17,22 @@ from covalent.executor.utils.wrappers import wrapper_fn
 BUCKET = "covalent-batch-job-resources"
 FUNCTION, RESULT = "func-d-1.pkl", "result-d-1.pkl"
 KEYS = {
-    *("status", "output", "output_key", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
+    *("status", "output", "output_sha256", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
     *("covalent", "started_at", "finished_at", "peak_rss_bytes", "job_id", "attempt"),
 }
+
+
+def decoded(content: bytes) -> dict[str, Any]:
+    """The fields and parts of an envelope."""
+    length = int.from_bytes(content[:4], "big")
+    envelope: dict[str, Any] = json.loads(content[4 : 4 + length])
+    place = 4 + length
+    for name, size in envelope.pop("parts").items():
+        part = None if size is None else content[place : place + size]
+        envelope[name] = part if part is None or name == "output" else part.decode()
+        place += size or 0
+    assert place == len(content)
+    return envelope
 
 
 @dataclass
@@ -57,8 +70,8 @@ class Bench:
 
     def envelope(self) -> dict[str, Any]:
         answer = self.s3.get_object(Bucket=BUCKET, Key=RESULT)
-        assert answer["Metadata"] == {"covalent-awsbatch-format": "2"}
-        envelope: dict[str, Any] = pickle.loads(answer["Body"].read())
+        assert answer["Metadata"] == {"covalent-awsbatch-format": "3"}
+        envelope = decoded(answer["Body"].read())
         assert set(envelope) == KEYS
         return envelope
 

@@ -14,9 +14,10 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use covalent_awsbatch_plugin::clients::Clients;
 use covalent_awsbatch_plugin::definition::Definition;
-use covalent_awsbatch_plugin::envelope::Envelope;
+use covalent_awsbatch_plugin::envelope::{Envelope, PARTS};
 use covalent_awsbatch_plugin::identity::Identity;
 use covalent_awsbatch_plugin::job::{Attempt, IDS_PER_CALL, Job};
 use covalent_awsbatch_plugin::outcome::{Asked, cause, sentence};
@@ -119,43 +120,26 @@ pub fn classify(jobs: &[Job]) -> usize {
 
 /// An envelope as our runner writes it, with a result of so many bytes.
 #[must_use]
-pub fn envelope(output: usize) -> Vec<u8> {
-    let mut pickle = b"\x80\x04}\x94(".to_vec();
-    let text = |pickle: &mut Vec<u8>, text: &str| {
-        pickle.push(b'X');
-        pickle.extend(u32::try_from(text.len()).expect("short").to_le_bytes());
-        pickle.extend(text.as_bytes());
-    };
-    for (name, value) in [
-        ("status", "succeeded"),
-        ("stdout", "epoch 1 of 10, loss 0.25\n"),
-        ("stderr", ""),
-        ("python", "3.11.7"),
-        ("cloudpickle", "3.1.2"),
-        ("covalent", "0.240.0"),
-        ("job_id", "0b7c7a2e-0000-4000-8000-000000000001"),
-    ] {
-        text(&mut pickle, name);
-        text(&mut pickle, value);
-    }
-    text(&mut pickle, "output");
-    pickle.push(b'B');
-    pickle.extend(u32::try_from(output).expect("less than 4 GiB").to_le_bytes());
-    pickle.extend((0..output).map(|index| b"0123456789abcdef"[index % 16]));
-    for name in ["started_at", "finished_at"] {
-        text(&mut pickle, name);
-        pickle.push(b'G');
-        pickle.extend(1.7e9_f64.to_be_bytes());
-    }
-    text(&mut pickle, "attempt");
-    pickle.extend(b"K\x01u.");
-    pickle
+pub fn envelope(output: usize) -> Bytes {
+    let stdout = "epoch 1 of 10, loss 0.25\n";
+    let header = format!(
+        r#"{{"status": "succeeded", "output_sha256": null, "exception": null, "python": "3.11.7", "cloudpickle": "3.1.2",
+        "covalent": "0.240.0", "started_at": 1700000000.5, "finished_at": 1700000000.5, "peak_rss_bytes": 6000000000,
+        "job_id": "0b7c7a2e-0000-4000-8000-000000000001", "attempt": 1,
+        "parts": {{"stdout": {}, "stderr": 0, "traceback": null, "output": {output}}}}}"#,
+        stdout.len()
+    );
+    let mut envelope = u32::try_from(header.len()).expect("short").to_be_bytes().to_vec();
+    envelope.extend(header.as_bytes());
+    envelope.extend(stdout.as_bytes());
+    envelope.extend((0..output).map(|index| b"0123456789abcdef"[index % 16]));
+    envelope.into()
 }
 
 /// Decodes an envelope; returns the bytes of its result.
 #[must_use]
-pub fn decode(pickle: &[u8]) -> usize {
-    Envelope::decode(pickle).expect("it is one").output.map_or(0, |output| output.len())
+pub fn decode(envelope: &Bytes) -> usize {
+    Envelope::decode(PARTS, envelope).expect("it is one").output.map_or(0, |output| output.len())
 }
 
 /// Many running jobs under the watcher's eye.

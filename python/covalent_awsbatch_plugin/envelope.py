@@ -1,0 +1,47 @@
+"""What the runner leaves at the result's key: a header, and the parts that are long.
+
+Four bytes with the length of the header, big end first; the header, a JSON object, which holds in `parts` how many
+bytes each part has; and the parts, one after the other. Reading it takes no interpreter and runs nothing (`src/envelope/`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
+
+PARTS = ("stdout", "stderr", "traceback", "output")
+"""The parts in their order: texts in UTF-8, and bytes. One that is None is not there."""
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """Put an envelope together.
+
+    Args:
+        fields: Plain values by name, and among them the parts.
+    """
+    parts = {name: _bytes(fields[name]) for name in PARTS}
+    header = {name: value for name, value in fields.items() if name not in PARTS}
+    header["parts"] = {name: None if part is None else len(part) for name, part in parts.items()}
+    encoded = json.dumps(header).encode("ascii")
+    return b"".join([len(encoded).to_bytes(4, "big"), encoded, *(part for part in parts.values() if part)])
+
+
+def metadata(content: bytes, key: str) -> dict[str, str]:
+    """User metadata of the envelope's object.
+
+    Args:
+        content: What `encode` returned.
+        key: Hexadecimal digits of the key that the job was given; empty for none, and then nothing is signed.
+    """
+    described = {FORMAT_METADATA: ENVELOPE_FORMAT}
+    if key:
+        described[SIGNATURE_METADATA] = hmac.new(bytes.fromhex(key), content, "sha256").hexdigest()
+    return described
+
+
+def _bytes(part: str | bytes | None) -> bytes | None:
+    return part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part

@@ -1,0 +1,51 @@
+"""Making a `TransportableObject` of texts that come from the bucket.
+
+What Covalent's server does with a result must not fail: a result that cannot be stored leaves its electron RUNNING for
+ever. So it is made here, of values whose types are exactly those that Covalent itself writes, and never by what came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_VERSIONS = ("py_version", "cloudpickle_version")
+_ATTRIBUTES = ("doc", "name")
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def make(content: Any, text: Any, header: Any) -> Any:
+    """Make a result.
+
+    Args:
+        content: The pickled value in base64.
+        text: The value as `str` shows it.
+        header: Versions by name, and `attrs`, a dict with `doc` and `name` of the value.
+
+    Returns:
+        A `TransportableObject`.
+
+    Raises:
+        ValueError: One of them is not what Covalent writes.
+    """
+    from covalent._workflow.transport import TransportableObject
+
+    if type(content) is not str or not content or not content.isascii():
+        raise ValueError("it holds no pickled value")
+    if type(text) is not str or type(header) is not dict:
+        raise ValueError("it is no TransportableObject as Covalent writes it")
+    result = TransportableObject.__new__(TransportableObject)
+    vars(result).update(_object=content, _object_string=text, _header=_checked(header))
+    return result
+
+
+def _checked(header: Mapping[Any, Any]) -> dict[str, Any]:
+    attributes = header.get("attrs", {})
+    if type(attributes) is not dict:
+        raise ValueError("its header is not one that Covalent writes")
+    checked = dict.fromkeys(_VERSIONS, "") | {name: header[name] for name in header if name != "attrs"}
+    attributes = dict.fromkeys(_ATTRIBUTES, "") | attributes
+    for name, value in [*checked.items(), *attributes.items()]:
+        if type(name) is not str or type(value) not in _PLAIN:
+            raise ValueError("its header is not one that Covalent writes")
+    return {**checked, "attrs": attributes}

@@ -1,0 +1,72 @@
+//! What the public image's program leaves beside its result, also on failure: a JSON list of what was printed to stdout and
+//! stderr, the traceback, and the exception's class name; the last two may be null.
+
+use serde_bytes::ByteBuf;
+
+use super::text::{short, text};
+use crate::error::{Error, Kind, Result};
+use crate::storage::{Storage, location};
+
+/// What is larger is not read: nobody looks at so much, and it would be in memory several times.
+const LARGEST: u64 = 32 * 1024 * 1024;
+
+/// The texts, with what is no Unicode in them escaped.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Printed {
+    pub stdout: String,
+    pub stderr: String,
+    pub traceback: Option<String>,
+    pub exception: Option<String>,
+}
+
+/// Reads it; `None` if it is not there.
+///
+/// What is too large or no such list is [`Kind::Result`].
+pub async fn fetch(storage: Storage, bucket: &str, key: &str) -> Result<Option<Printed>> {
+    let Some((download, _turn)) = super::open(&storage, bucket, key).await? else { return Ok(None) };
+    let (place, size) = (location(bucket, key), download.size());
+    if size > LARGEST {
+        let message = format!("{place}, what the function printed, has {size} bytes and is not shown");
+        return Err(Error::new(Kind::Result, message));
+    }
+    let content = download.collect().await?;
+    super::decoded(place, move || decode(&content).map(Some)).await
+}
+
+/// Reads the list. Python writes a lone surrogate as an escape, which no string of Rust's can hold.
+pub fn decode(content: &[u8]) -> Result<Printed> {
+    type List = (ByteBuf, ByteBuf, Option<ByteBuf>, Option<ByteBuf>);
+    let (stdout, stderr, traceback, exception): List = serde_json::from_slice(content).map_err(|error| {
+        let why = short(&error.to_string());
+        Error::new(Kind::Result, format!("what the function printed cannot be read ({why})"))
+    })?;
+    Ok(Printed {
+        stdout: text(&stdout),
+        stderr: text(&stderr),
+        traceback: traceback.map(|traceback| text(&traceback)),
+        exception: exception.map(|exception| short(&text(&exception))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_surrogate_is_escaped() {
+        let printed = decode(br#"["caf\udce9", "", "ValueError: caf\udce9", "ValueError"]"#).unwrap();
+        assert_eq!(printed.stdout, "caf\\udce9");
+        assert_eq!(printed.traceback.as_deref(), Some("ValueError: caf\\udce9"));
+        assert_eq!(printed.exception.as_deref(), Some("ValueError"));
+    }
+
+    #[test]
+    fn what_is_no_such_list_is_refused_and_costs_nothing() {
+        let nested = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+        for content in [&nested[..], b"", b"{}", b"[1, 2, 3, 4]", br#"["", "", null]"#, br#"["", "", null, {}]"#] {
+            let error = decode(content).unwrap_err();
+            assert_eq!(error.kind(), Kind::Result);
+            assert!(error.to_string().len() < 500);
+        }
+    }
+}
