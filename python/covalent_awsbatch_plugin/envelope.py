@@ -1,7 +1,7 @@
 """What the runner leaves at the result's key: a header, and the parts that are long.
 
 Four bytes with the length of the header, big end first; the header, a JSON object, which holds in `parts` how many
-bytes each part has; and the parts, one after the other. Reading it takes no interpreter and runs nothing (`src/envelope/`).
+bytes each part has; and the parts, one after the other. Reading it runs nothing (`src/envelope/`).
 """
 
 from __future__ import annotations

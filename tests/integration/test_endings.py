@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError, TaskRuntimeError
-from lab import Lab
+from lab import Lab, endings
 from support.every_ending import OPTIONS, ROWS, Row
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor

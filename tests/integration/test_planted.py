@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -67,7 +68,7 @@ def test_a_planted_object_costs_its_own_task_and_no_other(name: str) -> None:
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            env=lab.environment,
+            env={**os.environ, **lab.environment},
         )
     grown, said = json.loads(child.stdout)
     assert "s3://lab-bucket/key" in said
