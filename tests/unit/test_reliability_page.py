@@ -1,4 +1,4 @@
-"""Every test that docs/reliability.md names exists, and every promise names one."""
+"""Every test that docs/reliability.md and SECURITY.md name exists, and every promise names one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`([\w/.-]+\.(?:py|rs))::(\w+)(?:\[([^\]`]+)\])?`", PAGE)))
+SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+ENDINGS = (ROOT / "tests" / "support" / "every_ending.py").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`([\w/.-]+\.(?:py|rs))::(\w+)(?:\[([^\]`]+)\])?`", PAGE + SECURITY)))
 
 
 def test_tests_are_named() -> None:
@@ -22,7 +24,12 @@ def test_a_test_that_is_named_exists(path: str, name: str, case: str) -> None:
     word = "fn" if path.endswith(".rs") else "def"
     assert re.search(rf"\b{word} {name}\(", source)
     if case:
-        assert f'"{case}"' in source
+        assert f'"{case}"' in source + ENDINGS
+
+
+@pytest.mark.parametrize("section", re.findall(r"^### (.*?)$", SECURITY, re.MULTILINE)[1:])
+def test_who_is_trusted_with_what_names_its_tests(section: str) -> None:
+    assert "::" in SECURITY.split(f"### {section}\n")[1].split("\n### ")[0]
 
 
 @pytest.mark.parametrize("section", re.findall(r"^## (\d\..*?)$", PAGE, re.MULTILINE))
