@@ -18,7 +18,8 @@ from click.testing import CliRunner
 pytest.importorskip("moto.server")
 
 from lab import Lab, Queue, faults
-from support.servers import Answer, HttpServer, Request, forward_to
+from support.servers import Answer, HttpServer, Request
+from support.signing import forward_signed
 
 from covalent_awsbatch_plugin import images
 from covalent_awsbatch_plugin.checks import STEPS
@@ -222,7 +223,7 @@ def test_what_aws_is_still_changing_is_neither_well_nor_wrong() -> None:
 
 def answering_head(aws: LocalAWS, status: int, region: str) -> HttpServer:
     """The embedded AWS, where S3 answers HeadBucket so."""
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
     answer = Answer(status=status, headers={"x-amz-bucket-region": region})
     return HttpServer(lambda request: answer if request.method == "HEAD" else forward(request))
 
@@ -251,7 +252,7 @@ def test_a_bucket_that_may_not_be_written_to() -> None:
 
 
 def test_a_key_that_is_gone(aws: LocalAWS, options: dict[str, Any]) -> None:
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
     gone = b"<Error><Code>KMS.NotFoundException</Code><Message>Alias gone is not found.</Message></Error>"
     with HttpServer(lambda request: Answer(gone, 400) if request.method == "PUT" else forward(request)) as server:
         report = ask({**options, "endpoint_url": server.url, "s3_kms_key_id": "alias/gone"})
@@ -286,7 +287,7 @@ def test_how_the_bucket_encrypts(aws: LocalAWS, options: dict[str, Any]) -> None
 
 
 def test_an_image_of_one_kind_names_it_in_its_configuration(aws: LocalAWS, options: dict[str, Any]) -> None:
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
     digest = f"sha256:{7:064}"
     manifest = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "config": {"digest": digest}, "layers": []}
     server: HttpServer
@@ -419,7 +420,7 @@ def test_what_was_seen_to_work_is_not_missing(user: Callable[[list[str]], dict[s
 
 
 def test_a_condition_that_only_a_call_can_meet(aws: LocalAWS, options: dict[str, Any]) -> None:
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
 
     def answer(request: Request) -> Answer:
         answer = forward(request)
@@ -438,7 +439,7 @@ def test_a_condition_that_only_a_call_can_meet(aws: LocalAWS, options: dict[str,
 
 def denying(aws: LocalAWS, *targets: str) -> HttpServer:
     """The embedded AWS, where some services, or operations of theirs, are denied."""
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
 
     def answer(request: Request) -> Answer:
         if request.service in targets or any(target in request.path for target in targets):

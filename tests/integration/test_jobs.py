@@ -19,7 +19,8 @@ import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent.executor.utils import Signals
 from support.processes import python
-from support.servers import HttpServer, forward_to
+from support.servers import HttpServer
+from support.signing import forward_signed
 
 pytest.importorskip("moto.server")
 
@@ -121,7 +122,7 @@ async def result_of(executor: AWSBatchExecutor, function: Function, args: Any, t
 def bench() -> Iterator[Bench]:
     with (
         LocalAWS(max_vcpus=8, program=PROGRAM, stop_grace=1.0) as aws,
-        HttpServer(forward_to(aws.endpoint_url)) as proxy,
+        HttpServer(forward_signed(aws)) as proxy,
     ):
         yield Bench(aws, proxy)
 

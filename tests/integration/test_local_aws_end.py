@@ -91,8 +91,10 @@ from covalent_awsbatch_plugin.local import LocalAWS
 import moto.batch.models, moto.batch.urls
 original = moto.batch.models.Job, dict(moto.batch.urls.url_paths)
 aws = LocalAWS(region="eu-central-1")
+keys = set()
 for _ in range(2):
     aws.start()
+    keys |= {aws.environment["AWS_ACCESS_KEY_ID"], aws.environment["AWS_SECRET_ACCESS_KEY"]}
     batch = aws.client("batch")
     assert [b["Name"] for b in aws.client("s3").list_buckets()["Buckets"]] == ["covalent-batch-job-resources"]
     assert batch.meta.region_name == "eu-central-1"
@@ -113,6 +115,7 @@ for _ in range(2):
     else:
         raise AssertionError("it still says where it is")
     aws = LocalAWS(port=int(port), region="eu-central-1")
+assert len(keys) == 4, "those of another run count in none"
 assert original == (moto.batch.models.Job, moto.batch.urls.url_paths)
 assert before == dict(os.environ)
 """

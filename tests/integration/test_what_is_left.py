@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from support.bucket import DENIED, OWNER
-from support.servers import Answer, HttpServer, Request, forward_to
+from support.servers import Answer, HttpServer, Request
+from support.signing import forward_signed
 
 pytest.importorskip("moto.server")
 
@@ -41,13 +42,13 @@ class Bench:
     """An embedded AWS behind a proxy that records, and may answer in its place."""
 
     def __init__(self, aws: LocalAWS, directory: Path) -> None:
-        forward = forward_to(aws.endpoint_url)
+        forward = forward_signed(aws)
         self.instead: Callable[[Request], Answer | None] = lambda _: None
         self.proxy = HttpServer(lambda request: self.instead(request) or forward(request))
         self.aws, self.s3 = aws, aws.client("s3")
         self._numbers = count()
         self._credentials = directory / "credentials"
-        self._credentials.write_text(f"[default]\naws_access_key_id = testing\naws_secret_access_key = {SECRET}\n")
+        self._credentials.write_text(f"[default]\naws_access_key_id = AKIAPROXY\naws_secret_access_key = {SECRET}\n")
 
     def executor(self, instead: str = "", **options: Any) -> AWSBatchExecutor:
         """An executor as it is while a task runs; the shell runs `instead` in place of the runner."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import subprocess
 import sys
@@ -32,12 +33,13 @@ class Account:
 
     def client(self, service: str) -> Any:
         """A boto3 client of a service."""
+        file = configparser.ConfigParser(interpolation=None)
+        file.read(self.credentials)
         return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=self.region,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+            **file["default"],
             config=botocore.config.Config(s3={"addressing_style": "path"}),
         )
 

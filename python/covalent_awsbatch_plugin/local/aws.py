@@ -22,6 +22,7 @@ from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import jobs_that_run
 from .iam import iam_that_simulates
+from .keys import Keys
 from .resources import create_resources
 from .scheduler import Scheduler
 from .server import Server
@@ -30,8 +31,6 @@ from .summary import JobSummary
 RUNNER = ("{python}", "-m", "covalent_awsbatch_plugin.runner")
 """What runs for a job whose definition names no command, as the image's own program would."""
 
-_ACCESS_KEY = "testing"
-_SECRET_KEY = "testing"  # noqa: S105  (moto takes any)
 _SHORTEST_TIMEOUT_SECONDS = 60
 _STOP_GRACE_SECONDS = 5.0
 
@@ -74,6 +73,7 @@ class LocalAWS:
         self._shortest_timeout = 1 if allow_short_timeouts else _SHORTEST_TIMEOUT_SECONDS
         self._cleanup: ExitStack | None = None
         self._pid = 0
+        self._keys = Keys()
         self._server: Server | None = None
         self._directory: Path | None = None
         self._scheduler: Scheduler | None = None
@@ -111,8 +111,8 @@ class LocalAWS:
         """
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": _SECRET_KEY,
+            "AWS_ACCESS_KEY_ID": self._keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": self._keys.secret_key,
             "AWS_DEFAULT_REGION": self._region,
             "AWS_REGION": self._region,
         }
@@ -129,8 +129,8 @@ class LocalAWS:
         nothing = (None, None, os.devnull, None)
         variables = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
         session = boto3.session.Session(
-            aws_access_key_id=_ACCESS_KEY,
-            aws_secret_access_key=_SECRET_KEY,
+            aws_access_key_id=self._keys.access_key,
+            aws_secret_access_key=self._keys.secret_key,
             region_name=self._region,
             botocore_session=botocore.session.Session(session_vars=variables),
         )
@@ -157,6 +157,7 @@ class LocalAWS:
             )
         LocalAWS._current = self
         self._pid = os.getpid()
+        self._keys = Keys()
         with ExitStack() as cleanup:
             cleanup.callback(self._forget)
             self._directory = Path(tempfile.mkdtemp(prefix="covalent-awsbatch-local-"))
@@ -167,7 +168,7 @@ class LocalAWS:
             cleanup.enter_context(_managed_policies())
             cleanup.enter_context(locked_logs())
             cleanup.enter_context(iam_that_simulates())
-            self._server = Server(self._port, self._quiet)
+            self._server = Server(self._port, self._quiet, self._keys)
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace
             )
@@ -204,9 +205,10 @@ class LocalAWS:
         return self._directory / "credentials"
 
     def _write_credentials(self) -> None:
-        self._credentials_file.touch(mode=0o600)
+        self._credentials_file.touch(mode=0o600, exist_ok=False)
+        keys = self._keys
         self._credentials_file.write_text(
-            f"[default]\naws_access_key_id = {_ACCESS_KEY}\naws_secret_access_key = {_SECRET_KEY}\n"
+            f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
         )
 
     def _forget(self) -> None:

@@ -7,15 +7,28 @@ import threading
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
+
+from .access import HEADERS, AccessControl
+from .keys import Keys
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5.0
 # How often the listening thread looks whether it shall stop.
 _POLL_SECONDS = 0.1
+# What moto has beside AWS's services: its own interface, which replays recorded requests and forgets everything, and
+# the address that gives machines their credentials.
+_NO_SERVICES = ("moto_api", "instance_metadata")
 
 
-class _QuietHandler(MotoRequestHandler):
+class _Handler(MotoRequestHandler):
+    def make_environ(self) -> dict[str, Any]:
+        """Adds the headers as they came."""
+        return {**super().make_environ(), HEADERS: self.headers.items()}
+
+
+class _QuietHandler(_Handler):
     def log(self, *_args: Any, **_kwargs: Any) -> None:
         """Keeps requests out of the log."""
 
@@ -26,12 +39,13 @@ class Server:
     Args:
         port: TCP port; 0 takes a free one.
         quiet: Whether to keep requests out of the log.
+        keys: Whose signatures count.
 
     Raises:
         OSError: The port is taken.
     """
 
-    def __init__(self, port: int, quiet: bool) -> None:
+    def __init__(self, port: int, quiet: bool, keys: Keys) -> None:
         # A socket of our own, since werkzeug ends the whole process when a port is taken.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,9 +55,9 @@ class Server:
             self._server = make_server(
                 _HOST,
                 self.port,
-                DomainDispatcherApplication(create_backend_app),
+                AccessControl(DomainDispatcherApplication(_application_of), self.port, keys),
                 threaded=True,
-                request_handler=_QuietHandler if quiet else MotoRequestHandler,
+                request_handler=_QuietHandler if quiet else _Handler,
                 fd=listener.fileno(),
             )
         self._thread = threading.Thread(
@@ -65,3 +79,8 @@ class Server:
             self._server.shutdown()
             self._thread.join(_STOP_SECONDS)
         self._server.server_close()
+
+
+def _application_of(service: Any) -> Any:
+    """Returns the application that answers for a service, which answers 404 for what is none."""
+    return NotFound() if service in _NO_SERVICES else create_backend_app(service)
