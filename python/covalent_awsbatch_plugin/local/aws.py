@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,7 +21,9 @@ from .attempt import AttemptRunner
 from .batch import jobs_that_run
 from .iam import iam_that_simulates
 from .keys import Keys
+from .leftovers import clear
 from .resources import create_resources
+from .run_directory import run_directory
 from .scheduler import Scheduler
 from .server import Server
 from .summary import JobSummary
@@ -49,6 +49,8 @@ class LocalAWS:
         quiet: Whether to keep requests out of the log.
         stop_grace: Seconds between SIGTERM and SIGKILL for a job that is terminated; 30 as in ECS.
         allow_short_timeouts: Whether a time limit may be below the 60 seconds that the service asks for.
+        credentials: Where to write the credentials file, in a directory that is private and outlasts what names the
+            file; None is the run's own directory among the temporary ones.
     """
 
     _current: LocalAWS | None = None
@@ -63,6 +65,7 @@ class LocalAWS:
         *,
         stop_grace: float = 30.0,
         allow_short_timeouts: bool = False,
+        credentials: Path | None = None,
     ) -> None:
         self._port = port
         self._region = region
@@ -71,6 +74,7 @@ class LocalAWS:
         self._quiet = quiet
         self._stop_grace = stop_grace
         self._shortest_timeout = 1 if allow_short_timeouts else _SHORTEST_TIMEOUT_SECONDS
+        self._given_credentials = credentials
         self._cleanup: ExitStack | None = None
         self._pid = 0
         self._keys = Keys()
@@ -160,8 +164,8 @@ class LocalAWS:
         self._keys = Keys()
         with ExitStack() as cleanup:
             cleanup.callback(self._forget)
-            self._directory = Path(tempfile.mkdtemp(prefix="covalent-awsbatch-local-"))
-            cleanup.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            clear()
+            self._directory = cleanup.enter_context(run_directory())
             self._write_credentials()
             moto_api_backend.reset()
             cleanup.callback(moto_api_backend.reset)
@@ -202,7 +206,7 @@ class LocalAWS:
     @property
     def _credentials_file(self) -> Path:
         assert self._directory is not None
-        return self._directory / "credentials"
+        return self._given_credentials or self._directory / "credentials"
 
     def _write_credentials(self) -> None:
         self._credentials_file.touch(mode=0o600, exist_ok=False)

@@ -1,4 +1,7 @@
-"""Writes options into Covalent's configuration file for a while, and puts back what stood there before."""
+"""Writes options into Covalent's configuration file for a while, and puts back what stood there before.
+
+What stood there is kept on the disk meanwhile, so that the next run puts it back where this one is killed.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import filelock
 import toml
 
+from .former_values import FormerValues
+from .run_directory import of_dead_runs
+
 _SECTION = "awsbatch"
-_MISSING = object()
 
 
 def config_file() -> Path:
@@ -23,15 +28,21 @@ def config_file() -> Path:
     return Path(given or Path.home() / ".config/covalent") / "covalent.conf"
 
 
+def runs_directory() -> Path:
+    """Where runs that a configuration may name have their directories: beside the file, where it lasts as long."""
+    return config_file().parent / "awsbatch-local"
+
+
 @contextlib.contextmanager
-def configured(options: Mapping[str, Any]) -> Iterator[Path]:
+def configured(options: Mapping[str, Any], directory: Path) -> Iterator[Path]:
     """Sets options in `[executors.awsbatch]` as long as the context lasts.
 
     Other options, and those that someone else changes meanwhile, are left alone. Covalent does not keep comments in
-    this file, and neither does this.
+    this file, and neither does this. Several runs may do so at once, and end in any order.
 
     Args:
         options: Options of the executor.
+        directory: The run's own directory in `runs_directory()`.
 
     Yields:
         The configuration file.
@@ -42,27 +53,53 @@ def configured(options: Mapping[str, Any]) -> Iterator[Path]:
     """
     path = config_file()
     existed = path.exists()
-    before: dict[str, Any] = {}
 
     def write(section: dict[str, Any]) -> None:
-        before.update({name: section.get(name, _MISSING) for name in options})
+        before = {name: section[name] for name in options if name in section}
+        FormerValues.keep(directory, dict(options), before, existed=existed)
         section.update(options)
 
-    def restore(section: dict[str, Any]) -> None:
-        for name, value in before.items():
-            if section.get(name, _MISSING) != options[name]:
-                continue
-            if value is _MISSING:
-                del section[name]
-            else:
-                section[name] = value
-
-    edit(path, write)
     try:
+        edit(path, write)
         yield path
     finally:
-        if path.exists() and not edit(path, restore) and not existed:
-            path.unlink(missing_ok=True)
+        # With those that were killed meanwhile: what they have written is no better to leave behind.
+        take_back([directory, *of_dead_runs(runs_directory())])
+
+
+def take_back(directories: Sequence[Path]) -> None:
+    """Puts back what stood in the configuration before runs that have ended wrote to it.
+
+    Where a later run has written over it, that run is told instead, which puts it back at its own end.
+
+    Args:
+        directories: The runs' directories.
+
+    Raises:
+        filelock.Timeout: Another process holds the file for more than ten seconds.
+        toml.TomlDecodeError: The file cannot be read.
+    """
+    path = config_file()
+    kept = FormerValues.all_in(runs_directory())
+    if not any(one.directory in directories for one in kept):
+        return
+    existed = True
+
+    def restore(section: dict[str, Any]) -> None:
+        nonlocal existed
+        later: list[FormerValues] = []
+        for one in reversed(FormerValues.all_in(runs_directory())):
+            if one.directory not in directories:
+                later.insert(0, one)
+                continue
+            one.hand_back(section, later)
+            existed = existed if later else one.existed
+
+    if path.exists() and not edit(path, restore) and not existed:
+        path.unlink(missing_ok=True)
+    for one in kept:
+        if one.directory in directories:
+            one.forget()
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from types import FrameType
 import toml
 
 from . import LocalAWS, resources
-from .configuration import configured
+from .configuration import configured, runs_directory
 from .progress import Progress
+from .run_directory import run_directory
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -27,15 +28,22 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
         port: Port to listen on; 0 for a free one.
         region: The only region it knows.
         max_vcpus: vCPUs of its compute environment.
-        configure: Point Covalent's configuration file at it, and restore the file at the end.
+        configure: Point Covalent's configuration file at it, and restore the file at the end. Where this process is
+            killed, the next embedded AWS of this user restores it when it starts.
     """
     progress = Progress()
-    with _until_signalled() as ended, LocalAWS(port=port, region=region, max_vcpus=max_vcpus) as aws:
+    with (
+        _until_signalled() as ended,
+        # The credentials are named by a configuration that outlives a run that is killed: nobody else may put a file
+        # into their place then, as anybody can in a directory for temporary files.
+        run_directory(runs_directory()) as directory,
+        LocalAWS(port=port, region=region, max_vcpus=max_vcpus, credentials=directory / "credentials") as aws,
+    ):
         progress.line("aws", f"embedded AWS at {aws.endpoint_url}, region {region}, {max_vcpus} vCPUs")
         options = {**aws.options, **({} if region == _DEFAULT_REGION else {"region": region})}
         if configure:
             options = {**_complete(region), **options}
-        with configured(options) if configure else contextlib.nullcontext() as path:
+        with configured(options, directory) if configure else contextlib.nullcontext() as path:
             section = toml.dumps({"executors": {"awsbatch": options}}).strip()
             if path is None:
                 progress.console.print("\nTo point the executor at it, in Covalent's configuration:\n", highlight=False)

@@ -1,0 +1,66 @@
+"""Which process something on the disk belongs to, told after its end from another one that got the same number."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil  # a dependency of Covalent
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process.
+
+    Attributes:
+        host: The machine's name, since several may share a home.
+        pid: Its number there.
+        started: When it started, in words of the system that only serve to be compared.
+    """
+
+    host: str
+    pid: int
+    started: str
+
+    @classmethod
+    def this_process(cls) -> Owner:
+        """Returns the process that asks."""
+        return cls(platform.node(), os.getpid(), _started(os.getpid()) or "")
+
+    @classmethod
+    def read(cls, path: Path) -> Owner | None:
+        """Returns the process that a file names, None if it names none."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Writes it to a file that must not exist yet."""
+        with path.open("x", encoding="utf-8") as file:
+            json.dump(asdict(self), file)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it surely does not run any more; of another machine that cannot be told."""
+        return self.host == platform.node() and _started(self.pid) != self.started
+
+
+def _started(pid: int) -> str | None:
+    """When a process started; None when there is none, or only its zombie is left."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform == "linux":
+            # Not the time of day, which psutil reckons by a clock that may be set: ticks since the start of the system.
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            return f"{boot} {ticks[19]}"
+        return repr(process.create_time())
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return None
