@@ -51,7 +51,10 @@ def main() -> None:
 @click.option("--region", default="us-east-1", show_default=True, help="The AWS region it plays.")
 @click.option("--configure", is_flag=True, help="Point Covalent's configuration file at it until it ends.")
 def local(port: int, max_vcpus: int, region: str, configure: bool) -> None:
-    """Run an embedded AWS on this machine, whose Batch jobs really run; Ctrl-C ends it."""
+    """Run an embedded AWS on this machine, whose Batch jobs really run; Ctrl-C ends it.
+
+    Jobs run with your rights, for whoever can read the credentials file that it names: you alone.
+    """
     try:
         from .local.foreground import run_local
 

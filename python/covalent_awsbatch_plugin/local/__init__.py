@@ -1,7 +1,8 @@
 """An embedded AWS for trying and testing: no account, no Docker.
 
 `LocalAWS` runs moto's server in this process, with bucket, roles, log group, compute environment and queue under the
-executor's default names. Moto answers the API; jobs really run, as child processes with a virtual environment each.
+executor's default names. Moto answers the API; jobs really run, as child processes with a virtual environment each and
+with the caller's rights. So it answers only what is signed with the key of the run, and no page in a browser.
 
     with LocalAWS() as aws:
         executor = AWSBatchExecutor(**aws.options)

@@ -4,6 +4,8 @@
 foreground instead of a daemon. Everything it reads or writes lies in one directory of mode 0700, so that neither the
 user's configuration nor the user's dispatches are touched, and it can stand beside a server that is already running.
 
+Covalent's server asks nobody who they are: while it runs, other users of this machine can dispatch to it, too.
+
 The process that uses this class never imports Covalent for it: importing Covalent writes into the caller's home.
 """
 

@@ -18,13 +18,13 @@ def clear() -> None:
 
     Never raises: a new run does not depend on it, and the one after it tries again.
     """
-    for directory in of_dead_runs():
-        remove(directory)
-    dead = of_dead_runs(runs_directory())
     try:
+        for directory in of_dead_runs():
+            remove(directory)
+        dead = of_dead_runs(runs_directory())
         take_back(dead)
-    except (OSError, filelock.Timeout, toml.TomlDecodeError) as error:
-        _log.warning("What a run that was killed has written into Covalent's configuration is still there: %s", error)
-        return
-    for directory in dead:
-        remove(directory)
+        for directory in dead:
+            remove(directory)
+    # RuntimeError: this user has no home.
+    except (OSError, RuntimeError, filelock.Timeout, toml.TomlDecodeError) as error:
+        _log.warning("What an embedded AWS that was killed has left behind is still there: %s", error)

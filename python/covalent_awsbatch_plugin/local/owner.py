@@ -51,7 +51,7 @@ class Owner:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started; None when there is none, or only its zombie is left."""
+    """When a process started; None when there is none of this user's, or only its zombie is left."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -62,5 +62,5 @@ def _started(pid: int) -> str | None:
             ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             return f"{boot} {ticks[19]}"
         return repr(process.create_time())
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+    except (psutil.Error, OSError):
         return None
