@@ -38,9 +38,9 @@ _STOP_GRACE_SECONDS = 5.0
 class LocalAWS:
     """S3, STS, IAM, Batch, ECR, CloudWatch Logs and EC2 on 127.0.0.1, where Batch jobs run as child processes.
 
-    It runs code, with the rights of who started it, for who has its key: `options`, `environment` and `client` bring the
-    key, which is another one after each start, and every request must be signed with it, by Signature Version 4. boto3
-    makes presigned addresses so only if it is told to: `Config(signature_version="s3v4")`.
+    It runs code, with the rights of who started it, for who has its key. `options`, `environment` and `client` bring
+    the key, which is another one after each start, and every request must be signed with it, by Signature Version 4.
+    boto3 makes presigned addresses so only if it is told to: `Config(signature_version="s3v4")`.
 
     Moto's state belongs to the process, so that there can be one at a time; it is forgotten when it stops.
 

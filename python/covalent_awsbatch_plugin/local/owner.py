@@ -46,8 +46,12 @@ class Owner:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it surely does not run any more; of another machine that cannot be told."""
-        return self.host == platform.node() and _started(self.pid) != self.started
+        """Whether it surely does not run any more; of another machine that cannot be told.
+
+        Raises:
+            OSError: It cannot be looked at now.
+        """
+        return self.host == platform.node() and self.started not in ("", _started(self.pid))
 
 
 def _started(pid: int) -> str | None:
@@ -62,5 +66,5 @@ def _started(pid: int) -> str | None:
             ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             return f"{boot} {ticks[19]}"
         return repr(process.create_time())
-    except (psutil.Error, OSError):
+    except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError, PermissionError):
         return None
