@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-# C0 and C1 without tab and newline, DEL; what changes the direction of reading; separators of lines; surrogates.
+# C0 and C1 without tab and newline, DEL; what turns the direction of reading; separators of lines; surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -44,5 +44,4 @@ def one_line(text: object, limit: int | None = None) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return match[0].encode("ascii", "backslashreplace").decode("ascii") if match[0] > "\x7e" else repr(match[0])[1:-1]

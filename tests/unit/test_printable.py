@@ -19,7 +19,7 @@ def test_a_terminal_is_told_nothing() -> None:
 
 def test_lines_and_tabs_stay_and_a_progress_bar_is_seen() -> None:
     assert printable("a\r\n\tb\n") == "a\n\tb\n"
-    assert printable("10%\r20%") == r"10%\x0d20%"
+    assert printable("10%\r20%") == r"10%\r20%"
 
 
 def test_what_no_utf8_can_hold_is_escaped() -> None:
