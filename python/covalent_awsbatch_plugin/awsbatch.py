@@ -22,7 +22,7 @@ from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
 from . import errors, presence, questions, retrieval, transfer
-from ._core import CANCEL_REASON
+from ._core import CANCEL_REASON, Client
 from .connection import client, identity
 from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
 from .options import Options
@@ -85,7 +85,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         num_gpus: Whole number of GPUs; default 0.
         retry_attempts: How often Batch tries a job, 1 (no retry) to 10; default 3.
         time_limit: Seconds after which an attempt is killed, 60 or more, or 0 for no limit; default 300.
-        poll_freq: Seconds that a job's end may go unnoticed; default 10. Up to 500 running jobs it is one at most.
+        poll_freq: Seconds that a job's end may go unnoticed, up to 86,400; default 10. Up to 500 running jobs it is one
+            at most.
         cache_dir: Directory for temporary files; default `/tmp/covalent`. Accepted for the sake of older workflows.
         container_image_uri: Image of the container; default `public.ecr.aws/covalent/covalent-executor-base:stable`.
         batch_job_definition_name: Name of the job definition; default `covalent-batch-jobs`.
@@ -95,7 +96,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         tags: Tags of the job; none by default.
         retry_on: Which failures of an attempt are followed by another one: `any` (default), or `infrastructure` for
             lost hosts and trouble with the container, but not for an exception of the function.
-        runnable_timeout: Seconds that a job may wait for a machine before the task gives up; 0 (default) for ever.
+        runnable_timeout: Seconds that a job may wait for a machine before the task gives up, up to 31,536,000; 0
+            (default) for ever.
         s3_bucket_owner: Account that the bucket has to belong to, as twelve digits; empty (default) for the one of the
             credentials, `any` for no check.
         s3_kms_key_id: KMS key (id, ARN or alias) for what is written to the bucket; empty (default) for the bucket's
@@ -133,7 +135,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         job_id = caller = None
         submitting = succeeded = over = False
         try:
-            self._settings()
+            connection = client(self._settings())
             caller = await self._validate_credentials()
             await self._stop_if_cancelled(task_metadata)
             await self._upload_task(function, args, kwargs, task_metadata)
@@ -153,10 +155,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             settled = not submitting or bool(error.details.get("code"))
             over = isinstance(error, errors.JobFailedError) or (job_id is None and settled)
             if job_id is not None and isinstance(error, (errors.AccessError, errors.ServiceError)):
-                hint = (
-                    f"Job {job_id} may go on in queue {self.batch_queue}: `covalent-awsbatch jobs` shows and ends it."
-                )
-                print(hint, file=self.task_stderr)
+                print(self._may_go_on(job_id), file=self.task_stderr)
+            elif job_id is not None and not isinstance(error, (errors.JobFailedError, errors.ResultError)):
+                over = await self._give_up(connection, job_id, task_metadata)
             raise
         except TaskCancelledError:
             over = True
@@ -164,7 +165,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         except asyncio.CancelledError:
             over = job_id is None
             if job_id is not None:
-                over = await _taken(self._ended(job_id, _cancellation(task_metadata)))
+                over = await _taken(self._ended(job_id, _cancellation(task_metadata), connection))
+            raise
+        except Exception:
+            if job_id is not None:
+                over = await self._give_up(connection, job_id, task_metadata)
             raise
         finally:
             # Before it knew its caller nothing was uploaded; a job that may go on needs its function, and a result that
@@ -249,7 +254,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         except asyncio.CancelledError:
             # The core ends a job whose id nobody took. This one's may have come in the very moment.
             if not submission.cancelled() and submission.exception() is None:
-                self._ended(submission.result(), _cancellation(task_metadata))
+                self._ended(submission.result(), _cancellation(task_metadata), client(settings))
             raise
         _log.info("Submitted %s as job %s", request["name"], job_id)
         return job_id
@@ -306,7 +311,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
         if job.status == "VANISHED":
             # Should it run after all, nobody waits for it any more.
-            self._ended(job_id, "AWS Batch had no record of this job for a while, and its task has ended")
+            self._ended(job_id, "AWS Batch had no record of this job for a while, and its task has ended", connection)
         raise await retrieval.failure(connection, settings, job, report, unread)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:
@@ -355,18 +360,37 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         if not job_handle:
             return False
         try:
-            return await _taken(self._ended(str(job_handle), _cancellation(task_metadata)))
+            connection = client(self._settings())
+            return await _taken(self._ended(str(job_handle), _cancellation(task_metadata), connection))
         except errors.AWSBatchError as error:  # an option that cannot work
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
 
-    def _ended(self, job_id: str, reason: str) -> asyncio.Future[bool]:
+    async def _give_up(self, connection: Client, job_id: str, task_metadata: dict[str, Any]) -> bool:
+        """End a job that nobody will watch any more: its task has met with an error that says nothing of the job.
+
+        Returns:
+            Whether AWS took the request.
+        """
+        reason = f"Its task failed in Covalent: {_node(task_metadata)}"
+        ended = await _taken(self._ended(job_id, reason, connection))
+        line = f"Job {job_id} was terminated: nobody watches it any more." if ended else self._may_go_on(job_id)
+        # Of an error that is none of ours Covalent keeps the text, and not the streams.
+        _log.error("%s", line)
+        print(line, file=self.task_stderr)
+        return ended
+
+    def _may_go_on(self, job_id: str) -> str:
+        return f"Job {job_id} may go on in queue {self.batch_queue}: `covalent-awsbatch jobs` shows and ends it."
+
+    @staticmethod
+    def _ended(job_id: str, reason: str, connection: Client) -> asyncio.Future[bool]:
         """Ask for the end of a job here and now: the request goes out even if the loop ends with this very step.
 
         Returns:
             Whether AWS took the request; to be awaited or not.
         """
-        ending = client(self._settings()).terminate(job_id, reason)
+        ending = connection.terminate(job_id, reason)
 
         async def taken() -> bool:
             try:
@@ -421,7 +445,11 @@ async def _taken(ending: asyncio.Future[bool]) -> bool:
 
 def _cancellation(task_metadata: dict[str, Any]) -> str:
     """The reason given to AWS."""
-    return f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
+    return f"{CANCEL_REASON}: {_node(task_metadata)}"
+
+
+def _node(task_metadata: dict[str, Any]) -> str:
+    return f"dispatch {task_metadata.get('dispatch_id')}, node {task_metadata.get('node_id')}"
 
 
 def _named(template: str, task_metadata: dict[str, Any]) -> str:

@@ -27,6 +27,12 @@ RESERVED_ENVIRONMENT = frozenset(
 LARGEST = 2**31 - 1
 """AWS's integers are signed and have 32 bits."""
 
+LONGEST_POLL = 24 * 60 * 60
+"""Seconds; who looks less often than once a day does not wait for the job."""
+
+LONGEST_WAIT = 365 * 24 * 60 * 60
+"""Seconds; to wait longer than a year for a machine is to wait for ever, which is 0."""
+
 SMALLEST_MEMORY = 4 / 1024
 """GB; Batch takes no less than 4 MiB."""
 
@@ -35,9 +41,17 @@ _SHOWN_CHARACTERS = 100
 _FRACTIONS = (0.25, 0.5)  # of a vCPU, which Fargate has
 
 
+def written(value: Any) -> str:
+    """A value as Python writes it, or what there is to say of one that Python does not write."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  (an int of more than 4,300 digits; a class of somebody else's)
+        return f"<{type(value).__name__}>"
+
+
 def shown(value: Any) -> str:
     """A value in an error message: as Python writes it, and not too long."""
-    text = repr(value)
+    text = written(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 

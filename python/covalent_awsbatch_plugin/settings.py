@@ -89,7 +89,10 @@ class Settings(BaseModel):
         default=300, description="must be whole seconds, 60 or more, or 0 for no limit"
     )
     poll_freq: limits.Number = Field(
-        default=10, gt=0, description="must be the seconds that a job's end may go unnoticed, more than 0"
+        default=10,
+        gt=0,
+        le=limits.LONGEST_POLL,
+        description="must be the seconds that a job's end may go unnoticed, more than 0 and at most 86,400 (a day)",
     )
     cache_dir: limits.Path = Field(default="/tmp/covalent", description="must be the path of a directory")  # noqa: S108
     container_image_uri: limits.Image = Field(
@@ -122,7 +125,11 @@ class Settings(BaseModel):
         "'infrastructure' (only after a lost host or trouble with the container, not after an exception)",
     )
     runnable_timeout: limits.Number = Field(
-        default=0, ge=0, description="must be the seconds that a job may wait for a machine, or 0 to wait for ever"
+        default=0,
+        ge=0,
+        le=limits.LONGEST_WAIT,
+        description="must be the seconds that a job may wait for a machine, at most 31,536,000 (a year), or 0 to wait "
+        "for ever",
     )
     s3_bucket_owner: limits.BucketOwner = Field(
         default="",
@@ -223,7 +230,8 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     Raises:
         SettingsError: One line for each value that cannot work: option, value, and what is allowed.
     """
-    text = repr(values)  # unlike an equal dict it tells True from 1
+    # Unlike an equal dict it tells True from 1.
+    text = ", ".join(f"{name}={limits.written(value)}" for name, value in values.items())
     try:
         if text not in _checked:
             if len(_checked) >= _CHECKED:
@@ -236,7 +244,7 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     lines = []
     for problem in problems:
         name = str(problem["loc"][0])
-        inherited = name not in given and name in configured and configured[name] == values[name]
+        inherited = name not in given and name in configured and _is_same(configured[name], values[name])
         origin = f" (section [{SECTION}] of {_configuration_file()})" if inherited else ""
         lines.append(f"{_subject(name, values[name], problem)}{origin}: {Settings.model_fields[name].description}")
     heading = "" if len(lines) == 1 else f"{len(lines)} options cannot work:\n- "
@@ -268,6 +276,11 @@ def check_names(unknown: Collection[str]) -> None:
         _reported.add(ignored)
         names = ", ".join(sorted(ignored))
         _log.warning("Section [%s] of %s: not used: %s", SECTION, _configuration_file(), names)
+
+
+def _is_same(configured: Any, value: Any) -> bool:
+    """By their texts: what somebody gives may not be comparable."""
+    return limits.written(configured) == limits.written(value)
 
 
 def _configuration_file() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ GOOD = [
     ("time_limit", 0, 0),
     ("time_limit", 60, 60),
     ("poll_freq", 0.25, 0.25),
+    ("poll_freq", 86_400, 86_400.0),
     ("container_image_uri", "123.dkr.ecr.eu-west-1.amazonaws.com/a/b@sha256:00", None),
     ("batch_job_definition_name", "a" * 128, "a" * 128),
     ("ecr_repo_name", "team/covalent-batch.images", "team/covalent-batch.images"),
@@ -62,6 +64,7 @@ GOOD = [
     ("retry_on", "infrastructure", "infrastructure"),
     ("runnable_timeout", 0.5, 0.5),
     ("runnable_timeout", 0, 0.0),
+    ("runnable_timeout", 31_536_000, 31_536_000.0),
     ("s3_bucket_owner", "123456789012", "123456789012"),
     ("s3_bucket_owner", "any", "any"),
     ("s3_kms_key_id", "1234abcd-12ab-34cd-56ef-1234567890ab", None),
@@ -123,6 +126,8 @@ BAD = [
     ("poll_freq", 0),
     ("poll_freq", -3),
     ("poll_freq", NAN),
+    ("poll_freq", 86_401),
+    ("poll_freq", "1e20"),
     ("cache_dir", 5),
     ("container_image_uri", ""),
     ("container_image_uri", "my image"),
@@ -160,6 +165,8 @@ BAD = [
     ("retry_on", "never"),
     ("runnable_timeout", -1),
     ("runnable_timeout", NAN),
+    ("runnable_timeout", 31_536_001),
+    ("memory", Decimal("sNaN")),
     ("s3_bucket_owner", "12345678901"),
     ("s3_bucket_owner", 123456789012),
     ("s3_bucket_owner", "mine"),
@@ -191,6 +198,23 @@ def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: s
     assert len(message) < 500
     if name not in ("credentials", "environment", "tags"):
         assert repr(value)[:90] in message
+
+
+NUMBERS = [
+    *("vcpu", "memory", "num_gpus", "retry_attempts", "time_limit", "poll_freq", "runnable_timeout"),
+    "ephemeral_storage",
+]
+BEYOND_ALL_BOUNDS = [float("inf"), -float("inf"), NAN, 1e20, 1e300, 10**20, -(10**400), 10**5000, "inf", "9" * 5000]
+
+
+@pytest.mark.parametrize("platform", ["EC2", "FARGATE"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_beyond_all_bounds_is_refused_like_any_other(name: str, platform: str) -> None:
+    for value in BEYOND_ALL_BOUNDS:
+        with pytest.raises(SettingsError) as caught:
+            settings.checked({**DEFAULTS, "platform": platform, name: value})
+        assert str(Settings.model_fields[name].description) in str(caught.value)
+        assert len(str(caught.value)) < 600
 
 
 def test_all_problems_stand_in_one_message() -> None:
