@@ -78,6 +78,7 @@ pub struct Clients {
 impl Clients {
     /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
+        credentials::check(settings)?;
         let http = http::client()?;
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let loader = credentials::loader(settings, &http)

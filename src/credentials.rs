@@ -14,8 +14,10 @@ use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::error::{Error, Kind, Result};
 use crate::settings::ClientSettings;
 
+const MISSING: &str = "no usable AWS credentials: the file that `credentials` names cannot be found";
 /// How long keys without an expiry of their own are used before they are looked for again.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,17 @@ pub fn loader(settings: &ClientSettings, http: &SharedHttpClient) -> ConfigLoade
     loader.profile_name(settings.profile.clone()).credentials_provider(named.configure(&provider_config).build())
 }
 
+/// Whether there is what `credentials` names.
+///
+/// The SDK puts the path into its errors and log records, and people have put the keys themselves in the path's place.
+pub fn check(settings: &ClientSettings) -> Result<()> {
+    if settings.credentials.is_empty() {
+        return Ok(());
+    }
+    let found = std::fs::metadata(&settings.credentials).map(drop);
+    found.map_err(|error| Error::with_source(Kind::Access, MISSING, error))
+}
+
 /// Looks for credentials anew, each time that it is asked.
 #[derive(Debug)]
 pub struct Renewing {
@@ -61,6 +74,7 @@ impl Renewing {
     }
 
     async fn look(&self) -> provider::Result {
+        check(&self.settings).map_err(CredentialsError::invalid_configuration)?;
         let config = loader(&self.settings, &self.http).load().await;
         let Some(provider) = config.credentials_provider() else {
             return Err(CredentialsError::not_loaded("there is no provider of credentials"));

@@ -72,7 +72,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     does no I/O.
 
     Args:
-        credentials: Path of a shared credentials file; empty (default) for the AWS SDK's own place.
+        credentials: Path of a shared credentials file, never the keys themselves; empty (default) for the
+            SDK's own place.
         profile: Name of an AWS profile; empty (default) for `AWS_PROFILE` or `default`.
         region: AWS region; default `us-east-1`.
         s3_bucket_name: Bucket for functions and results; default `covalent-batch-job-resources`.
@@ -92,7 +93,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         batch_job_definition_name: Name of the job definition; default `covalent-batch-jobs`.
         ecr_repo_name: Name of an ECR repository; empty by default.
         endpoint_url: URL of an AWS-compatible service; empty (default) for AWS.
-        environment: Environment variables of the container beside the executor's own; none by default.
+        environment: Environment variables of the container beside the executor's own; none by default. They stand in
+            plain text in Covalent's database and in what AWS Batch says of the job: a secret belongs into Secrets
+            Manager or the SSM Parameter Store, where the function reads it with the job role.
         tags: Tags of the job; none by default.
         retry_on: Which failures of an attempt are followed by another one: `any` (default), or `infrastructure` for
             lost hosts and trouble with the container, but not for an exception of the function.

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from . import limits
 from .infra import ExecutorInfraDefaults
 from .local.configuration import config_file, edit
 from .settings import DEFAULTS
@@ -304,6 +305,10 @@ def variables(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     saved = _read(directory / _VARIABLES)
     values.update(saved)
     values.update(asked)
+    try:
+        limits.credentials_path(str(asked.get("credentials") or ""))  # before it looks like a path
+    except ValueError as error:
+        raise TerraformError(f"credentials: {error}") from error
     if values.get("credentials"):  # Terraform runs in another directory, and so does Covalent's server
         values["credentials"] = str(Path(values["credentials"]).expanduser().absolute())
     if values == saved:  # taken once, and what is there by them must always go down again

@@ -118,6 +118,28 @@ def _path(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def text(value: str) -> str:
+    """A text that UTF-8 and C can hold, and so files, JSON and AWS.
+
+    Raises:
+        ValueError: It has a lone surrogate or a NUL character.
+    """
+    if re.search("[\0\ud800-\udfff]", value):
+        raise ValueError("it has a character that no UTF-8 text can hold, or NUL")
+    return value
+
+
+def credentials_path(value: str) -> str:
+    """A path, and not the keys themselves, which people have put in its place.
+
+    Raises:
+        ValueError: It looks like a key, or like the content of a credentials file. The message does not show it.
+    """
+    if _KEYS.search(value) or _KEY.fullmatch(value.strip()):
+        raise ValueError("it looks like a key itself, and whoever reads Covalent's database could read it there")
+    return text(value)
+
+
 def _matching(pattern: str) -> AfterValidator:
     compiled = re.compile(pattern, re.ASCII)
 
@@ -130,24 +152,35 @@ def _matching(pattern: str) -> AfterValidator:
 
 
 def _endpoint(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises a ValueError when it is no number up to 65535
+    except ValueError:  # which shows what it could not understand, and that may be a password
+        raise ValueError("not a URL") from None
     if value and (parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value)):
         raise ValueError("not a URL")
-    _ = parts.port  # raises a ValueError when it is no number up to 65535
-    return value.rstrip("/")
+    if "@" in parts.netloc:
+        raise ValueError("it has a user or a password in it")
+    return text(value).rstrip("/")
+
+
+def without_password(url: str) -> str:
+    """A URL, or what somebody took for one, without what may be a user and a password."""
+    found = re.fullmatch(r"([a-z]*://)?(.*@)?(.*)", url, re.DOTALL | re.IGNORECASE)
+    assert found is not None
+    scheme, user, rest = found.groups(default="")
+    return f"{scheme}{'…@' if user else ''}{re.sub(r':(?![0-9]*(?:[/?#]|$))[^/]*', ':…', rest)}"
 
 
 def _environment(variables: Any) -> dict[str, str]:
     checked = _strings(variables)
-    for name, value in checked.items():
+    for name in checked:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
             raise ValueError(f"{name!r} cannot be the name of a variable")
         if name.startswith("AWS_BATCH"):
             raise ValueError(f"{name} belongs to AWS Batch, like every name that starts with AWS_BATCH")
         if name in RESERVED_ENVIRONMENT:
             raise ValueError(f"{name} is set by the executor itself")
-        if "\0" in value:
-            raise ValueError(f"the value of {name} contains a NUL character")
     size = len(json.dumps([{"name": name, "value": value} for name, value in checked.items()]))
     if size > _ENVIRONMENT_CHARACTERS:
         raise ValueError(f"it has {size:,} characters and AWS Batch takes {_ENVIRONMENT_CHARACTERS:,}")
@@ -162,7 +195,7 @@ def _tags(tags: Any) -> dict[str, str]:
         if not 1 <= len(key) <= 128 or key.lower().startswith("aws:"):
             raise ValueError(f"{shown(key)} cannot be a key")
         if len(value) > 256:
-            raise ValueError(f"the value of {key!r} has {len(value)} characters")
+            raise ValueError(f"the value of {shown(key)} has {len(value)} characters")
     return checked
 
 
@@ -171,13 +204,23 @@ def _strings(value: Any) -> dict[str, str]:
         value = pairs.mapping(value)
     if not isinstance(value, Mapping):
         raise ValueError(f"it is a {type(value).__name__}")  # noqa: TRY004
-    for name, text in value.items():
-        if not isinstance(name, str):
-            raise ValueError(f"the name {shown(name)} is a {type(name).__name__}")  # noqa: TRY004
-        if not isinstance(text, str):
-            raise ValueError(f"the value of {name!r} is a {type(text).__name__}")  # noqa: TRY004
+    for name, content in value.items():
+        for part, what in ((name, f"the name {shown(name)}"), (content, f"the value of {shown(name)}")):
+            if not isinstance(part, str):
+                raise ValueError(f"{what} is a {type(part).__name__}")  # noqa: TRY004
+            try:
+                text(part)
+            except ValueError as error:
+                raise ValueError(f"{what} is not allowed: {error}") from None
     return dict(value)
 
+
+# A key's id, alone or with the secret behind it; a secret, which has forty characters of base64 and begins as no path.
+_KEY = re.compile(
+    r"A[KS]IA[A-Z0-9]{16}(?:[\s:,;=].*)?|(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9])[A-Za-z0-9+][A-Za-z0-9+/]{39}", re.DOTALL
+)
+# What a credentials file has in it, or what AWS answers.
+_KEYS = re.compile(r"[\r\n]|secret_?access_?key|session_?token", re.IGNORECASE)
 
 _ARN = r"arn:aws(?:-[a-z]+)*"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
@@ -193,7 +236,9 @@ _KMS_KEY = rf"|(?:{_KMS}:key/)?[A-Za-z0-9-]{{1,64}}|(?:{_KMS}:)?alias/[\w/-]{{1,
 _ECR_WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 _ECR_NAME = rf"|(?=.{{2,256}}\Z)(?:{_ECR_WORD}/)*{_ECR_WORD}"
 
-Path = Annotated[str, BeforeValidator(_path)]
+Text = Annotated[str, AfterValidator(text)]
+Path = Annotated[Text, BeforeValidator(_path)]
+Credentials = Annotated[str, BeforeValidator(_path), AfterValidator(credentials_path)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
@@ -205,7 +250,7 @@ KmsKey = Annotated[str, _matching(_KMS_KEY)]
 Queue = Annotated[str, _matching(_QUEUE)]
 Role = Annotated[str, _matching(_ROLE)]
 LogGroup = Annotated[str, _matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
-Image = Annotated[str, _matching(r"\S{1,255}")]
+Image = Annotated[Text, _matching(r"\S{1,255}")]
 DefinitionName = Annotated[str, _matching(_NAME)]
 Repository = Annotated[str, _matching(_ECR_NAME)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

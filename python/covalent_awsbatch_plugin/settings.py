@@ -43,10 +43,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    credentials: limits.Path = Field(
-        default="", description="must be the path of a credentials file, or empty for the SDK's own"
+    credentials: limits.Credentials = Field(
+        default="", repr=False, description="must be the path of a credentials file, or empty for the SDK's own"
     )
-    profile: str = Field(
+    profile: limits.Text = Field(
         default="", description="must be the name of an AWS profile, or empty for AWS_PROFILE or 'default'"
     )
     region: limits.Region = Field(
@@ -109,7 +109,9 @@ class Settings(BaseModel):
         "single . _ - / between them)",
     )
     endpoint_url: limits.Endpoint = Field(
-        default="", description="must be a URL that starts with http:// or https://, or empty for AWS itself"
+        default="",
+        description="must be a URL that starts with http:// or https://, without user and password, or empty for AWS "
+        "itself",
     )
     environment: limits.Environment = Field(
         default={}, repr=False, description="must be a dict of strings: the names and values of environment variables"
@@ -244,7 +246,9 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     lines = []
     for problem in problems:
         name = str(problem["loc"][0])
-        inherited = name not in given and name in configured and _is_same(configured[name], values[name])
+        inherited = name not in given and name in configured
+        # By their texts: what somebody gives may not be comparable.
+        inherited = inherited and limits.written(configured[name]) == limits.written(values[name])
         origin = f" (section [{SECTION}] of {_configuration_file()})" if inherited else ""
         lines.append(f"{_subject(name, values[name], problem)}{origin}: {Settings.model_fields[name].description}")
     heading = "" if len(lines) == 1 else f"{len(lines)} options cannot work:\n- "
@@ -278,11 +282,6 @@ def check_names(unknown: Collection[str]) -> None:
         _log.warning("Section [%s] of %s: not used: %s", SECTION, _configuration_file(), names)
 
 
-def _is_same(configured: Any, value: Any) -> bool:
-    """By their texts: what somebody gives may not be comparable."""
-    return limits.written(configured) == limits.written(value)
-
-
 def _configuration_file() -> str:
     from covalent._shared_files.config import get_config
 
@@ -293,8 +292,10 @@ def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:
     why = problem["msg"].removeprefix("Value error, ")
     if name in ("environment", "tags"):  # the validator has named the entry, and shows no value of a variable
         return f"{name} is not allowed ({why})"
-    if name == "credentials":  # people may have put the keys themselves here
-        return f"{name} is not allowed (it is a {type(value).__name__})"
+    if name == "credentials":  # people have put the keys themselves here
+        return f"{name} is not allowed ({f'it is a {type(value).__name__}' if not isinstance(value, str) else why})"
+    if name == "endpoint_url" and isinstance(value, str):
+        value = limits.without_password(value)
     if name in ("platform", "ephemeral_storage") and problem["type"] == "value_error":
         return f"{name}={limits.shown(value)} is not allowed ({why})"
     return f"{name}={limits.shown(value)} is not allowed"

@@ -195,6 +195,16 @@ def test_a_profile_that_does_not_exist(probe: Probe, aws: HttpServer, home: Path
     assert aws.requests == []
 
 
+@pytest.mark.parametrize("named", [{}, {"profile": "work"}])
+def test_a_file_that_is_not_there_is_named_by_its_option_alone(
+    probe: Probe, aws: HttpServer, named: dict[str, str]
+) -> None:
+    """What stands in the path's place may be a key, and the SDK would write it into its errors and records."""
+    outcome = probe({"AWS_ENDPOINT_URL": aws.url}, credentials="/secret-of-nobody/K7MDENG", **named)
+    assert "`credentials` names cannot be found: No such file" in refused(outcome)
+    assert "K7MDENG" not in json.dumps(outcome)
+
+
 def test_a_program_that_fails(probe: Probe, aws: HttpServer, home: Path) -> None:
     (home / ".aws" / "config").write_text("[profile work]\ncredential_process = false\n")
     refused(probe({"AWS_ENDPOINT_URL": aws.url}, profile="work"))

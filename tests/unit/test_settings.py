@@ -77,7 +77,12 @@ GOOD = [
 
 BAD = [
     ("credentials", 1),
+    ("credentials", "/home/\udce9"),
+    ("credentials", "/home/\0"),
     ("profile", 7),
+    ("profile", "caf\udce9"),
+    ("cache_dir", "/tmp/\udce9"),
+    ("container_image_uri", "image\udce9"),
     ("region", ""),
     ("region", "US-EAST-1"),
     ("region", "us-east-1a"),
@@ -223,20 +228,6 @@ def test_all_problems_stand_in_one_message() -> None:
     first, *lines = str(caught.value).splitlines()
     assert first == "AWSBatchExecutor: 3 options cannot work:"
     assert [re.split(r"[ =]", line)[1] for line in lines] == ["region", "vcpu", "time_limit"]
-
-
-def test_a_message_shows_no_secret() -> None:
-    with pytest.raises(SettingsError) as caught:
-        settings.checked({**DEFAULTS, "environment": {"TOKEN": 4711}, "credentials": {"aws_secret_access_key": "4711"}})
-    assert "TOKEN" in str(caught.value)
-    assert "4711" not in f"{caught.value!r} {caught.value} {caught.value.__context__!r}"
-
-
-def test_a_broken_pydantic_error_shows_no_secret_either() -> None:
-    with pytest.raises(ValueError, match="environment") as caught:
-        ExecutorPluginDefaults(environment={"TOKEN": "4711", "AWS_BATCH_X": "4711"})
-    assert "4711" not in str(caught.value)
-    assert "4711" not in repr(Settings(environment={"TOKEN": "4711"}))
 
 
 def test_the_options_have_their_order_and_defaults() -> None:
