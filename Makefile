@@ -63,10 +63,15 @@ lint: build ## Check format, lints, types, stubs and the dependency tree
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest covalent_awsbatch_plugin._core
+	$(BIN)/python scripts/notices.py --check
+
+.PHONY: notices
+notices: build ## Write THIRD-PARTY-NOTICES anew, after a change of the crates
+	$(BIN)/python scripts/notices.py
 
 .PHONY: wheel
 wheel: build ## Build the release wheel into dist/
-	$(BIN)/maturin build --release --out dist
+	$(BIN)/python scripts/wheel.py
 
 .PHONY: bench
 bench: wheel ## Measure this plugin and the public one side by side, 12 minutes once built

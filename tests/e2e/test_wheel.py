@@ -48,6 +48,7 @@ def test_the_wheel_is_whole(wheel: Path) -> None:
     package = {name.removeprefix("covalent_awsbatch_plugin/") for name in names}
     assert {"py.typed", "_core.pyi", "_core.abi3.so", "runner.py", "local/svm_workflow.py"} <= package
     assert {"assets/infra/batch.tf", "assets/infra/variables.tf"} <= package
+    assert {name.rpartition("/")[2] for name in names if "/licenses/" in name} == {"LICENSE", "THIRD-PARTY-NOTICES"}
     assert not [name for name in names if "test" in name or "__pycache__" in name]
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert not [line for line in required if "boto3" in line or "covalent-aws" in line], required
