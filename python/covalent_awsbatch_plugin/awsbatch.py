@@ -26,6 +26,7 @@ from ._core import CANCEL_REASON, Client
 from .connection import client, identity
 from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
 from .options import Options
+from .printable import PrintableRecords
 from .settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ _log = logging.getLogger(__name__)
 # Covalent has a log of its own, at the level of its option sdk.log_level; what this package says goes there, too.
 _package_log = logging.getLogger(__package__)
 _package_log.setLevel(app_log.level)
+_package_log.addHandler(PrintableRecords())
 for _handler in app_log.handlers:
     _package_log.addHandler(_handler)
 

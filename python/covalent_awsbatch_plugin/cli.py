@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from .printable import printable
+
 _EXECUTOR_OPTIONS = {
     "--region": "AWS region.",
     "--profile": "AWS profile.",
@@ -60,7 +62,7 @@ def local(port: int, max_vcpus: int, region: str, configure: bool) -> None:
 
         run_local(port=port, region=region, max_vcpus=max_vcpus, configure=configure)
     except (ImportError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(error)) from error
 
 
 @main.command()
@@ -73,7 +75,7 @@ def demo() -> None:
 
         sys.exit(run_demo())
     except (ImportError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(error)) from error
 
 
 @main.command()

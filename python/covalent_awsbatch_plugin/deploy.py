@@ -23,10 +23,12 @@ import toml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from . import limits
 from .infra import ExecutorInfraDefaults
 from .local.configuration import config_file, edit
+from .printable import one_line, printable
 from .settings import DEFAULTS
 from .terraform import Terraform, TerraformError
 
@@ -114,7 +116,7 @@ class Deployment:
         outputs = self._outputs(terraform)
         _write(self.directory / _EXECUTOR, outputs["executor"])
         if outputs.get("repository_url"):
-            self.console.print(f"Images of your own go to {outputs['repository_url']}", soft_wrap=True)
+            self._say(f"Images of your own go to {outputs['repository_url']}")
         if configure:
             self._configure(outputs["executor"], yes=yes)
 
@@ -216,27 +218,31 @@ class Deployment:
         actions = [action for change in changes for action in change["change"]["actions"]]
         count = sum(action in ("create", "update", "delete") for action in actions)
         if count:
-            self.console.print(terraform.answer("show", _PLAN).strip(), markup=False, highlight=False, soft_wrap=True)
+            self._say(terraform.answer("show", _PLAN).strip())
         else:
-            self.console.print("Nothing to do: everything is as it should be.", soft_wrap=True)
+            self._say("Nothing to do: everything is as it should be.")
         return count
 
     def _apply(self, terraform: Terraform, changes: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task("", total=changes)
 
             def tell(event: Mapping[str, Any]) -> None:
                 hook = event.get("hook", {})
-                address = hook.get("resource", {}).get("addr", "")
+                address = one_line(hook.get("resource", {}).get("addr", ""))
                 if event["type"] == "apply_start":
                     progress.update(task, description=address)
                 elif event["type"] == "apply_complete":
                     progress.advance(task)
-                    line = f"{_DONE[hook['action']]:<8} {address} ({hook.get('elapsed_seconds', 0):.0f} s)"
-                    self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    self._say(f"{_DONE[hook['action']]:<8} {address} ({hook.get('elapsed_seconds', 0):.0f} s)")
                 elif event["type"] == "interruption":
-                    self.console.print(event["@message"], highlight=False, soft_wrap=True)
+                    self._say(event["@message"])
 
             terraform.follow(tell, "apply", _PLAN)
 
@@ -254,12 +260,12 @@ class Deployment:
         # An empty value says nothing to the executor; it is written only where it replaces one that says something.
         after = {**before, **{name: value for name, value in wanted.items() if value != "" or name in before}}
         if not self._difference(before, after):
-            self.console.print(f"{config_file()} has it all already.", soft_wrap=True)
+            self._say(f"{config_file()} has it all already.")
             return
         if not yes and not click.confirm("Write this into Covalent's configuration?"):
             return
         edit(config_file(), lambda section: section.update(after))
-        self.console.print("Restart the Covalent server so that it reads it: covalent restart")
+        self._say("Restart the Covalent server so that it reads it: covalent restart")
 
     def _forget(self, executor: Mapping[str, Any]) -> None:
         before = _section()
@@ -277,9 +283,12 @@ class Deployment:
     def _difference(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         lines = list(difflib.unified_diff(_lines(before), _lines(after), str(config_file()), str(config_file()), n=1))
         for line in lines:
-            style = {"+": "green", "-": "red"}.get(line[0])
-            self.console.print(line.rstrip("\n"), style=style, markup=False, highlight=False, soft_wrap=True)
+            self._say(line.rstrip("\n"), {"+": "green", "-": "red"}.get(line[0], ""))
         return bool(lines)
+
+    def _say(self, text: str, style: str = "") -> None:
+        """Writes what may quote Terraform, AWS or a file: as it is, and nothing of it as rich's markup."""
+        self.console.print(Text(printable(text), style), soft_wrap=True)
 
 
 def default_directory(prefix: str) -> Path:

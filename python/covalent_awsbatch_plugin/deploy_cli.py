@@ -14,6 +14,7 @@ from rich.console import Console
 
 from .deploy import Deployment, default_directory, read, variables
 from .infra import ExecutorInfraDefaults
+from .printable import printable
 from .terraform import TerraformError
 
 _WIDTH = 160
@@ -91,7 +92,7 @@ def status(*, as_json: bool, **options: Any) -> None:
             content = {"status": state, "directory": str(deployment.directory), "resources": resources}
             click.echo(json.dumps(content, indent=2))
             return
-        click.echo(f"{state}: {len(resources)} resources, state in {deployment.place}")
+        click.echo(printable(f"{state}: {len(resources)} resources, state in {deployment.place}"))
         if state == "incomplete":
             click.echo("An `up` or `down` did not finish: repeat it.")
 
@@ -129,4 +130,4 @@ def _run(options: dict[str, Any], action: Callable[[Deployment], object]) -> Non
         place = place.absolute()
         action(Deployment(place, variables(place, asked), backend or "", console))
     except (TerraformError, OSError, filelock.Timeout, toml.TomlDecodeError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(error)) from error

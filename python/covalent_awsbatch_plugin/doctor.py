@@ -15,6 +15,7 @@ from . import checks
 from .checks.base import Case, Check, State, unknown, untold, wrong
 from .connection import client
 from .errors import AWSBatchError, SettingsError
+from .printable import printable
 from .settings import Settings, checked, resolved
 
 _SIGNS = {State.WELL: ("✓", "green"), State.WRONG: ("✗", "red"), State.UNKNOWN: ("\N{EN DASH}", "yellow")}
@@ -97,13 +98,13 @@ class _Report:
         if self._as_json:
             return
         sign, colour = _SIGNS[check.state]
-        click.echo(f"{click.style(sign, colour)} {check.name}: {check.found}")
+        click.echo(f"{click.style(sign, colour)} {_within(f'{check.name}: {check.found}')}")
         if check.fix:
-            click.echo(f"    → {check.fix}")
+            click.echo(f"    → {_within(check.fix)}")
 
     def note(self, line: str) -> None:
         """Shows how something is getting on."""
-        click.echo(f"    {line}", err=self._as_json)
+        click.echo(f"    {_within(line)}", err=self._as_json)
 
     @property
     def verdict(self) -> State:
@@ -116,10 +117,15 @@ class _Report:
         verdict = self.verdict
         if self._as_json:
             content = {"state": verdict.value, "checks": [_shown(check) for check in self._checks]}
-            click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(content, indent=2))
         else:
             click.echo(_SUMS[verdict])
         return _CODES[verdict]
+
+
+def _within(text: str) -> str:
+    """A text in a line of the report: what follows its first line is indented, so that it is no line of its own."""
+    return printable(text).replace("\n", "\n    ")
 
 
 def _shown(check: Check) -> dict[str, Any]:

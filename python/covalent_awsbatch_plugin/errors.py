@@ -19,7 +19,7 @@ class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships n
     """Anything this package raises.
 
     Args:
-        message: What happened, why, and what to do.
+        message: What happened, why, and what to do. What it quotes of AWS or of a function is made printable.
         **details: Plain values that a program may want: `job_id`, `queue`, `operation`, `bucket`, `key`, `code`
             (AWS's error code), `request_id`, `exit_code`, `attempts`, `cause`, `console` (link to the job's page).
     """

@@ -17,6 +17,7 @@ from . import orphans
 from ._core import Client
 from .connection import client
 from .orphans import Job, Survey, Verdict
+from .printable import one_line, printable
 from .settings import Settings
 
 FINE, FAILED, COULD_NOT_TELL = 0, 1, 2
@@ -136,12 +137,12 @@ def _show(jobs: Collection[Job], settings: Settings, wishes: Wishes) -> None:
     table = Table("job", "state", "age", "dispatch", "node", "Covalent says", "who waits")
     for job in jobs:
         table.add_row(
-            Text(job.id),
-            Text(job.status),
+            Text(one_line(job.id)),
+            Text(one_line(job.status)),
             _age(job),
-            Text(job.dispatch_id),
+            Text(one_line(job.dispatch_id)),
             str(job.node_id),
-            Text(_said(job)),
+            Text(one_line(_said(job))),
             _WAITS[job.verdict],
         )
     console.print(table)
@@ -172,7 +173,7 @@ def _write_json(jobs: Collection[Job], settings: Settings, survey: Survey, ended
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def _count(jobs: Collection[object]) -> str:

@@ -6,6 +6,7 @@ set a terminal's title or turn the direction of reading round, and lone surrogat
 
 from __future__ import annotations
 
+import logging
 import re
 
 # C0 and C1 without tab and newline, DEL; what turns the direction of reading; separators of lines; surrogates.
@@ -43,5 +44,16 @@ def one_line(text: object, limit: int | None = None) -> str:
     return " ".join(printable(text, limit).split())
 
 
+class PrintableRecords(logging.Handler):
+    """Makes records printable for all handlers that come after it: what AWS says may stand in a record, too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Has the record say what it says in one line that does nothing to a terminal."""
+        try:
+            record.msg, record.args = one_line(record.getMessage()), None
+        except Exception:  # noqa: BLE001  (as logging has it: a record that cannot be written harms nobody)
+            self.handleError(record)
+
+
 def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("ascii", "backslashreplace").decode("ascii") if match[0] > "\x7e" else repr(match[0])[1:-1]
+    return match[0].encode("ascii", "backslashreplace").decode("ascii") if match[0] > "\x7f" else repr(match[0])[1:-1]

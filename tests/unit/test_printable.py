@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from covalent_awsbatch_plugin.printable import one_line, printable
@@ -38,6 +38,7 @@ def test_one_line_is_one() -> None:
     assert one_line("a\n b\t\x00c") == r"a b \x00c"
 
 
+@example("\x7f")
 @given(st.text(st.characters()) | st.integers() | st.none())
 def test_any_value_is_printable(value: object) -> None:
     shown = printable(value)

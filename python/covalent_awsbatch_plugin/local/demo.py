@@ -65,8 +65,8 @@ def run_demo() -> int:
     progress.line("all", "torn down")
     progress.console.print(job_table(jobs))
     if succeeded:
-        progress.console.print(f"\nscore: {demo.score}")
-        progress.console.print(_NEXT, highlight=False)
+        progress.text(f"\nscore: {demo.score}")
+        progress.text(_NEXT)
     return 0 if succeeded else 1
 
 
@@ -131,8 +131,7 @@ class _Demo:
 
     def _explain(self, output: str) -> None:
         """Writes all that helps to find out why the workflow did not complete."""
-        write = self._progress.console.print
-        plain: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+        write = self._progress.text
         if self._dispatch_id:
             for node in _electrons(self._manifest()):
                 if node["metadata"]["status"] != "FAILED":
@@ -140,9 +139,9 @@ class _Demo:
                 for asset in ("error", "stderr"):
                     if node["assets"][asset]["size"]:
                         text = self._server.get(node["assets"][asset]["remote_uri"]).decode("utf-8", "replace")
-                        write(f"\n{node['metadata']['name']}, {asset}:\n{text}", **plain)
-        write(f"\nThe client wrote:\n{output}", **plain)
-        write(f"\nThe server's log ends with:\n{self._server.log()[-4000:]}", **plain)
+                        write(f"\n{node['metadata']['name']}, {asset}:\n{text}")
+        write(f"\nThe client wrote:\n{output}")
+        write(f"\nThe server's log ends with:\n{self._server.log()[-4000:]}")
 
     def _manifest(self) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(self._server.get(f"/api/v2/dispatches/{self._dispatch_id}"))

@@ -46,11 +46,11 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
         with configured(options, directory) if configure else contextlib.nullcontext() as path:
             section = toml.dumps({"executors": {"awsbatch": options}}).strip()
             if path is None:
-                progress.console.print("\nTo point the executor at it, in Covalent's configuration:\n", highlight=False)
+                progress.text("\nTo point the executor at it, in Covalent's configuration:\n")
             else:
-                progress.console.print(f"\nUntil the end {path} says:\n", highlight=False, soft_wrap=True)
-            progress.console.print(section, markup=False, highlight=False, soft_wrap=True)
-            progress.console.print("\nCtrl-C ends it.\n", highlight=False)
+                progress.text(f"\nUntil the end {path} says:\n")
+            progress.text(section)
+            progress.text("\nCtrl-C ends it.\n")
             while not ended.wait(REFRESH):
                 progress.jobs(aws.jobs())
             progress.jobs(aws.jobs())

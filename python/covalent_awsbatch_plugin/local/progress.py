@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from covalent_awsbatch_plugin.printable import one_line, printable
+
 from .summary import JobSummary
 
 _STYLES = {
@@ -48,11 +50,15 @@ class Progress:
             Text.assemble(
                 (f"{time.monotonic() - self._began:7.1f} s  ", "dim"),
                 (f"{topic:<9} ", "bold"),
-                (f"{state:<9} " if state else "", _STYLES.get(state, "")),
-                text,
+                (f"{one_line(state):<9} " if state else "", _STYLES.get(state, "")),
+                one_line(text),
             ),
             soft_wrap=True,
         )
+
+    def text(self, text: str) -> None:
+        """Writes a text as it is, whatever it quotes."""
+        self.console.print(Text(printable(text)), soft_wrap=True)
 
     def jobs(self, jobs: Iterable[JobSummary]) -> None:
         """Writes a line for every job whose state or number of attempts is new."""
@@ -75,12 +81,12 @@ def job_table(jobs: Iterable[JobSummary]) -> Table:
     for job in jobs:
         seconds = (job.stopped_at - job.started_at) / 1000 if job.started_at and job.stopped_at else None
         table.add_row(
-            Text(job.name),
-            Text(job.status, style=_STYLES.get(job.status, "")),
+            Text(one_line(job.name)),
+            Text(one_line(job.status), style=_STYLES.get(job.status, "")),
             str(job.attempts),
             "-" if seconds is None else f"{seconds:.1f}",
             _or_dash(job.exit_code),
-            Text(job.reason),
+            Text(one_line(job.reason)),
         )
     return table
 
