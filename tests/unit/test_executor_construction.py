@@ -269,8 +269,8 @@ class TestDict:
         st.fixed_dictionaries(
             {},
             optional={
-                "credentials": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-                "profile": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+                "credentials": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20),
+                "profile": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20),
                 "s3_bucket_name": st.from_regex(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", fullmatch=True),
                 "batch_queue": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", fullmatch=True),
                 "batch_job_role_name": st.from_regex(r"[A-Za-z0-9_+=,.@-]{1,64}", fullmatch=True),
@@ -285,7 +285,11 @@ class TestDict:
                     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
                     max_size=5,
                 ),
-                "tags": st.dictionaries(st.from_regex(r"[b-z]{1,20}", fullmatch=True), st.text(max_size=9), max_size=5),
+                "tags": st.dictionaries(
+                    st.from_regex(r"[b-z]{1,20}", fullmatch=True),
+                    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9),
+                    max_size=5,
+                ),
             },
         )
     )
