@@ -18,7 +18,7 @@ import pytest
 from covalent._workflow.transportable_object import TransportableObject
 from support.bench import BUCKET, Bench
 
-from covalent_awsbatch_plugin.runner import OUTPUT_APART
+from covalent_awsbatch_plugin.runner.envelope import OUTPUT_APART
 
 
 def test_an_electron_succeeds(bench: Bench) -> None:

@@ -75,5 +75,12 @@ class Bench:
         assert set(envelope) == KEYS
         return envelope
 
+    def awaited_envelope(self) -> dict[str, Any]:
+        """The envelope, as soon as there is one."""
+        self.s3.get_waiter("object_exists").wait(
+            Bucket=BUCKET, Key=RESULT, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+        return self.envelope()
+
     def value(self) -> Any:
         return TransportableObject.deserialize(self.envelope()["output"]).get_deserialized()

@@ -7,7 +7,6 @@ import sys
 import threading
 
 import pytest
-
 from covalent_awsbatch_plugin.tee import Tee, teed
 
 

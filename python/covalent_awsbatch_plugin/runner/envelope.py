@@ -1,0 +1,154 @@
+"""What a job leaves in the bucket."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import resource
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from covalent_awsbatch_plugin.naming import ENVELOPE_FORMAT, FORMAT_METADATA, output_key
+from covalent_awsbatch_plugin.printable import printable
+
+from .explanation import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from covalent_awsbatch_plugin._core import Client
+
+OUTPUT_APART = 8 * 1024 * 1024
+"""From this many bytes on, the output is an object of its own, so that the envelope can be read whole."""
+
+_ERROR_LIMIT = 10_000
+
+
+class Envelope(TypedDict):
+    """What the result's object holds; the core reads it without running any code of ours.
+
+    `status` is "succeeded", "failed" or "terminated" (by SIGTERM). `output` is a serialised TransportableObject, or
+    None if `output_key` names the object that holds it. Times are seconds since 1970.
+    """
+
+    status: str
+    output: bytes | None
+    output_key: str | None
+    stdout: str
+    stderr: str
+    traceback: str | None
+    exception: str | None
+    python: str
+    cloudpickle: str
+    covalent: str
+    started_at: float
+    finished_at: float
+    peak_rss_bytes: int
+    job_id: str | None
+    attempt: int | None
+
+
+def begun() -> Envelope:
+    """An envelope with what is known when a task begins."""
+    attempt = os.environ.get("AWS_BATCH_JOB_ATTEMPT", "")
+    return Envelope(
+        status="failed",
+        output=None,
+        output_key=None,
+        stdout="",
+        stderr="",
+        traceback=None,
+        exception=None,
+        python=platform.python_version(),
+        cloudpickle=version("cloudpickle"),
+        covalent=version("covalent"),
+        started_at=time.time(),
+        finished_at=0.0,
+        peak_rss_bytes=0,
+        job_id=os.environ.get("AWS_BATCH_JOB_ID"),
+        attempt=int(attempt) if attempt.isdecimal() else None,
+    )
+
+
+def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
+    """Write the result.
+
+    Args:
+        client: Connection to S3.
+        bucket: Where to.
+        key: Object of the envelope.
+        envelope: What to write; the time of its end and the memory taken are filled in.
+    """
+    envelope["finished_at"] = time.time()
+    envelope["peak_rss_bytes"] = _peak_rss()
+    with client.writer(bucket, key, {FORMAT_METADATA: ENVELOPE_FORMAT}) as file:
+        file.write(pickle.dumps(dict(envelope), protocol=4))
+
+
+def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterable[bytes]) -> dict[str, Any]:
+    """Take over a serialised result: a large one goes to its object piece by piece.
+
+    Args:
+        client: Connection to S3.
+        bucket: Where to.
+        key: Object of the envelope.
+        size: Bytes of the result.
+        pieces: The result.
+
+    Returns:
+        Entries of the envelope: where the result is, or a failure if it cannot be stored.
+
+    Raises:
+        EOFError: The pieces break off.
+    """
+    if size < OUTPUT_APART:
+        return {"output": b"".join(pieces)}
+    try:
+        with client.writer(bucket, output_key(key)) as file:
+            for piece in pieces:
+                file.write(piece)
+    except EOFError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever it is, the envelope has to say it)
+        message = (
+            f"The function returned, but its result of {size:,} bytes could not be stored in "
+            f"s3://{bucket}/{output_key(key)}: {type(error).__name__}: {error}"
+        )
+        return {"status": "failed", "exception": type(error).__name__, "traceback": printable(message, _ERROR_LIMIT)}
+    return {"output_key": output_key(key)}
+
+
+def succeeded_before(client: Client, bucket: str, key: str) -> bool:
+    """Whether an earlier attempt of this very job has left its result.
+
+    Its host may have been lost, or its end not been seen, right after. Nothing of what is read runs any code.
+
+    Args:
+        client: Connection to S3.
+        bucket: Where it would be.
+        key: Object of the envelope.
+    """
+    job, attempt = os.environ.get("AWS_BATCH_JOB_ID"), os.environ.get("AWS_BATCH_JOB_ATTEMPT", "")
+    if not job or not attempt.isdecimal() or int(attempt) < 2:
+        return False
+    import asyncio
+
+    async def read() -> Any:
+        return await client.report(bucket, key)
+
+    try:
+        found = asyncio.run(read())
+    except Exception as error:  # noqa: BLE001  (then the function runs)
+        print(
+            f"What an earlier attempt may have left cannot be read: {printable(error, _ERROR_LIMIT)}", file=sys.stderr
+        )
+        return False
+    return bool(found and found["format"] != 1 and found["status"] == "succeeded" and found["job_id"] == job)
+
+
+def _peak_rss() -> int:
+    """Bytes, of this process or of its largest child; Linux counts in KiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
