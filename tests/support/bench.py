@@ -61,11 +61,15 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",
         )
 
     def run(self) -> tuple[int, str, str]:
-        process = self.start()
-        out, err = process.communicate(timeout=120)
+        with self.start() as process:
+            try:
+                out, err = process.communicate(timeout=120)
+            finally:
+                process.kill()
         return process.returncode, out, err
 
     def envelope(self) -> dict[str, Any]:
@@ -84,3 +88,11 @@ class Bench:
 
     def value(self) -> Any:
         return TransportableObject.deserialize(self.envelope()["output"]).get_deserialized()
+
+    def stored_value(self) -> Any:
+        """The same, wherever the runner has put it."""
+        envelope = self.envelope()
+        output = envelope["output"]
+        if envelope["output_key"] is not None:
+            output = self.s3.get_object(Bucket=BUCKET, Key=envelope["output_key"])["Body"].read()
+        return TransportableObject.deserialize(output).get_deserialized()
