@@ -242,8 +242,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             "retry_on": settings.retry_on,
             "time_limit": settings.time_limit,
             "environment": {
-                # Nothing else tells a container on EC2 its region, and our runner's S3 client needs one.
+                # Nothing else tells a container on EC2 its region. Our runner's S3 client needs one, and so does the
+                # boto3 of a function, which knows the older name alone.
                 "AWS_REGION": settings.region,
+                "AWS_DEFAULT_REGION": settings.region,
                 **settings.environment,
                 "S3_BUCKET_NAME": settings.s3_bucket_name,
                 "COVALENT_TASK_FUNC_FILENAME": _named(FUNC_FILENAME, task_metadata),

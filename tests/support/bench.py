@@ -47,6 +47,15 @@ class Bench:
         body = cloudpickle.dumps((function, args, kwargs))
         self.s3.put_object(Bucket=BUCKET, Key=FUNCTION, Body=body, Metadata=metadata or {})
 
+    def put_by_value(self, function: Any, *args: Any) -> None:
+        """Upload a function of a test's module, which the runner cannot import."""
+        module = sys.modules[function.__module__]
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            self.put(function, *args)
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
+
     def put_electron(self, function: Callable[..., Any], *args: Any, before: tuple[Any, ...] = (), **kw: Any) -> None:
         """Upload a task as Covalent's server builds it."""
         call_before = [(*map(TransportableObject, (call, (), {})), "") for call in before]

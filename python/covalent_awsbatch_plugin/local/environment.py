@@ -18,6 +18,7 @@ _DROPPED = {
     "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON",
     "UV_TARGET", "UV_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT",
 }  # fmt: skip
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _LOCALHOST = "127.0.0.1,localhost"
 
 
@@ -34,7 +35,7 @@ def job_environment(
         caller: The caller's own environment, of which only what a program needs to run at all is kept: path, language,
             certificates, proxies, package indexes.
         scratch: Where the job runs.
-        aws: Credentials, region and endpoint.
+        aws: Credentials and endpoint. A region in it is left out: AWS Batch tells a container on EC2 none either.
         job: What the job definition and SubmitJob's overrides set; goes over everything before.
         batch: What AWS Batch itself sets; goes over everything.
     """
@@ -51,6 +52,7 @@ def job_environment(
     for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR"):
         environment.setdefault(name, str(scratch.root.parent / name.lower()))
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    aws = {name: value for name, value in aws.items() if name not in _REGIONS}
     return {**environment, **aws, **job, **batch}
 
 
