@@ -46,7 +46,7 @@ def test_the_wheel_is_whole(wheel: Path) -> None:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     package = {name.removeprefix("covalent_awsbatch_plugin/") for name in names}
-    assert {"py.typed", "_core.pyi", "_core.abi3.so", "runner.py", "local/svm_workflow.py"} <= package
+    assert {"py.typed", "_core.pyi", "_core.abi3.so", "runner/__main__.py", "local/svm_workflow.py"} <= package
     assert {"assets/infra/batch.tf", "assets/infra/variables.tf"} <= package
     assert {name.rpartition("/")[2] for name in names if "/licenses/" in name} == {"LICENSE", "THIRD-PARTY-NOTICES"}
     assert not [name for name in names if "test" in name or "__pycache__" in name]

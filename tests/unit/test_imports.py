@@ -23,9 +23,12 @@ MODULES = [
     "presence",
     "questions",
     "retrieval",
-    "runner",
+    "runner.envelope",
+    "runner.explanation",
+    "runner.launch",
+    "runner.supervisor",
+    "runner.worker",
     "settings",
-    "tee",
     "transfer",
 ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import platform
 import resource
 import sys
 import time
@@ -12,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from covalent_awsbatch_plugin.naming import ENVELOPE_FORMAT, FORMAT_METADATA, output_key
 from covalent_awsbatch_plugin.printable import printable
-
-from .explanation import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,9 +58,9 @@ def begun() -> Envelope:
         stderr="",
         traceback=None,
         exception=None,
-        python=platform.python_version(),
-        cloudpickle=version("cloudpickle"),
-        covalent=version("covalent"),
+        python="",
+        cloudpickle="",
+        covalent="",
         started_at=time.time(),
         finished_at=0.0,
         peak_rss_bytes=0,
@@ -79,8 +76,12 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
         client: Connection to S3.
         bucket: Where to.
         key: Object of the envelope.
-        envelope: What to write; the time of its end and the memory taken are filled in.
+        envelope: What to write; the time of its end, the memory taken and versions that it lacks are filled in.
     """
+    if not envelope["python"]:
+        from .explanation import versions
+
+        envelope.update(versions())  # type: ignore[typeddict-item]
     envelope["finished_at"] = time.time()
     envelope["peak_rss_bytes"] = _peak_rss()
     with client.writer(bucket, key, {FORMAT_METADATA: ENVELOPE_FORMAT}) as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import signal
 import subprocess
@@ -85,12 +84,18 @@ def mismatch(sender: dict[str, str]) -> str:
     return "".join(_different(sender)) if different else ""
 
 
-def version(distribution: str) -> str:
-    """Version of an installed distribution, empty if it is not there.
+def versions() -> dict[str, str]:
+    """Versions of what runs the task; empty for what is not there."""
+    return {
+        "python": platform.python_version(),
+        "cloudpickle": _version("cloudpickle"),
+        "covalent": _version("covalent"),
+    }
 
-    Args:
-        distribution: Its name.
-    """
+
+def _version(distribution: str) -> str:
+    import importlib.metadata  # late: it takes its time
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -157,7 +162,7 @@ def _command_output(error: subprocess.CalledProcessError) -> list[str]:
 
 def _different(sender: dict[str, str]) -> list[str]:
     """The versions at both ends, unless they are known to be the same."""
-    python, cloudpickle = platform.python_version(), version("cloudpickle")
+    python, cloudpickle = platform.python_version(), _version("cloudpickle")
     here = f"Python {python} with cloudpickle {cloudpickle}"
     if "python" not in sender:
         return [f"The task is read by {here}; the Python that pickled it must have the same minor version."]

@@ -18,7 +18,6 @@ from covalent_awsbatch_plugin.naming import BUCKET_OWNER, KMS_KEY, SENDER_METADA
 from covalent_awsbatch_plugin.printable import printable
 
 from . import envelope as envelopes
-from . import explanation
 from .launch import ORDERS, TERMINATION
 from .output import Pump, write
 
@@ -114,6 +113,8 @@ class Supervisor:
         if self._answered:
             self._deadline = min(self._deadline, time.monotonic() + _LINGER_TERMINATED)
             return
+        from . import explanation
+
         self._fail("terminated", f"Terminated: {explanation.Terminated()}", "Terminated")
         self._deadline = time.monotonic() + _PATIENCE
         with contextlib.suppress(ProcessLookupError):
@@ -128,6 +129,8 @@ class Supervisor:
     def _on_unreadable(self, error: Exception) -> None:
         if not self._answered:
             self._answered = True
+            from . import explanation
+
             self._fail("failed", explanation.explain(error, "opening", self._sender), explanation.name_of(error))
             self._signal(signal.SIGKILL)
 
@@ -144,6 +147,8 @@ class Supervisor:
 
     def _on_end(self, code: int) -> None:
         if not self._answered and not self._terminated:
+            from . import explanation
+
             self._fail("failed", explanation.ended_silently(code, self._sender), None)
             self._exit = 128 - code if code < 0 else code or 1
         else:
