@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import os
 import platform
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 import cloudpickle
 import pytest
 from covalent._workflow.transportable_object import TransportableObject
-from support.bench import BUCKET, Bench
+from support.bench import BUCKET, RESULT, Bench, decoded
 
 from covalent_awsbatch_plugin.runner.envelope import OUTPUT_APART
 
@@ -182,6 +183,25 @@ def test_a_result_that_cannot_be_pickled_is_told(bench: Bench, electron: bool) -
     envelope = bench.envelope()
     assert envelope["exception"] == "TypeError"
     assert "What the function returned cannot be pickled" in envelope["traceback"]
+
+
+def test_what_is_left_is_signed_with_the_jobs_key_which_the_function_does_not_see(bench: Bench) -> None:
+    def names() -> list[str]:
+        import os
+
+        return list(os.environ)
+
+    key = "ab" * 32
+    bench.environment["COVALENT_AWSBATCH_SIGNING_KEY"] = key
+    bench.put_electron(names)
+    assert bench.run()[0] == 0
+    answer = bench.s3.get_object(Bucket=BUCKET, Key=RESULT)
+    content = answer["Body"].read()
+    signature = hmac.new(bytes.fromhex(key), content, "sha256").hexdigest()
+    assert answer["Metadata"] == {"covalent-awsbatch-format": "3", "covalent-awsbatch-signature": signature}
+    seen = TransportableObject.deserialize(decoded(content)["output"]).get_deserialized()
+    assert "S3_BUCKET_NAME" in seen
+    assert "COVALENT_AWSBATCH_SIGNING_KEY" not in seen
 
 
 @pytest.mark.parametrize("apart", [False, True])

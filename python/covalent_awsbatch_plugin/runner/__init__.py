@@ -2,9 +2,9 @@
 
 It reads the task from S3, runs it, and writes one object that says how it went. Three environment variables name the
 places: `S3_BUCKET_NAME`, `COVALENT_TASK_FUNC_FILENAME` and `RESULT_FILENAME`. Region, endpoint and credentials are the
-container's own; two more variables may say what to demand of the bucket (see `naming`). The exit status is 0 if the
-function returned and its result was stored, 143 if SIGTERM ended it (terminated, out of time, its host lost), that of
-the function's process if this ended without a word (137 and 139: killed, crashed), else 1.
+container's own; three more variables may say what to demand of the bucket and what to sign with (see `naming`). The
+exit status is 0 if the function returned and its result was stored, 143 if SIGTERM ended it (terminated, out of time,
+its host lost), that of the function's process if this ended without a word (137 and 139: killed, crashed), else 1.
 
 There are two processes. The first, `supervisor`, speaks to S3, takes SIGTERM, passes on what is printed, and writes the
 envelope. It forks the second, `worker`, which runs the function, before it has threads or connections. So:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import pickle
 import resource
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from covalent_awsbatch_plugin.naming import ENVELOPE_FORMAT, FORMAT_METADATA, output_key
+from covalent_awsbatch_plugin.naming import output_key
 from covalent_awsbatch_plugin.printable import printable
+
+from .encoding import encode, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +29,13 @@ class Envelope(TypedDict):
     """What the result's object holds; the core reads it without running any code of ours.
 
     `status` is "succeeded", "failed" or "terminated" (by SIGTERM). `output` is a serialised TransportableObject, or
-    None if `output_key` names the object that holds it. Times are seconds since 1970.
+    None if an object of its own holds it, and then `output_sha256` is its SHA-256 in hexadecimal digits. Times are
+    seconds since 1970.
     """
 
     status: str
     output: bytes | None
-    output_key: str | None
+    output_sha256: str | None
     stdout: str
     stderr: str
     traceback: str | None
@@ -53,7 +56,7 @@ def begun() -> Envelope:
     return Envelope(
         status="failed",
         output=None,
-        output_key=None,
+        output_sha256=None,
         stdout="",
         stderr="",
         traceback=None,
@@ -69,7 +72,7 @@ def begun() -> Envelope:
     )
 
 
-def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
+def deliver(client: Client, bucket: str, key: str, envelope: Envelope, signing_key: str) -> None:
     """Write the result.
 
     Args:
@@ -77,6 +80,7 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
         bucket: Where to.
         key: Object of the envelope.
         envelope: What to write; the time of its end, the memory taken and versions that it lacks are filled in.
+        signing_key: Hexadecimal digits of the key to sign with; empty for no signature.
     """
     if not envelope["python"]:
         from .explanation import versions
@@ -84,8 +88,9 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope) -> None:
         envelope.update(versions())  # type: ignore[typeddict-item]
     envelope["finished_at"] = time.time()
     envelope["peak_rss_bytes"] = _peak_rss()
-    with client.writer(bucket, key, {FORMAT_METADATA: ENVELOPE_FORMAT}) as file:
-        file.write(pickle.dumps(dict(envelope), protocol=4))
+    content = encode(envelope)
+    with client.writer(bucket, key, metadata(content, signing_key)) as file:
+        file.write(content)
 
 
 def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterable[bytes]) -> dict[str, Any]:
@@ -99,17 +104,19 @@ def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterab
         pieces: The result.
 
     Returns:
-        Entries of the envelope: where the result is, or a failure if it cannot be stored.
+        Entries of the envelope: the result or its hash, or a failure if it cannot be stored.
 
     Raises:
         EOFError: The pieces break off.
     """
     if size < OUTPUT_APART:
         return {"output": b"".join(pieces)}
+    digest = hashlib.sha256()
     try:
         with client.writer(bucket, output_key(key)) as file:
             for piece in pieces:
                 file.write(piece)
+                digest.update(piece)
     except EOFError:
         raise
     except Exception as error:  # noqa: BLE001  (whatever it is, the envelope has to say it)
@@ -118,7 +125,7 @@ def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterab
             f"s3://{bucket}/{output_key(key)}: {type(error).__name__}: {error}"
         )
         return {"status": "failed", "exception": type(error).__name__, "traceback": printable(message, _ERROR_LIMIT)}
-    return {"output_key": output_key(key)}
+    return {"output_sha256": digest.hexdigest()}
 
 
 def succeeded_before(client: Client, bucket: str, key: str) -> bool:

@@ -8,6 +8,8 @@ import signal
 import sys
 from dataclasses import dataclass
 
+from covalent_awsbatch_plugin.naming import SIGNING_KEY
+
 from .channel import Listener
 
 ORDERS = {signal.SIGTERM, signal.SIGINT}
@@ -52,6 +54,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    # The function, and what it starts, has no use for it.
+    signing_key = os.environ.pop(SIGNING_KEY, "")
     worker = _fork()
     if worker is None:
         return 0
@@ -62,7 +66,7 @@ def main() -> int:
 
     bucket, function_key, result_key = (os.environ[name] for name in _VARIABLES)
     with quick_covalent():  # the core's exceptions are Covalent's
-        return Supervisor(worker, bucket, result_key).run(function_key)
+        return Supervisor(worker, bucket, result_key, signing_key).run(function_key)
 
 
 def _fork() -> Worker | None:

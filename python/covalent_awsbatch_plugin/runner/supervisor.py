@@ -43,12 +43,14 @@ class Supervisor:
         worker: The function's process.
         bucket: Where task and result are.
         key: Object of the envelope.
+        signing_key: What to sign the envelope with, as for `envelope.deliver`.
     """
 
-    def __init__(self, worker: Worker, bucket: str, key: str) -> None:
+    def __init__(self, worker: Worker, bucket: str, key: str, signing_key: str) -> None:
         self._worker = worker
         self._bucket = bucket
         self._key = key
+        self._signing_key = signing_key
         self._client = Client("{}").for_bucket(os.environ.get(BUCKET_OWNER, "any"), os.environ.get(KMS_KEY, ""))
         self._envelope = envelopes.begun()
         self._sender: dict[str, str] = {}
@@ -207,7 +209,7 @@ class Supervisor:
     def _deliver(self) -> bool:
         self._envelope["stdout"], self._envelope["stderr"] = (pump.tail.text() for pump in self._pumps)
         try:
-            envelopes.deliver(self._client, self._bucket, self._key, self._envelope)
+            envelopes.deliver(self._client, self._bucket, self._key, self._envelope, self._signing_key)
         except Exception as error:  # noqa: BLE001  (whatever it is, the log must have it in a sentence)
             place = f"s3://{self._bucket}/{self._key}"
             say(f"The result could not be written to {place}: {type(error).__name__}: {error}")

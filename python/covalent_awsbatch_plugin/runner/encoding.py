@@ -1,4 +1,4 @@
-"""What the runner leaves at the result's key: a header, and the parts that are long.
+"""The bytes of an envelope: a header, and the parts that are long.
 
 Four bytes with the length of the header, big end first; the header, a JSON object, which holds in `parts` how many
 bytes each part has; and the parts, one after the other. Reading it runs nothing (`src/envelope/`).
@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
+from covalent_awsbatch_plugin.naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
 
 PARTS = ("stdout", "stderr", "traceback", "output")
 """The parts in their order: texts in UTF-8, and bytes. One that is None is not there."""
