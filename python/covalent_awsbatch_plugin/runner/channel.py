@@ -63,7 +63,7 @@ class Listener:
                 continue
             file = connection.makefile("rb", _PIECE)
             connection.close()  # the file goes on
-            with contextlib.suppress(ValueError, OSError):  # it was killed in the midst of it
+            with contextlib.suppress(ValueError, KeyError, OSError):  # it was killed in the midst of it
                 header = json.loads(file.readline())
                 return header, Body(file, header.pop("size"))
             file.close()

@@ -170,13 +170,15 @@ class Supervisor:
         os.close(tell)
 
     def _receive(self, ended: int) -> None:
-        while answer := self._worker.listener.answer(self._worker.pid, ended):
-            said, body = answer
-            with contextlib.suppress(EOFError):
-                if said["status"] == "succeeded":
-                    said |= envelopes.take_output(self._client, self._bucket, self._key, body.size, body.pieces())
-                self._events.put(partial(self._on_answer, said))
-        self._events.put(partial(self._on_end, self._code))
+        try:
+            while answer := self._worker.listener.answer(self._worker.pid, ended):
+                said, body = answer
+                with contextlib.suppress(EOFError):
+                    if said["status"] == "succeeded":
+                        said |= envelopes.take_output(self._client, self._bucket, self._key, body.size, body.pieces())
+                    self._events.put(partial(self._on_answer, said))
+        finally:  # whatever happens: nobody else would end the job
+            self._events.put(partial(self._on_end, self._code))
 
     def _feed(self, key: str) -> None:
         try:
