@@ -17,7 +17,7 @@ from covalent_awsbatch_plugin.container import SecondLook, quick_covalent
 from covalent_awsbatch_plugin.texts import Unpickler
 
 from . import channel
-from .explanation import Terminated, explain, mismatch, name_of, versions
+from .explanation import Terminated, explain, mismatch, name_of
 from .launch import TERMINATION
 from .output import text_stream
 
@@ -102,7 +102,7 @@ def run(supervisor: int, source: int, address: str | bytes, log: int) -> None:
         said["exception"] = name_of(error)
     if os.getpid() == me:  # else a copy that the function made of this process, and that came back as well
         with contextlib.suppress(OSError):
-            channel.send(address, said | versions(), output)
+            channel.send(address, said, output)
 
 
 def _divert_the_log_of_covalent(log: int) -> None:
