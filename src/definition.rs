@@ -119,7 +119,9 @@ pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) 
             loop {
                 match retry::while_throttled(|| try_once(clients, &definition)).await {
                     // The registration may have happened all the same: look again.
-                    Err(error) if error.is_transient() && tries < TRIES => sleep(PAUSE * tries).await,
+                    Err(error) if (error.is_transient() || is_crowded(&error)) && tries < TRIES => {
+                        sleep(PAUSE * tries).await
+                    }
                     outcome => return outcome,
                 }
                 tries += 1;
@@ -127,6 +129,11 @@ pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) 
         })
         .await?;
     Ok(arn.clone())
+}
+
+/// Whether others register revisions of the same name at the same moment.
+fn is_crowded(error: &Error) -> bool {
+    error.to_string().contains("concurrent attempts to create a new revision")
 }
 
 async fn try_once(clients: &Clients, definition: &Definition) -> Result<String> {

@@ -25,6 +25,8 @@ pub struct Job {
     pub status: String,
     /// Why it is in this state.
     pub status_reason: Option<String>,
+    /// Whether somebody called `TerminateJob` for it.
+    pub is_terminated: bool,
     /// Exit code of the last attempt; absent is neither success nor failure.
     pub exit_code: Option<i32>,
     /// What the container's agent said.
@@ -99,6 +101,7 @@ impl From<&JobDetail> for Job {
             queue: detail.job_queue().unwrap_or_default().to_owned(),
             status: detail.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
             status_reason: text(detail.status_reason()),
+            is_terminated: detail.is_terminated().unwrap_or_default(),
             exit_code: container.and_then(ContainerDetail::exit_code),
             container_reason: text(container.and_then(|container| container.reason())),
             log_stream: text(container.and_then(|container| container.log_stream_name()))

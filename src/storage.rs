@@ -93,7 +93,8 @@ impl Storage {
     /// The error of a call, which S3 also denies, in the same words, when the bucket is not the owner's.
     #[must_use]
     pub fn explained(&self, error: Error) -> Error {
-        let denied = error.code() == Some("AccessDenied");
+        // Where a key is what is denied, AWS says so.
+        let denied = error.code() == Some("AccessDenied") && !error.to_string().contains("kms:");
         match self.owner().filter(|_| denied) {
             Some(owner) => error.advising(&format!(
                 "either the right to do so is missing, or the bucket does not belong to the account {owner}: a bucket \

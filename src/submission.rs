@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// First pause between tries; it doubles up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// How long a job definition that AWS has registered may be unknown to it.
+const SETTLING: Duration = Duration::from_secs(15);
 /// Pauses before each look for a job that was, or may have been, just submitted: AWS may not show it at once.
 const LOOKS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
@@ -175,7 +177,7 @@ async fn submit_new(
     let start = Instant::now();
     let mut unanswered_since = None;
     let mut pause = FIRST_PAUSE;
-    let mut forgotten = false;
+    let mut unknown_since = None;
     loop {
         let definition = definition::find_or_register(clients, &request.definition).await?;
         clients.turn().await;
@@ -187,10 +189,18 @@ async fn submit_new(
             Err(error) => error,
         };
         let end = match error.kind() {
-            // The revision was deregistered since it was found; look for another one, once.
-            Kind::Refused if !forgotten && speaks_of_definition(&error) => {
-                clients.definitions.forget(&definition);
-                forgotten = true;
+            // The revision was deregistered since it was found: look for another one. Or it was registered a moment ago, and
+            // not all of AWS knows.
+            Kind::Refused
+                if speaks_of_definition(&error)
+                    && unknown_since.is_none_or(|since: Instant| since.elapsed() < SETTLING) =>
+            {
+                if unknown_since.is_none() {
+                    clients.definitions.forget(&definition);
+                    unknown_since = Some(Instant::now());
+                } else {
+                    sleep(pause).await;
+                }
                 continue;
             }
             Kind::Throttled => start + retry::PATIENCE_THROTTLED,
@@ -312,15 +322,13 @@ fn retry_strategy(request: &JobRequest) -> RetryStrategy {
     match request.retry_on {
         RetryOn::Any => strategy.build(),
         RetryOn::Infrastructure => {
-            let retry = || EvaluateOnExit::builder().action(RetryAction::Retry);
+            // Turned round, since where no rule matches, Batch retries: only a container that ran and exited is done.
             let rules = [
-                retry().on_status_reason("Host EC2*"),
-                retry().on_status_reason("Your Spot Task was interrupted*"),
-                // CannotPull…, CannotStart…, CannotCreate…, CannotInspectContainerError.
-                retry().on_reason("Cannot*"),
-                retry().on_reason("DockerTimeoutError*"),
-                // Where no rule matches, Batch would retry.
-                EvaluateOnExit::builder().action(RetryAction::Exit).on_reason("*"),
+                // It did, and the agent could not look at it: CannotInspectContainerError.
+                EvaluateOnExit::builder().action(RetryAction::Retry).on_reason("Cannot*"),
+                EvaluateOnExit::builder()
+                    .action(RetryAction::Exit)
+                    .on_status_reason("Essential container in task exited*"),
             ];
             strategy
                 .set_evaluate_on_exit(Some(

@@ -53,12 +53,12 @@ prop_compose! {
     fn job()(
         (id, name, queue, status) in (text(), text(), prop_oneof![text(), "arn:aws[a-z-]{0,7}:batch:[a-z0-9-]{0,12}:[:a-z]{0,9}"], status()),
         (status_reason, container_reason, exit_code) in (of(text()), of(text()), any::<Option<i32>>()),
-        (log_stream, image) in (of(text()), of(text())),
+        (log_stream, image, is_terminated) in (of(text()), of(text()), any::<bool>()),
         (created_at, started_at, stopped_at) in any::<(Option<i64>, Option<i64>, Option<i64>)>(),
         attempts in vec(attempt_of_a_job(), 0..12),
     ) -> Job {
         Job {
-            id, name, queue, status, status_reason, exit_code, container_reason, log_stream, image, created_at,
+            id, name, queue, status, status_reason, is_terminated, exit_code, container_reason, log_stream, image, created_at,
             started_at, stopped_at, attempts,
         }
     }
@@ -120,8 +120,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_job_has_a_cause_and_a_sentence(job in job(), memory in any::<f64>(), time_limit in any::<u32>()) {
-        explained(&job, Asked { memory, time_limit });
+    fn every_job_has_a_cause_and_a_sentence(job in job(), memory in any::<f64>(), time_limit in any::<u32>(), fargate in any::<bool>()) {
+        explained(&job, Asked { memory, time_limit, fargate });
     }
 
     #[test]
@@ -130,7 +130,7 @@ proptest! {
         prop_assert_eq!(job.id.as_str(), detail.job_id().unwrap_or_default());
         prop_assert_eq!(job.exit_code, detail.container().and_then(ContainerDetail::exit_code));
         prop_assert_eq!(job.attempts.len(), detail.attempts().len());
-        explained(&job, Asked { memory: 3.75, time_limit: 300 });
+        explained(&job, Asked { memory: 3.75, time_limit: 300, fargate: false });
     }
 
     #[test]

@@ -61,15 +61,19 @@ class Job:
     def cause(self) -> str:
         """Why it did not succeed.
 
-        One of `cancelled`, `time_limit`, `out_of_memory`, `host_lost`, `image_unavailable`, `role_unusable`,
-        `agent_trouble`, `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
+        One of `cancelled`, `time_limit`, `state_time_limit`, `out_of_memory`, `host_lost`, `pull_limit`,
+        `wrong_architecture`, `image_unavailable`, `program_missing`, `disk_full`, `gpu_driver`, `log_denied`,
+        `role_unusable`, `role_not_passed`, `network`, `initialization`, `overrides_too_long`, `agent_trouble`,
+        `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
         """
-    def sentence(self, memory: float, time_limit: int) -> str:
+
+    def sentence(self, memory: float, time_limit: int, fargate: bool) -> str:
         """What happened, why, and what to do, in one line.
 
         Args:
             memory: GB that the job had asked for.
             time_limit: Seconds that an attempt might run; 0 for no limit.
+            fargate: Whether it was to run on Fargate.
         """
 
 @final

@@ -12,11 +12,12 @@ from typing import Any
 from . import archive, errors, threads, transfer
 from ._core import Client, Job, Reader
 from .naming import io_output_key, output_key
-from .printable import one_line
+from .printable import one_line, printable
 from .settings import Settings
 
 _LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
 _LONGEST_REASON = 300
+_LONGEST_LINE = 1000  # characters of one of them
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
 _SAYS_NOTHING = ("exited", "unknown", "not_inspected", "vanished")  # causes for which the function's own word is better
@@ -208,17 +209,26 @@ async def failure(
         if report.python and _minor(report.python) != _minor(platform.python_version()):
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
+        if job.attempts > 1:
+            report = replace(report, traceback=f"{report.traceback}\n{_repeated(settings, job)}")
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
-    message = job.sentence(settings.memory_mib / 1024, settings.time_limit)
+    message = job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE")
     if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
         message = f"{message} {problem}"
     if unread:
         message = f"{message} {unread}"
-    if report is None and (lines := await _log_tail(client, settings, job)):
-        message = "\n".join([message, "The last lines of its log:", *(f"  {line}" for line in lines)])
+    if report is None:
+        message = "\n".join([message, *await _log_tail(client, settings, job)])
     if job.console and not settings.endpoint_url:
         message = f"{message}\nThe job in AWS's console: {job.console}"
     return errors.JobFailedError(message, **details)
+
+
+def _repeated(settings: Settings, job: Job) -> str:
+    said = f"The job failed in all {job.attempts} attempts (retry_attempts={settings.retry_attempts})."
+    if settings.retry_on == "any":
+        said += ' With retry_on="infrastructure" an exception of the function is not tried again.'
+    return said
 
 
 def _details(job: Job) -> dict[str, Any]:
@@ -261,15 +271,19 @@ class _Bytes(io.BytesIO):
 
 
 async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
-    """The last lines of the last attempt's log; a log that cannot be read must not hide the cause."""
+    """What to say of the last attempt's log: its last lines. A log that cannot be read must not hide the cause."""
     if not job.log_stream:
         return []
     try:
         tail = client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
-        return await asyncio.wait_for(tail, _PATIENCE)
+        lines = await asyncio.wait_for(tail, _PATIENCE)
+    except errors.AccessError as error:
+        place = f"log group {settings.batch_job_log_group_name}, stream {job.log_stream}"
+        return [f"Its log ({place}) may not be read here: {error.message}"]
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         _log.info("no log for job %s: %s", job.id, error)
         return []
+    return ["The last lines of its log:", *(f"  {printable(line, _LONGEST_LINE)}" for line in lines)] if lines else []
 
 
 async def _image_problem(client: Client, job: Job) -> str:

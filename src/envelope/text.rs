@@ -41,11 +41,14 @@ pub fn text(bytes: &[u8]) -> String {
 /// The beginning of a text in one line without control characters, for names and versions in a sentence.
 #[must_use]
 pub fn short(text: &str) -> String {
-    text.chars().take(SHORT).flat_map(|character| {
-        let escaped = character.is_control().then(|| character.escape_default());
-        let plain = (!character.is_control()).then_some(character);
-        escaped.into_iter().flatten().chain(plain)
-    }).collect()
+    text.chars()
+        .take(SHORT)
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let plain = (!character.is_control()).then_some(character);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
 }
 
 #[cfg(test)]

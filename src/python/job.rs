@@ -85,8 +85,8 @@ impl PyJob {
         outcome::cause(&self.0).as_str()
     }
 
-    fn sentence(&self, memory: f64, time_limit: u32) -> String {
-        outcome::sentence(&self.0, Asked { memory, time_limit })
+    fn sentence(&self, memory: f64, time_limit: u32, fargate: bool) -> String {
+        outcome::sentence(&self.0, Asked { memory, time_limit, fargate })
     }
 
     fn __repr__(&self) -> String {

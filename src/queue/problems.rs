@@ -40,6 +40,12 @@ fn of_queue(queue: &str, detail: &Queue) -> Vec<String> {
     if detail.state == "DISABLED" {
         problems.push(format!("queue {queue} is DISABLED: enable it"));
     }
+    if detail.fair_share {
+        problems.push(format!(
+            "queue {queue} shares by a scheduling policy and wants a share identifier, which this executor gives none: use \
+             a queue without one"
+        ));
+    }
     if detail.status != "VALID" {
         problems.push(format!("queue {queue} is {}{}", detail.status, because(&detail.status_reason)));
     }

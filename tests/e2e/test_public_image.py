@@ -107,7 +107,8 @@ def test_its_exception_comes_back_with_the_traceback(client: Client) -> None:
     node = client.node(result, "task")
     assert node["stdout"] == "as far as here\n"
     # Newer versions of cloudpickle hide the function's file, and with it the line.
-    assert ", in task\nZeroDivisionError: böse Null" in node["stderr"].replace('    raise ZeroDivisionError("böse Null")\n', "")
+    assert ", in task\n" in node["stderr"]
+    assert "ZeroDivisionError: böse Null" in node["stderr"]
     assert "HeadObject" not in node["stderr"]
 
 

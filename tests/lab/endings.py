@@ -159,7 +159,8 @@ def timed_out(exit_code: int | None = None) -> Ending:
 
 def terminated(reason: str = "Wrong queue, sorry", exit_code: int | None = 143) -> Ending:
     """Somebody else terminated it."""
-    return Ending((Try(exit_code, reason, failed=True, final=True, result=results.nothing),))
+    attempt = Try(exit_code, reason, failed=True, final=True, result=results.nothing)
+    return Ending((attempt,), entry={"isTerminated": True})
 
 
 def printing(ending: Ending, *lines: str) -> Ending:
