@@ -100,7 +100,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Manager or the SSM Parameter Store, where the function reads it with the job role.
         tags: Tags of the job; none by default.
         retry_on: Which failures of an attempt are followed by another one: `any` (default), or `infrastructure` for
-            lost hosts and trouble with the container, but not for an exception of the function.
+            all but those of a container that ran and exited, so for no exception of the function.
         runnable_timeout: Seconds that a job may wait for a machine before the task gives up, up to 31,536,000; 0
             (default) for ever.
         s3_bucket_owner: Account that the bucket has to belong to, as twelve digits; empty (default) for the one of the

@@ -124,7 +124,7 @@ class Settings(BaseModel):
     retry_on: Literal["any", "infrastructure"] = Field(
         default="any",
         description="must be 'any' (an attempt that failed is followed by another, whatever happened) or "
-        "'infrastructure' (only after a lost host or trouble with the container, not after an exception)",
+        "'infrastructure' (unless a container ran and exited, so not after an exception)",
     )
     runnable_timeout: limits.Number = Field(
         default=0,

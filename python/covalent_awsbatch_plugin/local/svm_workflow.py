@@ -11,7 +11,7 @@ from numpy.random import permutation
 from sklearn import datasets, svm
 
 # Resources of the job; whatever is not said here comes from the configuration.
-executor = ct.executor.AWSBatchExecutor(vcpu=2, memory=3.75, time_limit=300)
+executor = ct.executor.AWSBatchExecutor(vcpu=2, memory=3.75, time_limit=300, retry_on="infrastructure")
 
 # Installed in the job before the task runs. Pin versions (numpy==…) where the image has others than you.
 deps_pip = ct.DepsPip(packages=["numpy", "scikit-learn"])
