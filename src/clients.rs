@@ -34,6 +34,9 @@ const LARGE_ENVELOPES: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long AWS may be silent before the request is tried again.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a call may take until its answer is there as a whole, after which it is tried again. An answer that trickles in
+/// is not silence. What carries an object's content has no such limit.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections to one account and region, and what is known about it. Everything with state hangs off this value.
 #[derive(Debug)]
@@ -80,11 +83,10 @@ impl Clients {
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         credentials::check(settings)?;
         let http = http::client()?;
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let loader = credentials::loader(settings, &http)
             .credentials_provider(Renewing::new(settings.clone(), http.clone()))
             .retry_config(retry::patient())
-            .timeout_config(timeouts);
+            .timeout_config(timeouts());
         let mut clients = Self::new(&loader.load().await);
         if !settings.profile.is_empty() {
             clients.whose = format!("profile {}", settings.profile);
@@ -162,6 +164,15 @@ impl Clients {
             error
         }
     }
+}
+
+/// What bounds every call.
+pub(crate) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build()
 }
 
 /// Where S3 is, if somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.

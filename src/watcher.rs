@@ -2,7 +2,8 @@
 //!
 //! A task asks for the end of its job and sleeps; a single actor describes all of them, 100 ids a call. Each job is
 //! looked at as often as its `poll_freq` asks, and sooner while the calls are cheap: every second for up to 500 jobs.
-//! For more than that, AWS's limit of calls decides.
+//! For more than that, AWS's limit of calls decides. Each look is a task of its own, so that one without an answer holds up
+//! nobody but the jobs that it is a look at.
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clients::Clients;
@@ -29,7 +31,7 @@ const VANISHED_AFTER: Duration = Duration::from_mins(1);
 const EXPIRED_AFTER: Duration = Duration::from_secs(30);
 /// How long a record that cannot be understood is asked for again, while others can be.
 const PATIENCE_GARBLED: Duration = Duration::from_secs(10);
-/// So many records that cannot be understood, before any that can be, are looked for in a sweep.
+/// So many records that cannot be understood, before any that can be, are looked for in a look.
 const POISONED: usize = 3;
 /// How long a job is watched while AWS does not answer, and while it refuses to.
 const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
@@ -103,6 +105,8 @@ struct Watched {
     last: Option<Job>,
     /// What was said about its waiting.
     told: HashSet<String>,
+    /// Whether a look at it is under way.
+    in_sight: bool,
     runnable_since: Option<Instant>,
     missing_since: Option<Instant>,
     failing_since: Option<Instant>,
@@ -114,15 +118,26 @@ pub struct Actor {
     /// Weak, since the clients hold the actor's other end: it ends with them.
     clients: Weak<Clients>,
     jobs: HashMap<String, Watched>,
-    /// Sweeps in a row that met throttling or silence.
+    looks: JoinSet<Look>,
+    /// Whether a look met throttling or silence since the last sweep; `None` if none has ended.
+    strained: Option<bool>,
+    /// Sweeps in a row of which a look did.
     strain: u32,
+}
+
+/// What came of a look at some jobs: a failure is of a part of them, if only their answer could not be understood.
+#[derive(Debug, Default)]
+struct Look {
+    ids: Vec<String>,
+    found: Vec<(Vec<String>, Vec<Job>)>,
+    failures: Vec<(Vec<String>, Error)>,
 }
 
 impl Actor {
     /// Watches nothing yet.
     #[must_use]
     pub fn new(clients: Weak<Clients>) -> Self {
-        Self { clients, jobs: HashMap::new(), strain: 0 }
+        Self { clients, jobs: HashMap::new(), looks: JoinSet::new(), strained: None, strain: 0 }
     }
 
     async fn run(mut self, mut subscriptions: mpsc::UnboundedReceiver<Subscription>) {
@@ -141,8 +156,9 @@ impl Actor {
                     let soon = Instant::now() + self.pause();
                     next_sweep = Some(next_sweep.map_or(soon, |at: Instant| at.min(soon)));
                 }
+                Some(look) = self.looks.join_next() => self.take_in(look),
                 () = due => {
-                    self.sweep().await;
+                    self.begin_sweep();
                     next_sweep = (!self.jobs.is_empty()).then(|| Instant::now() + self.pause());
                 }
             }
@@ -156,6 +172,7 @@ impl Actor {
             replies: Vec::new(),
             last: None,
             told: HashSet::new(),
+            in_sight: false,
             runnable_since: None,
             missing_since: None,
             failing_since: None,
@@ -172,45 +189,60 @@ impl Actor {
 
     /// Looks at all jobs once, and tells of those that are over.
     pub async fn sweep(&mut self) {
+        self.begin_sweep();
+        while let Some(look) = self.looks.join_next().await {
+            self.take_in(look);
+        }
+    }
+
+    /// Begins looks at all jobs but those that are looked at already.
+    fn begin_sweep(&mut self) {
         self.jobs.retain(|_, watched| {
             watched.replies.retain(|reply| !reply.is_closed());
             !watched.replies.is_empty()
         });
+        if let Some(strained) = self.strained.take() {
+            self.strain = if strained { self.strain + 1 } else { 0 };
+        }
         let Some(clients) = self.clients.upgrade() else { return };
-        let mut ids: Vec<String> = self.jobs.keys().cloned().collect();
+        let unseen = self.jobs.iter_mut().filter(|(_, watched)| !watched.in_sight);
+        let mut ids: Vec<String> = unseen
+            .map(|(id, watched)| {
+                watched.in_sight = true;
+                id.clone()
+            })
+            .collect();
+        // Where a part cannot be understood, it meets others next time.
         fastrand::shuffle(&mut ids);
-        let mut understood = false;
-        let mut failures = Vec::new();
-        let mut poisoned = 0;
-        // A call for the whole, in halves where an answer cannot be understood: one poisoned record fails alone. Where some
-        // have and nothing is understood yet, it is hardly the records, and a thousand jobs would be asked for one by one;
-        // in another order next time.
-        let mut calls: Vec<&[String]> = ids.chunks(IDS_PER_CALL).collect();
-        while let Some(ids) = calls.pop() {
-            match job::describe(&clients, ids).await {
-                Ok(found) => {
-                    understood = true;
-                    self.settle(ids, found);
-                }
-                Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 && (understood || poisoned < POISONED) => {
-                    let (left, right) = ids.split_at(ids.len() / 2);
-                    calls.extend([left, right]);
-                }
-                Err(error) => {
-                    poisoned += usize::from(error.kind() == Kind::Garbled);
-                    failures.push((ids, error));
-                }
+        for ids in ids.chunks(IDS_PER_CALL) {
+            self.looks.spawn(look(clients.clone(), ids.to_vec()));
+        }
+    }
+
+    fn take_in(&mut self, look: Result<Look, JoinError>) {
+        let look = match look {
+            Ok(look) => look,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return, // The runtime ends.
+        };
+        for id in &look.ids {
+            if let Some(watched) = self.jobs.get_mut(id) {
+                watched.in_sight = false;
             }
         }
+        let understood = !look.found.is_empty();
+        for (ids, found) in look.found {
+            self.settle(&ids, found);
+        }
         let mut strained = false;
-        for (ids, error) in failures {
+        for (ids, error) in look.failures {
             // Where nothing can be understood, it is not AWS that answers.
             let garbled = error.kind() == Kind::Garbled;
             let unanswered = error.kind() == Kind::Ambiguous || garbled && (ids.len() > 1 || !understood);
             strained |= unanswered || error.kind() == Kind::Throttled;
-            self.endure(ids, &error, unanswered);
+            self.endure(&ids, &error, unanswered);
         }
-        self.strain = if strained { self.strain + 1 } else { 0 };
+        *self.strained.get_or_insert_default() |= strained;
     }
 
     /// Takes in one answer.
@@ -297,6 +329,30 @@ impl Watched {
         let since = *self.runnable_since.get_or_insert(now);
         !self.watch.runnable.is_zero() && now.duration_since(since) >= self.watch.runnable
     }
+}
+
+/// Describes jobs in a call for all of them, in halves where an answer cannot be understood: one poisoned record fails alone.
+/// Where some have and nothing is understood yet, it is hardly the records, and all jobs would be asked for one by one.
+async fn look(clients: Arc<Clients>, ids: Vec<String>) -> Look {
+    let mut look = Look::default();
+    let mut poisoned = 0;
+    let mut calls: Vec<&[String]> = vec![&ids];
+    while let Some(ids) = calls.pop() {
+        let understood = !look.found.is_empty();
+        match job::glance(&clients, ids).await {
+            Ok(found) => look.found.push((ids.to_vec(), found)),
+            Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 && (understood || poisoned < POISONED) => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                calls.extend([left, right]);
+            }
+            Err(error) => {
+                poisoned += usize::from(error.kind() == Kind::Garbled);
+                look.failures.push((ids.to_vec(), error));
+            }
+        }
+    }
+    look.ids = ids;
+    look
 }
 
 /// The pause between sweeps over so many jobs: a second, or `poll` if that is less, but as long as the call

@@ -1,8 +1,11 @@
 //! The watcher on paused time, over an HTTP client that answers from a script.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,9 +15,13 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body::{Body, Frame};
 use serde_json::json;
+use tokio::time::{Sleep, sleep};
 
 use super::*;
+use crate::clients::timeouts;
 
 /// A state that makes a record which cannot be understood.
 const POISON: &str = "POISON";
@@ -30,6 +37,8 @@ struct Script(Arc<Mutex<State>>);
 struct State {
     states: HashMap<String, Vec<(&'static str, u64)>>,
     calls: Vec<(Instant, usize)>,
+    /// So many calls get an answer that trickles in without an end.
+    trickling: usize,
     /// HTTP status to refuse calls with, and until which second.
     refusing: Option<(u16, u64)>,
     start: Option<Instant>,
@@ -43,6 +52,11 @@ impl Script {
 
     fn refusing(self, status: u16, until: u64) -> Self {
         self.0.lock().unwrap().refusing = Some((status, until));
+        self
+    }
+
+    fn trickling(self, calls: usize) -> Self {
+        self.0.lock().unwrap().trickling = calls;
         self
     }
 
@@ -63,9 +77,27 @@ impl Script {
             .region(Region::new(format!("test-{}", TESTS.fetch_add(1, Ordering::Relaxed))))
             .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts())
             .http_client(http)
             .build();
         Arc::new(Clients::new(&config))
+    }
+}
+
+/// A body of which a byte arrives every four seconds, for ever.
+struct Trickle(Pin<Box<Sleep>>);
+
+impl Body for Trickle {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.0.as_mut().poll(context));
+        self.0.as_mut().reset(Instant::now() + Duration::from_secs(4));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
     }
 }
 
@@ -100,6 +132,10 @@ impl State {
         let now = Instant::now();
         let second = now.duration_since(self.start.unwrap()).as_secs();
         self.calls.push((now, ids.len()));
+        if self.trickling > 0 {
+            self.trickling -= 1;
+            return http::Response::new(SdkBody::from_body_1_x(Trickle(Box::pin(sleep(Duration::from_secs(4))))));
+        }
         if let Some((status, _)) = self.refusing.filter(|(_, until)| second < *until) {
             if status == 200 {
                 return http::Response::new(SdkBody::from("<html>Please sign in</html>"));
@@ -190,6 +226,28 @@ async fn throttling_slows_the_sweeps_and_fails_nothing() {
     let job = end_of(&script.clients(), "a").await.unwrap();
     assert_eq!(job.status, "SUCCEEDED");
     assert!(script.calls().len() < 20, "{} calls in five minutes", script.calls().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_without_an_end_holds_up_nobody_else_and_is_given_up() {
+    let mut script = Script::default().job("late", &[("RUNNING", 0), ("SUCCEEDED", 6)]).trickling(1);
+    for n in 0..150 {
+        script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
+    }
+    let clients = script.clients();
+    let start = Instant::now();
+    let mut waits = JoinSet::new();
+    for n in 0..150 {
+        let clients = clients.clone();
+        waits.spawn(async move { end_of(&clients, &n.to_string()).await.map(|_| start.elapsed().as_secs()) });
+    }
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(end_of(&clients, "late").await.unwrap().status, "SUCCEEDED");
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
+    let ends: Vec<u64> = waits.join_all().await.into_iter().map(Result::unwrap).collect();
+    // The look that trickles is at a hundred jobs or at fifty.
+    assert!(ends.iter().filter(|end| **end < 9).count() >= 50, "{ends:?}");
+    assert!(ends.iter().all(|end| *end < 40), "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
