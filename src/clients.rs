@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -35,8 +36,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long AWS may be silent before the request is tried again.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a call may take until its answer is there as a whole, after which it is tried again. An answer that trickles in
-/// is not silence. What carries an object's content has no such limit.
+/// is not silence.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where a part of an object, of 16 MiB or more, goes with the call.
+const TRANSFER_TIMEOUT: Duration = Duration::from_hours(2);
 
 /// Connections to one account and region, and what is known about it. Everything with state hangs off this value.
 #[derive(Debug)]
@@ -102,6 +105,7 @@ impl Clients {
             .force_path_style(endpoint.is_some())
             // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled()) // `throughput` has more of it
             .retry_partition(partition("s3"))
             .build();
         let region = config.region().map(ToString::to_string).unwrap_or_default();
@@ -173,6 +177,13 @@ pub(crate) fn timeouts() -> TimeoutConfig {
         .read_timeout(READ_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build()
+}
+
+/// For a call of S3 that takes as long as its content, or as S3 takes to put parts together: several minutes, by its
+/// reference. The content has to move along, and then S3 may not be silent for long.
+pub(crate) fn unhurried() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRANSFER_TIMEOUT).build();
+    aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }
 
 /// Where S3 is, if somewhere else than at AWS: for all services, or by `AWS_ENDPOINT_URL_S3` or the profile's `services`.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::checksum::{Checksum, Crc};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Storage, location};
+use crate::throughput::{self, Moved};
 
 /// Size of one ranged request, and of the largest object that comes in one answer.
 const RANGE: u64 = 16 * 1024 * 1024;
@@ -226,25 +227,32 @@ impl Place {
     }
 
     /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
-    async fn taken(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut bytes = BytesMut::with_capacity(length);
-        while bytes.len() < length {
-            let next = body.next().await;
-            let broke_off = || {
-                let arrived = bytes.len();
-                format!("the download of {} broke off after {arrived} of {length} bytes", self.location())
-            };
-            match next {
+    async fn taken(&self, body: ByteStream, length: u64) -> Result<Bytes> {
+        let moved = Moved::default();
+        let stalled = |error| Error::with_source(Kind::Damaged, self.broke_off(moved.bytes(), length), error);
+        throughput::kept_up(&moved, self.arriving(body, length, &moved)).await.map_err(stalled)?
+    }
+
+    async fn arriving(&self, mut body: ByteStream, length: u64, moved: &Moved) -> Result<Bytes> {
+        let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut bytes = BytesMut::with_capacity(wanted);
+        while bytes.len() < wanted {
+            let broke_off = || self.broke_off(moved.bytes(), length);
+            match body.next().await {
                 Some(Ok(piece)) => {
-                    let wanted = piece.len().min(length - bytes.len());
+                    let wanted = piece.len().min(wanted - bytes.len());
                     bytes.extend_from_slice(&piece[..wanted]);
+                    moved.count(wanted);
                 }
                 Some(Err(error)) => return Err(Error::with_source(Kind::Damaged, broke_off(), error)),
                 None => return Err(Error::new(Kind::Damaged, broke_off())),
             }
         }
         Ok(bytes.freeze())
+    }
+
+    fn broke_off(&self, arrived: u64, length: u64) -> String {
+        format!("the download of {} broke off after {arrived} of {length} bytes", self.location())
     }
 
     fn explained(&self, error: SdkError<GetObjectError, HttpResponse>) -> Error {

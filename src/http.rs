@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
@@ -15,14 +15,17 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::error::{Error, Kind, Result};
+use crate::intermediary::Asked;
+use crate::throughput;
 
 /// The metadata services of EC2 and EKS by IPv6.
 const METADATA_V6: [Ipv6Addr; 2] =
@@ -40,6 +43,7 @@ pub fn client() -> Result<SharedHttpClient> {
         .with_trust_store(trust_store()?)
         .build()
         .map_err(|error| Error::with_source(Kind::Settings, "cannot set up TLS", error))?;
+    let proxies = Arc::new(Matcher::from_env());
     // A connector is a connection pool; the SDK asks for one at every request, keyed by its timeouts.
     let pools: Mutex<HashMap<Timeouts, SharedHttpConnector>> = Mutex::default();
     Ok(http_client_fn(move |settings, components| {
@@ -47,9 +51,13 @@ pub fn client() -> Result<SharedHttpClient> {
         pools
             .entry((settings.connect_timeout(), settings.read_timeout()))
             .or_insert_with(|| {
+                // The SDK's own read timeout counts the time that it takes to send a body.
+                let mut connecting = HttpConnectorSettings::builder();
+                connecting.set_connect_timeout(settings.connect_timeout());
+                let connecting = connecting.build();
                 let pool = |proxy| {
                     let mut builder = Connector::builder()
-                        .connector_settings(settings.clone())
+                        .connector_settings(connecting.clone())
                         .proxy_config(proxy)
                         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
                         .tls_context(context.clone());
@@ -59,6 +67,8 @@ pub fn client() -> Result<SharedHttpClient> {
                 SharedHttpConnector::new(Routes {
                     near: pool(ProxyConfig::disabled()),
                     far: pool(ProxyConfig::from_env()),
+                    proxies: proxies.clone(),
+                    patience: settings.read_timeout(),
                 })
             })
             .clone()
@@ -71,11 +81,19 @@ pub fn client() -> Result<SharedHttpClient> {
 struct Routes {
     near: SharedHttpConnector,
     far: SharedHttpConnector,
+    proxies: Arc<Matcher>,
+    /// How long a server may be silent before its answer.
+    patience: Option<Duration>,
 }
 
 impl HttpConnector for Routes {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if is_near(request.uri()) { self.near.call(request) } else { self.far.call(request) }
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let near = is_near(request.uri());
+        let asked = Asked::of(&request, (!near).then_some(&*self.proxies));
+        let moved = throughput::counted(&mut request);
+        let call = if near { self.near.call(request) } else { self.far.call(request) };
+        let patience = self.patience;
+        HttpConnectorFuture::new(async move { asked.judged(throughput::answered(call, &moved, patience).await) })
     }
 }
 

@@ -17,10 +17,12 @@ pub mod credentials;
 pub mod errands;
 pub mod http;
 pub mod identity;
+mod intermediary;
 pub mod limiter;
 pub mod once;
 pub mod pace;
 pub mod retry;
+mod throughput;
 
 pub mod budget;
 pub mod checksum;

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::budget::Share;
 use crate::checksum::{CRC32, Crc};
+use crate::clients::unhurried;
 use crate::errands;
 use crate::error::{Error, Kind, Result};
 use crate::retry::OnlyForTheClock;
@@ -106,7 +107,7 @@ impl Multipart {
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .checksum_crc32(checksum.to_string())
                 .body(ByteStream::from(body));
-            let request = request.customize();
+            let request = request.customize().config_override(unhurried());
             let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
             let answer = request.send().await;
             let answer = answer.map_err(|error| target.error(error))?;
@@ -144,6 +145,8 @@ impl Multipart {
             .checksum_type(ChecksumType::FullObject)
             .checksum_crc32(&checksum)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .customize()
+            .config_override(unhurried())
             .send()
             .await
             .map_err(|error| target.error(error));

@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::budget::Share;
 use crate::checksum::{CRC32, Crc};
+use crate::clients::unhurried;
+use crate::errands;
 use crate::error::{Error, Result};
 use crate::multipart::Multipart;
 use crate::storage::{Storage, location};
@@ -73,7 +75,9 @@ impl Upload {
     /// Sends the filled part on its way, waiting while too many parts are already under way.
     pub async fn send_part(&mut self) -> Result<()> {
         if self.multipart.is_none() {
-            self.multipart = Some(Multipart::begin(self.target.clone()).await?);
+            // To the end once it is begun, since S3 keeps what nobody knows of; then there is something to abort.
+            let begun = errands::run(Multipart::begin(self.target.clone()), |begun| async { drop(begun) });
+            self.multipart = Some(begun.await?);
         }
         let Some(multipart) = &mut self.multipart else { return Ok(()) };
         self.share = None;
@@ -128,7 +132,7 @@ impl Upload {
             // The SDK would do without one where the environment asks it to.
             .checksum_crc32(Crc::of(CRC32, &body).to_string())
             .body(ByteStream::from(body));
-        let request = request.customize();
+        let request = request.customize().config_override(unhurried());
         let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
         let sent = request.send().await;
         sent.map_err(|error| target.error(error))?;

@@ -1,0 +1,163 @@
+//! Whoever stands between this machine and AWS, such as a company's proxy or a network that wants its users to sign in, and
+//! what they answer in AWS's place.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+
+/// What was asked of whom.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    host: String,
+    proxy: Option<String>,
+    content: Content,
+}
+
+/// Which way a request carries an object's content.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Content {
+    None,
+    Up,
+    Down,
+}
+
+impl Asked {
+    /// Reads a request, and which of the proxies it goes through.
+    #[must_use]
+    pub fn of(request: &HttpRequest, proxies: Option<&Matcher>) -> Self {
+        let uri: Option<Uri> = request.uri().parse().ok();
+        // Names are only part of what stands before the host: a URL may hold a user and a password.
+        let place = |uri: &Uri| {
+            let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}{port}", uri.host().unwrap_or_default())
+        };
+        let proxy = uri.as_ref().zip(proxies).and_then(|(uri, proxies)| proxies.intercept(uri));
+        let proxy = proxy.map(|proxy| place(proxy.uri()));
+        let query = uri.as_ref().and_then(Uri::query).unwrap_or_default();
+        // The SDK names the operation there.
+        let content = match query.split('&').find_map(|pair| pair.strip_prefix("x-id=")) {
+            Some("PutObject" | "UploadPart") => Content::Up,
+            Some("GetObject") => Content::Down,
+            _ => Content::None,
+        };
+        Self { host: uri.as_ref().map(place).unwrap_or_default(), proxy, content }
+    }
+
+    /// The outcome of the request, if it is AWS's.
+    ///
+    /// # Errors
+    /// The same one, with who was asked; and that somebody else has answered.
+    pub fn judged(self, outcome: Result<HttpResponse, ConnectorError>) -> Result<HttpResponse, ConnectorError> {
+        match outcome {
+            Ok(answer) if self.is_from_elsewhere(&answer) => Err(self.elsewhere(&answer)),
+            Ok(mut answer) => {
+                if self.content == Content::Up && answer.status().is_success() {
+                    // All that S3 says is in the headers.
+                    *answer.body_mut() = SdkBody::empty();
+                }
+                Ok(answer)
+            }
+            Err(error) => Err(self.unanswered(error)),
+        }
+    }
+
+    fn is_from_elsewhere(&self, answer: &HttpResponse) -> bool {
+        let headers = answer.headers();
+        let etag = headers.get("etag").is_some();
+        match answer.status().as_u16() {
+            407 => true,
+            // S3 says in XML where a bucket is, if not here.
+            300..400 => answer.request_id().is_none() && !kind_of_content(answer).contains("xml") && !etag,
+            200..300 => match self.content {
+                Content::None => false,
+                Content::Down => !etag && answer.request_id().is_none(),
+                // A page means that nothing was stored.
+                Content::Up => !etag && !headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-")),
+            },
+            _ => false,
+        }
+    }
+
+    fn elsewhere(self, answer: &HttpResponse) -> ConnectorError {
+        let status = answer.status().as_u16();
+        let target = answer.headers().get("location").and_then(|target| target.parse::<Uri>().ok());
+        let what = match (status, target.as_ref().and_then(Uri::host), kind_of_content(answer)) {
+            (407, ..) => "the proxy wants a user and a password".to_owned(),
+            (_, Some(host), _) => format!("it leads to {host}"),
+            (_, None, "") => "it is none of AWS's".to_owned(),
+            (_, None, kind) => format!("it is {kind} and none of AWS's"),
+        };
+        // Who wants a password wants it the next time as well.
+        let kind = (status != 407).then_some(ErrorKind::TransientError);
+        ConnectorError::other(Box::new(Elsewhere { asked: self, status, what }), kind)
+    }
+
+    fn unanswered(self, error: ConnectorError) -> ConnectorError {
+        let (timeout, io, user, kind) = (error.is_timeout(), error.is_io(), error.is_user(), error.as_other());
+        let error = Box::new(Unanswered { asked: self, source: error });
+        match () {
+            () if timeout => ConnectorError::timeout(error),
+            () if io => ConnectorError::io(error),
+            () if user => ConnectorError::user(error),
+            () => ConnectorError::other(error, kind),
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " through the proxy {proxy}"))
+    }
+}
+
+fn kind_of_content(answer: &HttpResponse) -> &str {
+    let kind = answer.headers().get("content-type").unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// An answer that is not AWS's.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "something between here and AWS has answered in its place: {asked} was asked, the answer has the status {status}, {what}"
+)]
+struct Elsewhere {
+    asked: Asked,
+    status: u16,
+    what: String,
+}
+
+/// Who was asked, where there is no answer.
+#[derive(Debug)]
+struct Unanswered {
+    asked: Asked,
+    source: ConnectorError,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was asked", self.asked)?;
+        let mut source: Option<&(dyn StdError + 'static)> = Some(&self.source);
+        while let Some(error) = source {
+            // What the HTTP client makes of the status by which a proxy refuses a tunnel.
+            if error.to_string().contains("proxy authorization required") {
+                return f.write_str(", and the proxy wants a user and a password (status 407)");
+            }
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Unanswered {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}
