@@ -1,7 +1,8 @@
 //! What has to be finished once it was begun, even if nobody waits for it any more: a submission whose job would
 //! otherwise be unknown, a termination that was asked for. The process's end waits for them a moment.
 
-use std::future::Future;
+use std::future::{Future, pending};
+use std::panic::resume_unwind;
 use std::sync::LazyLock;
 
 use tokio::sync::{oneshot, watch};
@@ -41,13 +42,22 @@ where
 {
     let (reply, answer) = oneshot::channel();
     let counted = Counted::new();
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _counted = counted;
         if let Err(outcome) = reply.send(errand.await) {
             unclaimed(outcome).await;
         }
     });
-    async { answer.await.expect("an errand ends with an answer") }
+    async {
+        match answer.await {
+            Ok(outcome) => outcome,
+            Err(_) => match task.await {
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // The runtime ends, and with it whoever waits here.
+                _ => pending().await,
+            },
+        }
+    }
 }
 
 /// Forgets the errands of the process from which this one was forked: they do not run here.

@@ -174,10 +174,10 @@ impl Client {
         awaitable(py, async move { image::problem(&*connection.clients().await?, &image).await })
     }
 
-    fn reader(&self, py: Python<'_>, bucket: &str, key: &str) -> PyResult<Reader> {
+    fn reader(&self, py: Python<'_>, bucket: String, key: String) -> PyResult<Reader> {
         let connection = self.connection()?;
-        let download =
-            py.detach(|| block_on(async { Download::open(connection.storage().await?, bucket, key).await }))?;
+        let open = async move { Download::open(connection.storage().await?, &bucket, &key).await };
+        let download = py.detach(|| block_on(open))?;
         Ok(Reader::new(download))
     }
 
@@ -190,7 +190,7 @@ impl Client {
         metadata: Option<HashMap<String, String>>,
     ) -> PyResult<Writer> {
         let connection = self.connection()?;
-        let storage = py.detach(|| block_on(connection.storage()))?;
+        let storage = py.detach(|| block_on(async move { connection.storage().await }))?;
         Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default())))
     }
 }

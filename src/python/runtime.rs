@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::mem;
 use std::process;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::AbortHandle;
 
 use super::awaitable::Outcomes;
 use crate::errands;
@@ -16,6 +18,9 @@ use crate::error::Error;
 
 /// How long the interpreter's end waits for threads that do not end, such as one that looks up a host's name.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often whoever waits looks for Ctrl-C.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How long it waits for what was begun and has to be finished.
 const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
@@ -70,7 +75,7 @@ pub fn current() -> PyResult<(Handle, Arc<Outcomes>)> {
             return Ok((running.runtime.handle().clone(), running.outcomes.clone()));
         }
         Some((owner, None)) if *owner == pid => {
-            return Err(PyRuntimeError::new_err("the interpreter is about to exit"));
+            return Err(exiting());
         }
         _ => {}
     }
@@ -109,7 +114,50 @@ pub fn shut_down(py: Python<'_>) {
     });
 }
 
-/// Runs a future to its end on the calling thread, which must not be the runtime's own.
-pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> PyResult<T> {
-    Ok(handle()?.block_on(future)?)
+/// Waits for a future without the GIL, on a thread that is not the runtime's own. Ctrl-C ends the wait and drops the future,
+/// and so does the end of the interpreter, which waits for its threads.
+///
+/// # Errors
+/// Those of the future, what the handler of a signal raises, or that the interpreter is about to exit.
+pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>> + Send + 'static) -> PyResult<T> {
+    let (reply, answer) = mpsc::channel();
+    // On the runtime, since a runtime that is ended panics beneath futures of other threads, and drops its own.
+    let task = handle()?.spawn(async move {
+        let _ = reply.send(future.await);
+    });
+    let _abandon = Abandon(task.abort_handle());
+    let mut left = None;
+    loop {
+        match answer.recv_timeout(GLANCE) {
+            Ok(outcome) => return Ok(outcome?),
+            Err(RecvTimeoutError::Disconnected) => return Err(exiting()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if is_exiting()? && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now() {
+            return Err(exiting());
+        }
+    }
+}
+
+/// Aborts a task that nobody waits for any more.
+struct Abandon(AbortHandle);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Lets Python see to signals, and tells whether it only waits for its threads to end.
+fn is_exiting() -> PyResult<bool> {
+    let seen = Python::try_attach(|py| {
+        py.check_signals()?;
+        let main = py.import("threading")?.call_method0("main_thread")?;
+        Ok(!main.call_method0("is_alive")?.is_truthy()?)
+    });
+    seen.unwrap_or(Ok(true))
+}
+
+fn exiting() -> PyErr {
+    PyRuntimeError::new_err("the interpreter is about to exit")
 }

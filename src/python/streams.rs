@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use pyo3::exceptions::{PyEOFError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice, PyString};
+use tokio::sync::watch;
 
 use super::awaitable::awaitable;
 use super::runtime::{Owner, block_on, handle};
 use crate::download::Download;
+use crate::error::Error;
 use crate::upload::Upload;
 
 /// Bytes of a foreign buffer that are copied at once.
@@ -29,7 +31,8 @@ pub struct Reader {
 }
 
 struct ReaderState {
-    download: Download,
+    /// Empty while a piece is waited for, and after somebody gave that up.
+    download: Option<Download>,
     piece: Bytes,
 }
 
@@ -37,7 +40,7 @@ impl Reader {
     pub fn new(download: Download) -> Self {
         let size = download.size();
         let metadata = download.metadata().clone();
-        let state = Mutex::new(ReaderState { download, piece: Bytes::new() });
+        let state = Mutex::new(ReaderState { download: Some(download), piece: Bytes::new() });
         Self { owner: Owner::here(), size, metadata, left: size.into(), state }
     }
 
@@ -54,7 +57,13 @@ impl ReaderState {
     /// Makes sure that `piece` is not empty, unless the object has ended.
     fn refill(&mut self) -> PyResult<bool> {
         while self.piece.is_empty() {
-            match block_on(self.download.next())? {
+            let mut download = self.download.take().ok_or_else(given_up)?;
+            let (download, piece) = block_on(async move {
+                let piece = download.next().await;
+                Ok((download, piece))
+            })?;
+            self.download = Some(download);
+            match piece? {
                 Some(piece) => self.piece = piece,
                 None => return Ok(false),
             }
@@ -129,13 +138,13 @@ pub struct Writer {
     owner: Owner,
     /// Empty once the upload was finished or aborted.
     upload: Mutex<Option<Upload>>,
-    /// Whether a write that is under way is to end at its next part.
-    stopped: AtomicBool,
+    /// Whether a write is to end, also one that is under way.
+    stopped: watch::Sender<bool>,
 }
 
 impl Writer {
     pub fn new(upload: Upload) -> Self {
-        Self { owner: Owner::here(), upload: Mutex::new(Some(upload)), stopped: AtomicBool::new(false) }
+        Self { owner: Owner::here(), upload: Mutex::new(Some(upload)), stopped: watch::Sender::new(false) }
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Upload>> {
@@ -150,17 +159,36 @@ impl Writer {
     fn write_bytes(&self, mut data: &[u8]) -> PyResult<()> {
         self.owner.check()?;
         let mut slot = self.slot();
-        let upload = slot.as_mut().ok_or_else(closed)?;
         while !data.is_empty() {
-            if self.stopped.load(Ordering::Relaxed) {
+            if *self.stopped.borrow() {
                 return Err(closed());
             }
+            let upload = slot.as_mut().ok_or_else(closed)?;
             data = &data[upload.fill(data)..];
             if !data.is_empty() {
-                block_on(upload.send_part())?;
+                let sent = |mut upload: Upload| async move {
+                    upload.send_part().await?;
+                    Ok(upload)
+                };
+                *slot = Some(self.unless_stopped(sent(slot.take().ok_or_else(closed)?))?);
             }
         }
         Ok(())
+    }
+
+    /// Waits for a step of the upload. What is stopped, interrupted or fails drops the upload with it, which aborts it.
+    fn unless_stopped<T: Send + 'static>(
+        &self,
+        step: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> PyResult<T> {
+        let mut stopped = self.stopped.subscribe();
+        let outcome = block_on(async move {
+            tokio::select! {
+                outcome = step => outcome.map(Some),
+                _ = stopped.wait_for(|stopped| *stopped) => Ok(None),
+            }
+        })?;
+        outcome.ok_or_else(closed)
     }
 }
 
@@ -202,20 +230,22 @@ impl Writer {
         self.owner.check()?;
         py.detach(|| {
             let mut slot = self.slot();
-            let upload = slot.as_mut().ok_or_else(closed)?;
-            block_on(async {
+            let mut upload = slot.take().ok_or_else(closed)?;
+            let reserved = async move {
                 upload.reserve().await;
-                Ok(())
-            })
+                Ok(upload)
+            };
+            *slot = Some(self.unless_stopped(reserved)?);
+            Ok(())
         })
     }
 
     fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stopped.send_replace(true);
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| block_on(self.take()?.finish()))
+        py.detach(|| self.unless_stopped(self.take()?.finish()))
     }
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -263,6 +293,10 @@ impl Drop for Writer {
         let _entered = runtime.enter();
         drop(self.slot().take());
     }
+}
+
+fn given_up() -> PyErr {
+    PyValueError::new_err("reading this object was given up half way")
 }
 
 fn closed() -> PyErr {
