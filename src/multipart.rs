@@ -177,6 +177,8 @@ impl Drop for Multipart {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
+        // A part that arrives after the abort may stay, and cost.
+        self.parts.abort_all();
         let target = self.target.clone();
         // Finished also if the process is about to end.
         drop(errands::run(async move { abort(&target, &id).await }, |()| async {}));

@@ -33,6 +33,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<streams::Writer>()?;
     // A thread that logs while the interpreter goes away would take the process down.
     module.add_function(pyo3::wrap_pyfunction!(runtime::shut_down, module)?)?;
+    // The pools of `concurrent.futures` are waited for by a function that was registered in the same way; the last one is
+    // called first.
+    py.import("concurrent.futures.thread")?;
+    if let Some(register) = py.import("threading")?.getattr_opt("_register_atexit")? {
+        register.call1((pyo3::wrap_pyfunction!(runtime::about_to_exit, module)?,))?;
+    }
     py.import("atexit")?.call_method1("register", (module.getattr("shut_down")?,))?;
     Ok(())
 }

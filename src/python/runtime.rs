@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::mem;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
 
 /// The process that the runtime's threads belong to, and the runtime itself until it was ended.
 static RUNTIME: Mutex<Option<(u32, Option<Running>)>> = Mutex::new(None);
+
+/// Whether the interpreter waits for its threads to end.
+static EXITING: AtomicBool = AtomicBool::new(false);
 
 /// A runtime, and what it has to tell Python.
 struct Running {
@@ -90,21 +94,29 @@ pub fn current() -> PyResult<(Handle, Arc<Outcomes>)> {
     Ok((handle, outcomes))
 }
 
+/// Has waits end soon: the interpreter is about to wait for its threads, which comes before all that is registered at `atexit`.
+#[pyfunction]
+pub fn about_to_exit() {
+    EXITING.store(true, Ordering::Relaxed);
+}
+
 /// Ends the runtime: what is under way is dropped, and its threads end.
 ///
 /// They may be just handing a result over to Python. An interpreter that goes away beneath them takes the process down,
 /// so they are waited for, and not while holding the GIL that they want.
 #[pyfunction]
 pub fn shut_down(py: Python<'_>) {
+    let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some((owner, Some(running))) if *owner == process::id() => Some(running.runtime.handle().clone()),
+        _ => None,
+    };
+    if let Some(handle) = handle {
+        // Most errands take a call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
+        let end = Instant::now() + PATIENCE_FOR_ERRANDS;
+        let glance = || handle.block_on(async { tokio::time::timeout(GLANCE, errands::all_done()).await });
+        while py.detach(glance).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
+    }
     py.detach(|| {
-        let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((owner, Some(running))) if *owner == process::id() => Some(running.runtime.handle().clone()),
-            _ => None,
-        };
-        if let Some(handle) = handle {
-            // Most errands take a call; a network that is gone, or a long queue, must not hold the exit up.
-            let _ = handle.block_on(async { tokio::time::timeout(PATIENCE_FOR_ERRANDS, errands::all_done()).await });
-        }
         let pid = process::id();
         let before = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
         match before {
@@ -133,7 +145,10 @@ pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>
             Err(RecvTimeoutError::Disconnected) => return Err(exiting()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if is_exiting()? && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now() {
+        Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(()))?;
+        if EXITING.load(Ordering::Relaxed)
+            && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now()
+        {
             return Err(exiting());
         }
     }
@@ -146,16 +161,6 @@ impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Lets Python see to signals, and tells whether it only waits for its threads to end.
-fn is_exiting() -> PyResult<bool> {
-    let seen = Python::try_attach(|py| {
-        py.check_signals()?;
-        let main = py.import("threading")?.call_method0("main_thread")?;
-        Ok(!main.call_method0("is_alive")?.is_truthy()?)
-    });
-    seen.unwrap_or(Ok(true))
 }
 
 fn exiting() -> PyErr {
