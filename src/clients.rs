@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::identity::IdentityCache;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::checksum_config::ResponseChecksumValidation;
@@ -14,7 +16,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
-use crate::credentials::{self, Renewing};
+use crate::credentials;
 use crate::definition::Registry;
 use crate::envelope::signature::Signatures;
 use crate::error::{Error, Kind, Result};
@@ -22,6 +24,7 @@ use crate::http;
 use crate::identity::Identity;
 use crate::once::Once;
 use crate::pace::Pace;
+use crate::renewal::Renewing;
 use crate::retry::{self, partition};
 use crate::settings::ClientSettings;
 use crate::submission::Names;
@@ -86,11 +89,14 @@ impl Clients {
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         credentials::check(settings)?;
         let http = http::client()?;
+        let renewing = Renewing::new(settings.clone(), http.clone());
         let loader = credentials::loader(settings, &http)
-            .credentials_provider(Renewing::new(settings.clone(), http.clone()))
+            .credentials_provider(renewing.clone())
+            // The provider is one, and hears of credentials that have expired.
+            .identity_cache(IdentityCache::no_cache())
             .retry_config(retry::patient())
             .timeout_config(timeouts());
-        let mut clients = Self::new(&loader.load().await);
+        let mut clients = Self::with(&loader.load().await, Some(SharedInterceptor::new(renewing)));
         if !settings.profile.is_empty() {
             clients.whose = format!("profile {}", settings.profile);
         }
@@ -100,31 +106,43 @@ impl Clients {
     /// The clients of a configuration that is complete.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
+        Self::with(config, None)
+    }
+
+    /// The same, all of whose attempts somebody looks at.
+    fn with(config: &SdkConfig, looking: Option<SharedInterceptor>) -> Self {
         let endpoint = s3_endpoint(config);
-        let s3 = aws_sdk_s3::config::Builder::from(config)
+        let mut s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(endpoint.is_some())
             // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled()) // `throughput` has more of it
-            .retry_partition(partition("s3"))
-            .build();
+            .retry_partition(partition("s3"));
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let identity = Arc::new(Once::default());
         let pace = Pace::new(identity.clone(), region.clone());
-        let batch = aws_sdk_batch::config::Builder::from(config)
-            .retry_partition(partition("batch"))
-            .interceptor(pace.clone())
-            .build();
-        let logs = aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_partition(partition("logs")).build();
-        let sts = aws_sdk_sts::config::Builder::from(config).retry_partition(partition("sts")).build();
+        let mut batch =
+            aws_sdk_batch::config::Builder::from(config).retry_partition(partition("batch")).interceptor(pace.clone());
+        let mut logs = aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_partition(partition("logs"));
+        let mut sts = aws_sdk_sts::config::Builder::from(config).retry_partition(partition("sts"));
+        let mut ecr = aws_sdk_ecr::config::Builder::from(config);
+        let mut iam = aws_sdk_iam::config::Builder::from(config);
+        if let Some(looking) = looking {
+            s3.push_interceptor(looking.clone());
+            batch.push_interceptor(looking.clone());
+            logs.push_interceptor(looking.clone());
+            sts.push_interceptor(looking.clone());
+            ecr.push_interceptor(looking.clone());
+            iam.push_interceptor(looking);
+        }
         Self {
             watcher: Watcher::default(),
-            batch: aws_sdk_batch::Client::from_conf(batch),
-            logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs),
-            ecr: aws_sdk_ecr::Client::new(config),
-            iam: aws_sdk_iam::Client::new(config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            sts: aws_sdk_sts::Client::from_conf(sts),
+            batch: aws_sdk_batch::Client::from_conf(batch.build()),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs.build()),
+            ecr: aws_sdk_ecr::Client::from_conf(ecr.build()),
+            iam: aws_sdk_iam::Client::from_conf(iam.build()),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
             region,
             definitions: Registry::default(),
             names: Names::default(),

@@ -1,25 +1,21 @@
-//! Credentials from wherever the SDK finds them, and looked for again while a job is waited for.
-//!
-//! The SDK reads a credentials file once and keeps keys that name no expiry for good. But who works with temporary keys
-//! writes new ones into that file, or signs on again, while an overnight run waits.
+//! Credentials from wherever the SDK finds them, and why there are none.
 
-use std::time::{Duration, SystemTime};
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::{self, ProfileFileCredentialsProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::error::{Error, Kind, Result};
 use crate::settings::ClientSettings;
 
 const MISSING: &str = "no usable AWS credentials: the file that `credentials` names cannot be found";
-/// How long keys without an expiry of their own are used before they are looked for again.
-const FRESH: Duration = Duration::from_secs(30);
 
 /// A loader with what decides where credentials come from, and nothing else.
 #[must_use]
@@ -59,43 +55,49 @@ pub fn check(settings: &ClientSettings) -> Result<()> {
     found.map_err(|error| Error::with_source(Kind::Access, MISSING, error))
 }
 
-/// Looks for credentials anew, each time that it is asked.
-#[derive(Debug)]
-pub struct Renewing {
-    settings: ClientSettings,
-    http: SharedHttpClient,
+/// Why there are no credentials: what the SDK says, but for what a credential process says, in which a secret may stand.
+pub(crate) async fn reason(settings: &ClientSettings, error: &CredentialsError) -> String {
+    let mut reasons = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        reasons.push(error.to_string());
+        source = error.source();
+    }
+    let reasons = reasons.join(": ");
+    if !reasons.contains("external process") {
+        return reasons;
+    }
+    let process = process(settings).await.unwrap_or_else(|| "the credential process".to_owned());
+    let status = reasons.split_once("exit status: ").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
+    let how = match status.and_then(|mut parts| parts.next()) {
+        Some(status) => format!("failed with exit status {status}"),
+        None => "gives no credentials".to_owned(),
+    };
+    format!("{process} {how}; run it by hand to see what it says, which is not shown here since it may be secret")
 }
 
-impl Renewing {
-    /// Credentials as these settings lead to them.
-    #[must_use]
-    pub fn new(settings: ClientSettings, http: SharedHttpClient) -> Self {
-        Self { settings, http }
-    }
+/// That what has the credentials does not answer within this time.
+pub(crate) async fn silence(settings: &ClientSettings, within: Duration) -> String {
+    let process = process(settings).await;
+    let source = process.as_deref().unwrap_or("what has the credentials");
+    format!("{source} does not answer within {} s", within.as_secs())
+}
 
-    async fn look(&self) -> provider::Result {
-        check(&self.settings).map_err(CredentialsError::invalid_configuration)?;
-        let config = loader(&self.settings, &self.http).load().await;
-        let Some(provider) = config.credentials_provider() else {
-            return Err(CredentialsError::not_loaded("there is no provider of credentials"));
-        };
-        let found = provider.provide_credentials().await?;
-        if found.expiry().is_some() {
-            return Ok(found);
+/// The credential process to which the profile leads, as errors name it.
+async fn process(settings: &ClientSettings) -> Option<String> {
+    let files = profile_files(&settings.credentials).unwrap_or_default();
+    let selected = Some(settings.profile.clone()).filter(|name| !name.is_empty()).map(Cow::Owned);
+    let profiles = profile::load(&Fs::real(), &Env::real(), &files, selected).await.ok()?;
+    let mut name = profiles.selected_profile();
+    // A circle of profiles is an error elsewhere.
+    for _ in 0..10 {
+        let profile = profiles.get_profile(name)?;
+        if profile.get("credential_process").is_some() {
+            return Some(format!("the credential process of profile {name}"));
         }
-        let token = found.session_token().map(str::to_owned);
-        let expiry = SystemTime::now() + FRESH;
-        Ok(Credentials::new(found.access_key_id(), found.secret_access_key(), token, Some(expiry), "renewing"))
+        name = profile.get("source_profile")?;
     }
-}
-
-impl ProvideCredentials for Renewing {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(self.look())
-    }
+    None
 }
 
 /// The user's credentials file in place of the default one, beside the default `~/.aws/config`.

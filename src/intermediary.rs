@@ -161,3 +161,84 @@ impl StdError for Unanswered {
         Some(&self.source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUT: &str = "https://bucket.s3.eu-west-1.amazonaws.com/key?x-id=PutObject";
+    const GET: &str = "https://bucket.s3.eu-west-1.amazonaws.com/key?x-id=GetObject";
+    const BATCH: &str = "https://batch.eu-west-1.amazonaws.com/v1/describejobs";
+
+    fn asked(url: &str) -> Asked {
+        let mut request = HttpRequest::empty();
+        request.set_uri(url).unwrap();
+        Asked::of(&request, Some(&Matcher::builder().all("http://me:opensesame@proxy.example:3128").build()))
+    }
+
+    /// What becomes of an answer with these headers.
+    fn judged(
+        url: &str,
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<HttpResponse, ConnectorError> {
+        let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from("<html>Please sign in</html>"));
+        for (name, value) in headers {
+            answer.headers_mut().insert(*name, *value);
+        }
+        asked(url).judged(Ok(answer))
+    }
+
+    fn why(url: &str, status: u16, headers: &[(&'static str, &'static str)]) -> (String, Option<ErrorKind>) {
+        let error = judged(url, status, headers).unwrap_err();
+        let why = error.source().unwrap().to_string();
+        assert!(!why.contains("opensesame"), "{why}");
+        (why, error.as_other())
+    }
+
+    #[test]
+    fn a_page_in_place_of_s3s_answer_is_told_from_it() {
+        const PAGE: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+        for url in [PUT, GET] {
+            let (why, kind) = why(url, 200, &[PAGE]);
+            assert_eq!(
+                why,
+                "something between here and AWS has answered in its place: bucket.s3.eu-west-1.amazonaws.com through the \
+                 proxy proxy.example:3128 was asked, the answer has the status 200, it is text/html and none of AWS's"
+            );
+            assert_eq!(kind, Some(ErrorKind::TransientError));
+            assert!(judged(url, 200, &[PAGE, ("etag", "\"1\"")]).is_ok());
+        }
+        assert!(judged(PUT, 200, &[("x-amz-checksum-crc32", "AAAAAA==")]).is_ok());
+        assert!(judged(GET, 200, &[("x-amz-request-id", "1")]).is_ok());
+        assert!(judged(PUT, 200, &[("x-amz-request-id", "1")]).is_err());
+    }
+
+    #[test]
+    fn a_redirection_is_named_with_where_it_leads() {
+        for status in [302, 307] {
+            let (why, kind) = why(BATCH, status, &[("location", "https://me:opensesame@wifi.example/login?token=1")]);
+            assert!(why.contains("batch.eu-west-1.amazonaws.com through the proxy proxy.example:3128"), "{why}");
+            assert!(why.ends_with(&format!("the answer has the status {status}, it leads to wifi.example")), "{why}");
+            assert_eq!(kind, Some(ErrorKind::TransientError));
+        }
+        assert!(judged(GET, 307, &[("content-type", "application/xml"), ("location", "https://elsewhere")]).is_ok());
+        assert!(judged(GET, 304, &[("etag", "\"1\"")]).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_that_wants_a_password_is_not_asked_again() {
+        let (why, kind) = why(BATCH, 407, &[]);
+        assert!(why.ends_with("the answer has the status 407, the proxy wants a user and a password"), "{why}");
+        assert_eq!(kind, None);
+    }
+
+    #[test]
+    fn an_error_names_who_was_asked_and_stays_what_it_is() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = asked(BATCH).judged(Err(ConnectorError::io(refused.into()))).unwrap_err();
+        assert!(error.is_io());
+        let why = error.source().unwrap().to_string();
+        assert_eq!(why, "batch.eu-west-1.amazonaws.com through the proxy proxy.example:3128 was asked");
+    }
+}

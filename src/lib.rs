@@ -21,6 +21,7 @@ mod intermediary;
 pub mod limiter;
 pub mod once;
 pub mod pace;
+pub mod renewal;
 pub mod retry;
 mod throughput;
 
