@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
 use crc_fast::CrcAlgorithm;
@@ -90,26 +91,45 @@ impl Download {
             .send()
             .await
             .map_err(|error| place.explained(error))?;
-        let size = length_of(&answer).ok_or_else(|| {
-            Error::new(Kind::Garbled, format!("the answer for {} does not tell how long it is", place.location()))
-        })?;
-        let length = size.min(RANGE);
+        let size = length_of(&answer);
         let mut download = Self {
             place,
             etag: answer.e_tag().map(str::to_owned),
             metadata: answer.metadata().cloned().unwrap_or_default(),
-            size,
-            requested: length,
+            size: 0,
+            requested: 0,
             returned: 0,
             ahead: VecDeque::new(),
             first: None,
             checksum: Checksum::of(&answer),
         };
-        download.run_ahead();
-        let first = download.place.taken(answer.body, length).await?;
+        let first = if let Some(size) = size {
+            download.expect(size);
+            download.place.taken(answer.body, size.min(RANGE)).await?
+        } else {
+            download.first_of_unknown(answer.body).await?
+        };
         let algorithm = download.checksum.as_ref().map(Checksum::algorithm);
         download.first = Some(download.take_in(Piece::new(first, algorithm))?);
         Ok(download)
+    }
+
+    /// The first piece of an answer that does not tell how long it is, since something on its way sends it on in chunks: all
+    /// of it, unless it goes on. Then the answer for a range tells.
+    async fn first_of_unknown(&mut self, body: ByteStream) -> Result<Bytes> {
+        let mut first = self.place.up_to(body, RANGE + 1).await?;
+        let arrived = first.len() as u64;
+        let size = if arrived > RANGE { self.place.size(self.etag.clone()).await? } else { arrived };
+        first.truncate(usize::try_from(RANGE).unwrap_or(usize::MAX));
+        self.expect(size);
+        Ok(first)
+    }
+
+    /// Takes in how large the object is, of which the first piece is under way.
+    fn expect(&mut self, size: u64) {
+        self.size = size;
+        self.requested = size.min(RANGE);
+        self.run_ahead();
     }
 
     /// Bytes in the object.
@@ -216,39 +236,60 @@ impl Place {
     }
 
     async fn range_once(&self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
-        let range = format!("bytes={from}-{}", from + length - 1);
-        let answer = self.request().range(range).set_if_match(etag).send().await;
-        let answer = answer.map_err(|error| self.explained(error))?;
-        if length_of(&answer) != Some(length) {
+        let (first, last) = (from, from + length - 1);
+        let answer = self.ask_for(first, last, etag).await?;
+        let is_meant = match (length_of(&answer), answer.content_range()) {
+            (Some(told), _) => told == length,
+            (None, range) => range.is_some_and(|range| range.starts_with(&format!("bytes {first}-{last}/"))),
+        };
+        if !is_meant {
             let message = format!("the answer for {} does not have the range that was asked for", self.location());
             return Err(Error::new(Kind::Damaged, message));
         }
         self.taken(answer.body, length).await
     }
 
-    /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
-    async fn taken(&self, body: ByteStream, length: u64) -> Result<Bytes> {
-        let moved = Moved::default();
-        let stalled = |error| Error::with_source(Kind::Damaged, self.broke_off(moved.bytes(), length), error);
-        throughput::kept_up(&moved, self.arriving(body, length, &moved)).await.map_err(stalled)?
+    async fn ask_for(&self, first: u64, last: u64, etag: Option<String>) -> Result<GetObjectOutput> {
+        let range = format!("bytes={first}-{last}");
+        let answer = self.request().range(range).set_if_match(etag).send().await;
+        answer.map_err(|error| self.explained(error))
     }
 
-    async fn arriving(&self, mut body: ByteStream, length: u64, moved: &Moved) -> Result<Bytes> {
-        let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut bytes = BytesMut::with_capacity(wanted);
-        while bytes.len() < wanted {
-            let broke_off = || self.broke_off(moved.bytes(), length);
-            match body.next().await {
-                Some(Ok(piece)) => {
-                    let wanted = piece.len().min(wanted - bytes.len());
-                    bytes.extend_from_slice(&piece[..wanted]);
-                    moved.count(wanted);
-                }
-                Some(Err(error)) => return Err(Error::with_source(Kind::Damaged, broke_off(), error)),
-                None => return Err(Error::new(Kind::Damaged, broke_off())),
+    /// Bytes in the object, as the answer for one of them tells.
+    async fn size(&self, etag: Option<String>) -> Result<u64> {
+        let answer = self.ask_for(0, 0, etag).await?;
+        let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        size.ok_or_else(|| Error::new(Kind::Garbled, format!("no answer for {} tells how long it is", self.location())))
+    }
+
+    /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
+    async fn taken(&self, body: ByteStream, length: u64) -> Result<Bytes> {
+        let bytes = self.up_to(body, length).await?;
+        let arrived = bytes.len() as u64;
+        if arrived < length { Err(Error::new(Kind::Damaged, self.broke_off(arrived, length))) } else { Ok(bytes) }
+    }
+
+    /// The same, or all of it if it is shorter.
+    async fn up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
+        let moved = Moved::default();
+        let arriving = async {
+            let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+            let mut bytes = BytesMut::with_capacity(wanted);
+            while bytes.len() < wanted
+                && let Some(piece) = body.next().await
+            {
+                let piece = piece?;
+                let wanted = piece.len().min(wanted - bytes.len());
+                bytes.extend_from_slice(&piece[..wanted]);
+                moved.count(wanted);
             }
-        }
-        Ok(bytes.freeze())
+            Ok::<_, ByteStreamError>(bytes.freeze())
+        };
+        let arrived = match throughput::kept_up(&moved, arriving).await {
+            Ok(arrived) => arrived.map_err(BoxError::from),
+            Err(stalled) => Err(stalled.into()),
+        };
+        arrived.map_err(|error| Error::with_source(Kind::Damaged, self.broke_off(moved.bytes(), length), error))
     }
 
     fn broke_off(&self, arrived: u64, length: u64) -> String {
@@ -271,4 +312,52 @@ fn length_of(answer: &GetObjectOutput) -> Option<u64> {
 
 fn again(error: &Error) {
     tracing::info!("{error}; it is asked for once more");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use tokio::time::{Duration, Instant};
+
+    use super::*;
+    use crate::clients::{Clients, timeouts};
+    use crate::storage::Policy;
+    use crate::throughput::tests::trickle;
+
+    /// Has an object of 100 KiB, of which a byte arrives now and then.
+    #[derive(Debug)]
+    struct Trickling;
+
+    impl HttpConnector for Trickling {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let answer = http::Response::builder().header("etag", "1").header("content-length", 100 * 1024);
+            HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer.body(trickle()).unwrap()).unwrap()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_trickles_in_is_asked_for_again_and_then_given_up() {
+        let connector = SharedHttpConnector::new(Trickling);
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "tests")))
+            .timeout_config(timeouts())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        let storage = Storage::new(Arc::new(Clients::new(&config)), Arc::new(Policy::default()));
+        let start = Instant::now();
+        let error = read(storage, "bucket", "key").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Damaged);
+        assert!(error.to_string().contains("less than 1024 bytes moved in 20 s"), "{error}");
+        assert_eq!(start.elapsed().as_secs(), Duration::from_secs(80).as_secs());
+    }
 }

@@ -164,14 +164,36 @@ impl Body for Counted {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::convert::Infallible;
     use std::future::poll_fn;
 
-    use tokio::time::{Instant, sleep};
+    use tokio::time::{Instant, Sleep, sleep};
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_mins(1);
+
+    struct Trickle(Pin<Box<Sleep>>);
+
+    impl Body for Trickle {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            ready!(self.0.as_mut().poll(context));
+            self.0.as_mut().reset(Instant::now() + Duration::from_secs(4));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    /// A body of which a byte arrives every four seconds, for ever.
+    pub(crate) fn trickle() -> SdkBody {
+        SdkBody::from_body_1_x(Trickle(Box::pin(sleep(Duration::from_secs(4)))))
+    }
 
     /// Sends 640 KiB to a server that takes so many of its pieces, with a pause before each, and then neither takes nor answers
     /// anything. Tells how that ended, and after how many seconds.

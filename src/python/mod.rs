@@ -20,6 +20,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // The SDK's own records would drown ours; its warnings pass.
     let logger = Logger::new(py, Caching::LoggersAndLevels)?
         .filter(LevelFilter::Warn)
+        // They show what a credential process printed; our error says that it failed.
+        .filter_target("aws_config::meta::credentials".to_owned(), LevelFilter::Off)
+        .filter_target("aws_config::profile::credentials".to_owned(), LevelFilter::Off)
         .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
     // A second interpreter in this process finds the logger installed.
     let _ = logger.install();

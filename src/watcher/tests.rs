@@ -1,11 +1,8 @@
 //! The watcher on paused time, over an HTTP client that answers from a script.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -15,13 +12,12 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
-use http_body::{Body, Frame};
 use serde_json::json;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
 use super::*;
 use crate::clients::timeouts;
+use crate::throughput::tests::trickle;
 
 /// A state that makes a record which cannot be understood.
 const POISON: &str = "POISON";
@@ -84,23 +80,6 @@ impl Script {
     }
 }
 
-/// A body of which a byte arrives every four seconds, for ever.
-struct Trickle(Pin<Box<Sleep>>);
-
-impl Body for Trickle {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        ready!(self.0.as_mut().poll(context));
-        self.0.as_mut().reset(Instant::now() + Duration::from_secs(4));
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
-    }
-}
-
 /// Has credentials from this moment on.
 #[derive(Debug)]
 struct Late(Instant);
@@ -134,7 +113,7 @@ impl State {
         self.calls.push((now, ids.len()));
         if self.trickling > 0 {
             self.trickling -= 1;
-            return http::Response::new(SdkBody::from_body_1_x(Trickle(Box::pin(sleep(Duration::from_secs(4))))));
+            return http::Response::new(trickle());
         }
         if let Some((status, _)) = self.refusing.filter(|(_, until)| second < *until) {
             if status == 200 {

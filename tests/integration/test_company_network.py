@@ -105,18 +105,31 @@ def test_the_bundle_may_hold_several_certificates_and_comments(
 
 
 def test_servers_that_cannot_be_trusted_or_reached(probe: Probe, aws: HttpServer) -> None:
-    """No bundle, and a proxy that opens no tunnel; both at once, since the SDK tries for some seconds."""
-    with HttpServer(lambda _: Answer()) as proxy:
+    """No bundle, no tunnel, a page to sign in, a name that nobody knows, a port on which nobody listens.
+
+    All at once, since the SDK tries for some seconds.
+    """
+    with HttpServer(lambda _: Answer()) as gone:
+        nobody = gone.url
+    sign_in = Answer(status=302, headers={"Location": "http://me:opensesame@wifi.example/login"})
+    with HttpServer(lambda _: Answer()) as proxy, HttpServer(lambda _: sign_in) as wifi:
         proxy_url = proxy.url.replace("http://", "http://me:opensesame@")
         environment = {**ENVIRONMENT, "HTTPS_PROXY": proxy_url, "NO_PROXY": "0.0.0.0"}
-        clients = {"endpoint_url": f"https://0.0.0.0:{aws.port}"}, {"endpoint_url": f"https://{HOST}"}
-        distrusted, unreached = probe.together(environment, *clients)
-    for outcome in (distrusted, unreached):
+        endpoints = [f"https://0.0.0.0:{aws.port}", f"https://{HOST}", wifi.url, f"http://{HOST}", nobody]
+        outcomes = probe.together(environment, *({"endpoint_url": url} for url in endpoints))
+    for outcome in outcomes:
         assert outcome["error"] == "ServiceError", outcome
         assert "\n" not in outcome["message"]
         assert "opensesame" not in str(outcome)
-    assert "certificate" in distrusted["message"]
-    assert "tunnel" in unreached["message"]
+    distrusted, unreached, redirected, unknown, refused = (outcome["message"] for outcome in outcomes)
+    assert f"0.0.0.0:{aws.port} was asked" in distrusted
+    assert "certificate" in distrusted
+    assert f"{HOST} through the proxy 127.0.0.1:{proxy.port} was asked" in unreached
+    assert "tunnel" in unreached
+    assert f"127.0.0.1:{wifi.port} was asked, the answer has the status 302, it leads to wifi.example" in redirected
+    assert f"{HOST} was asked" in unknown
+    assert f"{nobody.removeprefix('http://')} was asked" in refused
+    assert "refused" in refused
     assert aws.requests == []
     assert {request.method for request in proxy.requests} == {"CONNECT"}
 

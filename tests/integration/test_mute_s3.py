@@ -36,6 +36,9 @@ IN_A_THREAD_OF_A_TASK = """
     asyncio.run(transfer.upload(client, "bucket", "key", call))
 """
 READING = """
+    client.reader("bucket", "key")
+"""
+READING_IN_A_THREAD = """
     ThreadPoolExecutor(1).submit(client.reader, "bucket", "key")
     sys.stdin.read()
 """
@@ -99,6 +102,16 @@ def test_ctrl_c_ends_an_upload_and_aborts_it(
     assert any(map(is_abort, bucket.requests))
 
 
+def test_ctrl_c_ends_a_download(bucket: Bucket, mute: Callable[[Callable[[Request], bool]], None]) -> None:
+    mute(lambda request: request.method == "GET")
+    with started(bucket, READING) as process:
+        poll(lambda: bucket.requests, "the download")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert "panicked" not in said
+
+
 def test_ctrl_c_twice_is_no_panic(bucket: Bucket, mute: Callable[[Callable[[Request], bool]], None]) -> None:
     """The abort is not answered either, so the process waits for it when the second one comes."""
     mute(lambda request: is_part(request) or is_abort(request))
@@ -116,7 +129,7 @@ def test_the_interpreters_end_does_not_wait_for_a_reader(
     bucket: Bucket, mute: Callable[[Callable[[Request], bool]], None]
 ) -> None:
     mute(lambda request: request.method == "GET")
-    with started(bucket, READING) as process:
+    with started(bucket, READING_IN_A_THREAD) as process:
         poll(lambda: bucket.requests, "the download")
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0

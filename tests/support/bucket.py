@@ -117,8 +117,10 @@ class Bucket:
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked.get("range", ""))
         if found:
             start, end = int(found[1]), int(found[2]) + 1
+            piece = stored.data[start:end]
+            place = {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(stored.data)}"}
             # The checksum of the whole comes with the whole only.
-            return Answer(stored.data[start:end], 206, etag)
+            return Answer(piece, 206, {**etag, **place})
         wanted = asked.get("x-amz-checksum-mode") == "ENABLED"
         kept = {name: value for name, value in stored.headers.items() if wanted or "checksum" not in name}
         return Answer(stored.data, 200, {**etag, **kept})

@@ -51,6 +51,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     """Bytes of the body after which the connection ends; None for all of them."""
+    chunked: bool = False
+    """Whether the body is sent in chunks, without its length."""
 
 
 class HttpServer:
@@ -120,11 +122,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if self.command != "HEAD" or "Content-Length" not in answer.headers:
+        if answer.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif self.command != "HEAD" or "Content-Length" not in answer.headers:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body[: answer.cut])
+            body = answer.body[: answer.cut]
+            self.wfile.write(_chunks(body, end=answer.cut is None) if answer.chunked else body)
         if answer.cut is not None:
             self.close_connection = True
 
@@ -143,6 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Keeps requests out of the test's output."""
+
+
+def _chunks(body: bytes, end: bool) -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk + (b"0\r\n\r\n" if end else b"")
 
 
 def forward_to(url: str) -> Callable[[Request], Answer]:
