@@ -12,11 +12,13 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -158,18 +160,38 @@ impl Intercept for Renewing {
         "Renewing"
     }
 
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let authorization = context.request().headers().get("authorization").unwrap_or_default().to_owned();
+        config.interceptor_state().store_put(Signed { authorization });
+        Ok(())
+    }
+
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if context.response().is_some_and(says_expired) {
-            let authorization = context.request().and_then(|request| request.headers().get("authorization"));
-            self.forget(authorization.unwrap_or_default());
+        if let Some(signed) = config.load::<Signed>().filter(|_| context.response().is_some_and(says_expired)) {
+            self.forget(&signed.authorization);
         }
         Ok(())
     }
+}
+
+/// What an attempt was signed with; the request itself is gone when the answer is there.
+#[derive(Debug)]
+struct Signed {
+    authorization: String,
+}
+
+impl Storable for Signed {
+    type Storer = StoreReplace<Self>;
 }
 
 /// Whether AWS refuses the credentials because they have expired: S3 and STS say so in XML, the others in a header.

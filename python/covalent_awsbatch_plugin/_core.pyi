@@ -289,7 +289,7 @@ class Writer:
         """
 
     def stop(self) -> None:
-        """Have a write that is under way in another thread fail at its next part; does not block."""
+        """Have a write that is under way in another thread fail at once, and the upload be aborted; does not block."""
 
     def close(self) -> None:
         """Finish the upload; blocks."""
