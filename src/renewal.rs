@@ -255,6 +255,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn keys_with_an_expiry_are_used_until_a_minute_before_it_whatever_the_clock_says() {
+        let kept = |expiry| Kept::new(Credentials::new("id", "key", None, Some(expiry), "tests"));
+        let ten_minutes = kept(SystemTime::now() + Duration::from_mins(10));
+        // On a machine whose clock is a day ahead.
+        let past = kept(SystemTime::now() - Duration::from_hours(24));
+        assert!(ten_minutes.is_fresh() && past.is_fresh());
+        advance(FRESH).await;
+        assert!(ten_minutes.is_fresh() && !past.is_fresh());
+        // The machine's own clock has not moved meanwhile.
+        advance(Duration::from_mins(9)).await;
+        assert!(!ten_minutes.is_fresh());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_credential_process_that_hangs_is_named_and_not_started_again_meanwhile() {
         let file = file("process");
         fs::write(&file, "[work]\ncredential_process = sleep 5\n").unwrap();

@@ -154,7 +154,8 @@ impl Drop for Promise {
     }
 }
 
-fn panicked() -> PyErr {
+/// What Python reads where the core has panicked.
+pub(super) fn panicked() -> PyErr {
     PyRuntimeError::new_err("the core panicked, which is a bug of this package: standard error says where")
 }
 

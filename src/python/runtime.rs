@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
-use super::awaitable::Outcomes;
+use super::awaitable::{Outcomes, panicked};
 use crate::errands;
 use crate::error::Error;
 
@@ -142,10 +142,14 @@ pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>
     loop {
         match answer.recv_timeout(GLANCE) {
             Ok(outcome) => return Ok(outcome?),
-            Err(RecvTimeoutError::Disconnected) => return Err(exiting()),
+            // Dropped with the runtime, or else it has panicked.
+            Err(RecvTimeoutError::Disconnected) => return Err(handle().err().unwrap_or_else(panicked)),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(()))?;
+        let interrupt = Python::try_attach(|py| py.check_signals().err()).flatten();
+        if let Some(interrupt) = interrupt {
+            return Err(interrupt);
+        }
         if EXITING.load(Ordering::Relaxed)
             && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now()
         {
