@@ -2,20 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
-use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use bytes::{Bytes, BytesMut};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use tokio::task::JoinHandle;
 
 use crate::checksum::{Checksum, Crc};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Storage, location};
-use crate::throughput::{self, Moved};
+use crate::storage::Storage;
+
+mod place;
+
+use place::{Place, length_of};
 
 /// Size of one ranged request, and of the largest object that comes in one answer.
 const RANGE: u64 = 16 * 1024 * 1024;
@@ -52,14 +50,6 @@ impl Piece {
         let crc = algorithm.map(|algorithm| Crc::of(algorithm, &bytes));
         Self { bytes, crc }
     }
-}
-
-/// What is downloaded.
-#[derive(Clone, Debug)]
-struct Place {
-    storage: Storage,
-    bucket: String,
-    key: String,
 }
 
 impl Download {
@@ -215,99 +205,9 @@ impl Drop for Download {
     }
 }
 
-impl Place {
-    fn location(&self) -> String {
-        location(&self.bucket, &self.key)
-    }
-
-    fn request(&self) -> GetObjectFluentBuilder {
-        let owner = self.storage.owner();
-        self.storage.s3().get_object().bucket(&self.bucket).key(&self.key).set_expected_bucket_owner(owner)
-    }
-
-    async fn range(self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
-        for _ in 1..TRIES {
-            match self.range_once(from, length, etag.clone()).await {
-                Err(error) if error.kind() == Kind::Damaged => again(&error),
-                outcome => return outcome,
-            }
-        }
-        self.range_once(from, length, etag).await
-    }
-
-    async fn range_once(&self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
-        let (first, last) = (from, from + length - 1);
-        let answer = self.ask_for(first, last, etag).await?;
-        let is_meant = match (length_of(&answer), answer.content_range()) {
-            (Some(told), _) => told == length,
-            (None, range) => range.is_some_and(|range| range.starts_with(&format!("bytes {first}-{last}/"))),
-        };
-        if !is_meant {
-            let message = format!("the answer for {} does not have the range that was asked for", self.location());
-            return Err(Error::new(Kind::Damaged, message));
-        }
-        self.taken(answer.body, length).await
-    }
-
-    async fn ask_for(&self, first: u64, last: u64, etag: Option<String>) -> Result<GetObjectOutput> {
-        let range = format!("bytes={first}-{last}");
-        let answer = self.request().range(range).set_if_match(etag).send().await;
-        answer.map_err(|error| self.explained(error))
-    }
-
-    /// Bytes in the object, as the answer for one of them tells.
-    async fn size(&self, etag: Option<String>) -> Result<u64> {
-        let answer = self.ask_for(0, 0, etag).await?;
-        let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        size.ok_or_else(|| Error::new(Kind::Garbled, format!("no answer for {} tells how long it is", self.location())))
-    }
-
-    /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
-    async fn taken(&self, body: ByteStream, length: u64) -> Result<Bytes> {
-        let bytes = self.up_to(body, length).await?;
-        let arrived = bytes.len() as u64;
-        if arrived < length { Err(Error::new(Kind::Damaged, self.broke_off(arrived, length))) } else { Ok(bytes) }
-    }
-
-    /// The same, or all of it if it is shorter.
-    async fn up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
-        let moved = Moved::default();
-        let arriving = async {
-            let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-            let mut bytes = BytesMut::with_capacity(wanted);
-            while bytes.len() < wanted
-                && let Some(piece) = body.next().await
-            {
-                let piece = piece?;
-                let wanted = piece.len().min(wanted - bytes.len());
-                bytes.extend_from_slice(&piece[..wanted]);
-                moved.count(wanted);
-            }
-            Ok::<_, ByteStreamError>(bytes.freeze())
-        };
-        let arrived = match throughput::kept_up(&moved, arriving).await {
-            Ok(arrived) => arrived.map_err(BoxError::from),
-            Err(stalled) => Err(stalled.into()),
-        };
-        arrived.map_err(|error| Error::with_source(Kind::Damaged, self.broke_off(moved.bytes(), length), error))
-    }
-
-    fn broke_off(&self, arrived: u64, length: u64) -> String {
-        format!("the download of {} broke off after {arrived} of {length} bytes", self.location())
-    }
-
-    fn explained(&self, error: SdkError<GetObjectError, HttpResponse>) -> Error {
-        self.storage.explained(Error::from_sdk("s3:GetObject", self.location(), error))
-    }
-}
-
 /// Opens an object and reads it whole.
 pub async fn read(storage: Storage, bucket: &str, key: &str) -> Result<Vec<u8>> {
     Download::open(storage, bucket, key).await?.collect().await
-}
-
-fn length_of(answer: &GetObjectOutput) -> Option<u64> {
-    answer.content_length().and_then(|length| length.try_into().ok())
 }
 
 fn again(error: &Error) {
@@ -315,49 +215,4 @@ fn again(error: &Error) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use aws_config::{BehaviorVersion, Region, SdkConfig};
-    use aws_credential_types::Credentials;
-    use aws_credential_types::provider::SharedCredentialsProvider;
-    use aws_smithy_runtime_api::client::http::{
-        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-    };
-    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-    use tokio::time::{Duration, Instant};
-
-    use super::*;
-    use crate::clients::{Clients, timeouts};
-    use crate::storage::Policy;
-    use crate::throughput::tests::trickle;
-
-    /// Has an object of 100 KiB, of which a byte arrives now and then.
-    #[derive(Debug)]
-    struct Trickling;
-
-    impl HttpConnector for Trickling {
-        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let answer = http::Response::builder().header("etag", "1").header("content-length", 100 * 1024);
-            HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer.body(trickle()).unwrap()).unwrap()))
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_object_that_trickles_in_is_asked_for_again_and_then_given_up() {
-        let connector = SharedHttpConnector::new(Trickling);
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "tests")))
-            .timeout_config(timeouts())
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
-        let storage = Storage::new(Arc::new(Clients::new(&config)), Arc::new(Policy::default()));
-        let start = Instant::now();
-        let error = read(storage, "bucket", "key").await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Damaged);
-        assert!(error.to_string().contains("less than 1024 bytes moved in 20 s"), "{error}");
-        assert_eq!(start.elapsed().as_secs(), Duration::from_secs(80).as_secs());
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! For more than that, AWS's limit of calls decides. Each look is a task of its own, so that one without an answer holds up
 //! nobody but the jobs that it is a look at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -16,8 +16,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clients::Clients;
 use crate::error::{Error, Kind, Result};
-use crate::job::{self, IDS_PER_CALL, Job};
-use crate::waiting;
+use crate::job::{IDS_PER_CALL, Job};
+
+mod look;
+mod watched;
+
+use look::Look;
+use watched::Watched;
 
 /// A sweep is never more frequent than this, unless a job asks for it.
 const EAGER: Duration = Duration::from_secs(1);
@@ -31,8 +36,6 @@ const VANISHED_AFTER: Duration = Duration::from_mins(1);
 const EXPIRED_AFTER: Duration = Duration::from_secs(30);
 /// How long a record that cannot be understood is asked for again, while others can be.
 const PATIENCE_GARBLED: Duration = Duration::from_secs(10);
-/// So many records that cannot be understood, before any that can be, are looked for in a look.
-const POISONED: usize = 3;
 /// How long a job is watched while AWS does not answer, and while it refuses to.
 const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
 const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
@@ -97,21 +100,6 @@ impl Watcher {
     }
 }
 
-#[derive(Debug)]
-struct Watched {
-    watch: Watch,
-    replies: Vec<oneshot::Sender<Result<Job>>>,
-    /// The job when its state last changed.
-    last: Option<Job>,
-    /// What was said about its waiting.
-    told: HashSet<String>,
-    /// Whether a look at it is under way.
-    in_sight: bool,
-    runnable_since: Option<Instant>,
-    missing_since: Option<Instant>,
-    failing_since: Option<Instant>,
-}
-
 /// The jobs that are watched. [`Watcher`] keeps it going in a task of its own.
 #[derive(Debug)]
 pub struct Actor {
@@ -123,14 +111,6 @@ pub struct Actor {
     strained: Option<bool>,
     /// Sweeps in a row of which a look did.
     strain: u32,
-}
-
-/// What came of a look at some jobs: a failure is of a part of them, if only their answer could not be understood.
-#[derive(Debug, Default)]
-struct Look {
-    ids: Vec<String>,
-    found: Vec<(Vec<String>, Vec<Job>)>,
-    failures: Vec<(Vec<String>, Error)>,
 }
 
 impl Actor {
@@ -167,16 +147,7 @@ impl Actor {
 
     /// Watches one more job.
     pub fn add(&mut self, subscription: Subscription) {
-        let watched = self.jobs.entry(subscription.id).or_insert_with(|| Watched {
-            watch: subscription.watch,
-            replies: Vec::new(),
-            last: None,
-            told: HashSet::new(),
-            in_sight: false,
-            runnable_since: None,
-            missing_since: None,
-            failing_since: None,
-        });
+        let watched = self.jobs.entry(subscription.id).or_insert_with(|| Watched::new(subscription.watch));
         watched.watch.poll = watched.watch.poll.min(subscription.watch.poll);
         watched.replies.push(subscription.reply);
     }
@@ -215,7 +186,7 @@ impl Actor {
         // Where a part cannot be understood, it meets others next time.
         fastrand::shuffle(&mut ids);
         for ids in ids.chunks(IDS_PER_CALL) {
-            self.looks.spawn(look(clients.clone(), ids.to_vec()));
+            self.looks.spawn(Look::at(clients.clone(), ids.to_vec()));
         }
     }
 
@@ -311,48 +282,6 @@ impl Actor {
             let _ = reply.send(outcome());
         }
     }
-}
-
-impl Watched {
-    /// Says once for each reason why the job does not start, and whether that has lasted for too long.
-    fn has_waited_enough(&mut self, job: &Job, now: Instant) -> bool {
-        if job.status != "RUNNABLE" {
-            self.runnable_since = None;
-            return false;
-        }
-        if let Some(reason) = &job.status_reason
-            && self.told.insert(reason.clone())
-        {
-            let meaning = waiting::meaning(reason).map(|meaning| format!(": {meaning}")).unwrap_or_default();
-            tracing::warn!("job {} ({}) waits: {reason}{meaning}", job.id, job.name);
-        }
-        let since = *self.runnable_since.get_or_insert(now);
-        !self.watch.runnable.is_zero() && now.duration_since(since) >= self.watch.runnable
-    }
-}
-
-/// Describes jobs in a call for all of them, in halves where an answer cannot be understood: one poisoned record fails alone.
-/// Where some have and nothing is understood yet, it is hardly the records, and all jobs would be asked for one by one.
-async fn look(clients: Arc<Clients>, ids: Vec<String>) -> Look {
-    let mut look = Look::default();
-    let mut poisoned = 0;
-    let mut calls: Vec<&[String]> = vec![&ids];
-    while let Some(ids) = calls.pop() {
-        let understood = !look.found.is_empty();
-        match job::glance(&clients, ids).await {
-            Ok(found) => look.found.push((ids.to_vec(), found)),
-            Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 && (understood || poisoned < POISONED) => {
-                let (left, right) = ids.split_at(ids.len() / 2);
-                calls.extend([left, right]);
-            }
-            Err(error) => {
-                poisoned += usize::from(error.kind() == Kind::Garbled);
-                look.failures.push((ids.to_vec(), error));
-            }
-        }
-    }
-    look.ids = ids;
-    look
 }
 
 /// The pause between sweeps over so many jobs: a second, or `poll` if that is less, but as long as the call

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::AbortHandle;
 
 use super::awaitable::{Outcomes, panicked};
 use crate::errands;
@@ -132,39 +131,34 @@ pub fn shut_down(py: Python<'_>) {
 /// # Errors
 /// Those of the future, what the handler of a signal raises, or that the interpreter is about to exit.
 pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>> + Send + 'static) -> PyResult<T> {
+    let runtime = handle()?;
     let (reply, answer) = mpsc::channel();
     // On the runtime, since a runtime that is ended panics beneath futures of other threads, and drops its own.
-    let task = handle()?.spawn(async move {
+    let task = runtime.spawn(async move {
         let _ = reply.send(future.await);
     });
-    let _abandon = Abandon(task.abort_handle());
     let mut left = None;
-    loop {
+    let why = loop {
         match answer.recv_timeout(GLANCE) {
             Ok(outcome) => return Ok(outcome?),
             // Dropped with the runtime, or else it has panicked.
             Err(RecvTimeoutError::Disconnected) => return Err(handle().err().unwrap_or_else(panicked)),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let interrupt = Python::try_attach(|py| py.check_signals().err()).flatten();
-        if let Some(interrupt) = interrupt {
-            return Err(interrupt);
+        if let Some(interrupt) = Python::try_attach(|py| py.check_signals().err()).flatten() {
+            break interrupt;
         }
         if EXITING.load(Ordering::Relaxed)
             && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now()
         {
-            return Err(exiting());
+            break exiting();
         }
-    }
-}
-
-/// Aborts a task that nobody waits for any more.
-struct Abandon(AbortHandle);
-
-impl Drop for Abandon {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    };
+    task.abort();
+    // Until the future is dropped: what that begins, such as the abort of an upload, is waited for at the process's end.
+    let _entered = runtime.enter();
+    drop(answer.recv_timeout(PATIENCE));
+    Err(why)
 }
 
 fn exiting() -> PyErr {

@@ -161,7 +161,7 @@ impl Writer {
         let mut slot = self.slot();
         while !data.is_empty() {
             if *self.stopped.borrow() {
-                return Err(closed());
+                give_up(&mut slot)?;
             }
             let upload = slot.as_mut().ok_or_else(closed)?;
             data = &data[upload.fill(data)..];
@@ -260,12 +260,7 @@ impl Writer {
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         self.owner.check()?;
         self.stop();
-        py.detach(|| {
-            let runtime = handle()?;
-            let _entered = runtime.enter();
-            drop(self.slot().take());
-            Ok(())
-        })
+        py.detach(|| give_up(&mut self.slot()))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -293,6 +288,14 @@ impl Drop for Writer {
         let _entered = runtime.enter();
         drop(self.slot().take());
     }
+}
+
+/// Drops an upload that is not finished, which aborts it by a task of the runtime.
+fn give_up(slot: &mut Option<Upload>) -> PyResult<()> {
+    let runtime = handle()?;
+    let _entered = runtime.enter();
+    drop(slot.take());
+    Ok(())
 }
 
 fn given_up() -> PyErr {
