@@ -120,7 +120,7 @@ pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) 
                 match retry::while_throttled(|| try_once(clients, &definition)).await {
                     // The registration may have happened all the same: look again.
                     Err(error) if (error.is_transient() || is_crowded(&error)) && tries < TRIES => {
-                        sleep(PAUSE * tries).await
+                        sleep(PAUSE * tries).await;
                     }
                     outcome => return outcome,
                 }

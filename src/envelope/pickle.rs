@@ -312,12 +312,13 @@ mod tests {
         let nested = [&b"}\x8c\x01a".repeat(200)[..], &b"s".repeat(200), b"."].concat();
         let wrapped = [&b"N"[..], &b"\x85".repeat(200), b"."].concat();
         let digits = [&b"L"[..], &b"9".repeat(100), b"\n."].concat();
-        let long = [&b"\x8b\x00\x00\x10\x00"[..], &[9].repeat(0x10_0000), b"."].concat();
+        let long = [&b"\x8b\x00\x00\x10\x00"[..], &vec![9; 0x10_0000], b"."].concat();
         let many = [&b"}("[..], &b"N".repeat(2000), b"u."].concat();
         let again = b"}\x94\x8c\x01ah\x00s.".to_vec();
         let no_dict = b"N.".to_vec();
         let two = b"}N.".to_vec();
-        let repeated = [&b"}(X\x00\x00\x01\x00"[..], &[b'a'; 0x1_0000], b"\x94", &b"h\x00".repeat(330), b"u."].concat();
+        let repeated =
+            [&b"}(X\x00\x00\x01\x00"[..], &vec![b'a'; 0x1_0000], b"\x94", &b"h\x00".repeat(330), b"u."].concat();
         for pickle in [doubling, laughs, nested, wrapped, digits, long, many, again, no_dict, two, repeated] {
             assert_eq!(objection(&pickle), Some(Objection::Excess), "{:?}", &pickle[..pickle.len().min(30)]);
         }

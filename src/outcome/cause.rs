@@ -118,8 +118,8 @@ const AGENT: [&str; 3] = ["DockerTimeoutError", "CannotStart", "CannotCreate"];
 /// A termination by somebody else is one if AWS says that it is: the reason that was given with it may be any text.
 #[must_use]
 pub fn cause(job: &Job) -> Cause {
-    let reason = job.status_reason.as_deref().unwrap_or_default();
-    let container = job.container_reason.as_deref().unwrap_or_default();
+    let reason = beginning(job.status_reason.as_deref());
+    let container = beginning(job.container_reason.as_deref());
     if job.status == "VANISHED" {
         return Cause::Vanished;
     }
@@ -138,6 +138,12 @@ pub fn cause(job: &Job) -> Cause {
         None if reason.starts_with("Essential container in task exited") && job.exit_code.is_some() => Cause::Exited,
         None => Cause::Unknown,
     }
+}
+
+/// As much of a text as AWS writes: reasons have some hundred characters.
+fn beginning(text: Option<&str>) -> &str {
+    let text = text.unwrap_or_default();
+    &text[..text.floor_char_boundary(4000)]
 }
 
 #[cfg(test)]
