@@ -16,6 +16,8 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// Characters of an error's message; a chain of sources with a page of HTML in it is longer.
 const LONGEST_MESSAGE: usize = 4000;
+/// Characters of a code or a request id; AWS's have some tens.
+const LONGEST_NAME: usize = 200;
 
 /// What an [`Error`] means to the caller, independent of the service that raised it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,8 +95,8 @@ impl Error {
     {
         let subject = subject.into();
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let request_id = error.raw_response().and_then(|response| response.request_id()).map(str::to_owned);
-        let code = error.code().map(str::to_owned);
+        let request_id = error.raw_response().and_then(|response| response.request_id()).map(name);
+        let code = error.code().map(name);
         let kind = match kind_of(&error, code.as_deref(), status) {
             // What is not there in S3 is an object; elsewhere AWS says what it is, and this is somebody else's page.
             Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
@@ -209,6 +211,11 @@ impl Error {
     }
 }
 
+/// What AWS calls something, or whatever else answered in its place.
+fn name(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).collect()
+}
+
 /// The sentence and the chain of its sources, without what one of them repeats.
 fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
     let mut line = message.to_owned();
@@ -230,15 +237,19 @@ fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static
 /// that do more in a terminal than to show themselves.
 fn shown(text: &str) -> String {
     let mut line = String::new();
-    let mut count = 0;
+    let mut left = LONGEST_MESSAGE;
     for word in text.split_whitespace() {
-        for character in [' '].into_iter().take(usize::from(count > 0)).chain(word.chars()) {
-            if count == LONGEST_MESSAGE {
+        for character in [' '].into_iter().take(usize::from(!line.is_empty())).chain(word.chars()) {
+            let escaped = is_unsafe(character).then(|| character.escape_unicode());
+            let Some(rest) = left.checked_sub(escaped.as_ref().map_or(1, ExactSizeIterator::len)) else {
                 line.push('…');
                 return line;
+            };
+            left = rest;
+            match escaped {
+                Some(escaped) => line.extend(escaped),
+                None => line.push(character),
             }
-            count += 1;
-            if is_unsafe(character) { line.extend(character.escape_unicode()) } else { line.push(character) }
         }
     }
     line
@@ -354,6 +365,9 @@ fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_batch::operation::describe_jobs::DescribeJobsError;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
 
     #[test]
@@ -377,7 +391,19 @@ mod tests {
         let error = Error::new(Kind::Refused, format!("\u{1b}[2J\u{202e}a\u{2028}b {}", "x".repeat(10_000_000)));
         let message = error.to_string();
         assert!(message.starts_with("\\u{1b}[2J\\u{202e}a b xxx"), "{}", &message[..40]);
-        assert!(message.ends_with('…') && message.chars().count() < LONGEST_MESSAGE + 100);
+        assert!(message.ends_with('…') && message.chars().count() == LONGEST_MESSAGE + 1);
+        let escaped = Error::new(Kind::Refused, "\u{202e}".repeat(LONGEST_MESSAGE)).to_string();
+        assert!(escaped.ends_with("\\u{202e}…") && escaped.chars().count() <= LONGEST_MESSAGE + 1);
+    }
+
+    #[test]
+    fn what_aws_calls_an_error_is_bounded() {
+        let metadata = ErrorMetadata::builder().code("x".repeat(1_000_000)).message("why").build();
+        let response = HttpResponse::new(400.try_into().unwrap(), "".into());
+        let refused = SdkError::service_error(DescribeJobsError::generic(metadata), response);
+        let error = Error::from_sdk("batch:DescribeJobs", "1 jobs", refused);
+        assert_eq!(error.code().map(str::len), Some(LONGEST_NAME));
+        assert!(error.to_string().ends_with("x: why"), "{error}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl From<&JobDetail> for Job {
     fn from(detail: &JobDetail) -> Self {
         let container = detail.container();
         let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
-        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(shortened);
         Self {
             id: detail.job_id().unwrap_or_default().to_owned(),
             name: detail.job_name().unwrap_or_default().to_owned(),
@@ -120,9 +120,9 @@ impl From<&AttemptDetail> for Attempt {
         let container = detail.container();
         Self {
             exit_code: container.and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code),
-            container_reason: container.and_then(|container| container.reason()).map(str::to_owned),
-            status_reason: detail.status_reason().map(str::to_owned),
-            log_stream: container.and_then(|container| container.log_stream_name()).map(str::to_owned),
+            container_reason: container.and_then(|container| container.reason()).map(shortened),
+            status_reason: detail.status_reason().map(shortened),
+            log_stream: container.and_then(|container| container.log_stream_name()).map(shortened),
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
         }
@@ -188,8 +188,8 @@ async fn ask_to_end(clients: &Clients, id: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// The API's limit on a reason, in characters.
-fn shortened(reason: &str) -> String {
+/// The API's limit on a reason, in characters. What it tells is held to it as well: it becomes part of an error.
+pub(crate) fn shortened(reason: &str) -> String {
     reason.chars().take(1024).collect()
 }
 
@@ -226,5 +226,21 @@ mod tests {
     #[test]
     fn a_reason_is_cut_by_characters() {
         assert_eq!(shortened(&"ä".repeat(2000)).chars().count(), 1024);
+    }
+
+    #[test]
+    fn a_reason_that_aws_tells_is_cut_too() {
+        let long = "x".repeat(1_000_000);
+        let attempt = AttemptDetail::builder()
+            .status_reason(&long)
+            .container(AttemptContainerDetail::builder().reason(&long).log_stream_name(&long).build())
+            .build();
+        let container = ContainerDetail::builder().reason(&long).image(&long).build();
+        let job = Job::from(&JobDetail::builder().status_reason(&long).container(container).attempts(attempt).build());
+        let attempt = &job.attempts[0];
+        let attempts = [&attempt.status_reason, &attempt.container_reason, &attempt.log_stream];
+        let texts =
+            [&job.status_reason, &job.container_reason, &job.image, &job.log_stream].into_iter().chain(attempts);
+        assert!(texts.flatten().all(|text| text.len() == 1024));
     }
 }

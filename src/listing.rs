@@ -1,9 +1,12 @@
 //! The jobs of a queue whose names begin alike.
 
+use std::collections::HashMap;
+
 use aws_sdk_batch::types::{JobStatus, JobSummary, KeyValuesPair};
 
 use crate::clients::Clients;
 use crate::error::Result;
+use crate::job::shortened;
 
 /// What `ListJobs` tells of a job. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +50,23 @@ pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<Li
     }
 }
 
+/// Ids by name, newest last.
+#[must_use]
+pub fn ids_by_name(jobs: Vec<Listed>) -> HashMap<String, Vec<String>> {
+    let mut found: HashMap<String, Vec<(i64, bool, String)>> = HashMap::new();
+    for job in jobs {
+        let created = job.created_at.unwrap_or_default();
+        // Where two were created in the same millisecond, one that goes on is the one to know.
+        let ended = matches!(job.status.as_str(), "SUCCEEDED" | "FAILED");
+        found.entry(job.name).or_default().push((created, !ended, job.id));
+    }
+    let ids = |mut jobs: Vec<(i64, bool, String)>| {
+        jobs.sort();
+        jobs.into_iter().map(|(_, _, id)| id).collect()
+    };
+    found.into_iter().map(|(name, jobs)| (name, ids(jobs))).collect()
+}
+
 /// The service's filter ignores case.
 fn begins_with(job: &Listed, prefix: &str) -> bool {
     job.name.starts_with(prefix)
@@ -58,7 +78,7 @@ impl From<&JobSummary> for Listed {
             id: summary.job_id().unwrap_or_default().to_owned(),
             name: summary.job_name().unwrap_or_default().to_owned(),
             status: summary.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
-            status_reason: summary.status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
+            status_reason: summary.status_reason().filter(|reason| !reason.is_empty()).map(shortened),
             created_at: summary.created_at(),
             started_at: summary.started_at(),
             stopped_at: summary.stopped_at(),
@@ -87,6 +107,24 @@ mod tests {
             ..Listed::default()
         };
         assert_eq!(Listed::from(&summary), expected);
+    }
+
+    #[test]
+    fn the_newest_is_last_whatever_time_aws_tells() {
+        let job = |id: &str, created_at, status: &str| Listed {
+            id: id.into(),
+            name: "n".into(),
+            status: status.into(),
+            created_at,
+            ..Listed::default()
+        };
+        let jobs = vec![
+            job("last", Some(i64::MAX), "RUNNING"),
+            job("same time", Some(i64::MAX), "FAILED"),
+            job("no time", None, "RUNNING"),
+            job("first", Some(i64::MIN), "RUNNING"),
+        ];
+        assert_eq!(ids_by_name(jobs)["n"], ["first", "no time", "same time", "last"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clients::Clients;
 use crate::error::Result;
+use crate::job::shortened;
 
 pub use problems::{Demand, problems};
 
@@ -57,9 +58,9 @@ pub async fn look(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
         .await
         .map_err(|error| clients.batch_error("batch:DescribeJobQueues", format!("queue {queue}"), error))?;
     Ok(answer.job_queues().first().map(|detail| Queue {
-        state: detail.state().map(JqState::as_str).unwrap_or_default().to_owned(),
-        status: detail.status().map(JqStatus::as_str).unwrap_or_default().to_owned(),
-        status_reason: detail.status_reason().unwrap_or_default().to_owned(),
+        state: shortened(detail.state().map(JqState::as_str).unwrap_or_default()),
+        status: shortened(detail.status().map(JqStatus::as_str).unwrap_or_default()),
+        status_reason: shortened(detail.status_reason().unwrap_or_default()),
         fair_share: detail.scheduling_policy_arn().is_some_and(|arn| !arn.is_empty()),
         environments: detail
             .compute_environment_order()
@@ -85,14 +86,35 @@ impl From<&ComputeEnvironmentDetail> for Environment {
     fn from(detail: &ComputeEnvironmentDetail) -> Self {
         let resources = detail.compute_resources();
         Self {
-            name: detail.compute_environment_name().unwrap_or_default().to_owned(),
-            management: detail.r#type().map(CeType::as_str).unwrap_or_default().to_owned(),
-            state: detail.state().map(CeState::as_str).unwrap_or_default().to_owned(),
-            status: detail.status().map(CeStatus::as_str).unwrap_or_default().to_owned(),
-            status_reason: detail.status_reason().unwrap_or_default().to_owned(),
-            kind: resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default().to_owned(),
+            name: shortened(detail.compute_environment_name().unwrap_or_default()),
+            management: shortened(detail.r#type().map(CeType::as_str).unwrap_or_default()),
+            state: shortened(detail.state().map(CeState::as_str).unwrap_or_default()),
+            status: shortened(detail.status().map(CeStatus::as_str).unwrap_or_default()),
+            status_reason: shortened(detail.status_reason().unwrap_or_default()),
+            kind: shortened(resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default()),
             max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
             instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::types::ComputeResource;
+
+    use super::*;
+
+    #[test]
+    fn what_becomes_a_sentence_is_bounded() {
+        let long = "x".repeat(1_000_000);
+        let environment = ComputeEnvironmentDetail::builder()
+            .compute_environment_name(&long)
+            .status(CeStatus::from(long.as_str()))
+            .status_reason(&long)
+            .compute_resources(ComputeResource::builder().r#type(CrType::from(long.as_str())).build())
+            .build();
+        let environment = Environment::from(&environment);
+        let texts = [environment.name, environment.status, environment.status_reason, environment.kind];
+        assert!(texts.iter().all(|text| text.len() == 1024));
     }
 }

@@ -341,20 +341,7 @@ fn retry_strategy(request: &JobRequest) -> RetryStrategy {
 
 /// Ids by name of the jobs in a queue whose names begin with this, in whatever state; newest last.
 async fn find(clients: &Clients, queue: &str, prefix: &str) -> Result<HashMap<String, Vec<String>>> {
-    let mut found: HashMap<String, Vec<(i64, String)>> = HashMap::new();
-    for job in listing::list(clients, queue, prefix).await? {
-        let created = job.created_at.unwrap_or_default();
-        // Where two were created in the same millisecond, one that goes on is the one to know.
-        let ended = matches!(job.status.as_str(), "SUCCEEDED" | "FAILED");
-        found.entry(job.name).or_default().push((2 * created + i64::from(!ended), job.id));
-    }
-    Ok(found
-        .into_iter()
-        .map(|(name, mut jobs)| {
-            jobs.sort();
-            (name, jobs.into_iter().map(|(_, id)| id).collect())
-        })
-        .collect())
+    Ok(listing::ids_by_name(listing::list(clients, queue, prefix).await?))
 }
 
 fn speaks_of_definition(error: &Error) -> bool {
