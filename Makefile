@@ -45,14 +45,11 @@ test: build $(CHECKOV)/done ## Build and run every test
 	$(BIN)/pytest
 
 .PHONY: soak
-soak: build ## Run the soak test longer, in other weathers, and the fuzz target for a minute
+soak: build ## Run the soak test longer, in other weathers, and fuzz each decoder for a minute
 	for seed in 1 2 3; do \
 		SOAK_SEED=$$seed SOAK_TASKS=3000 SOAK_ROUNDS=3 $(BIN)/pytest --capture=no tests/integration/test_soak.py || exit; \
 	done
-	@# Coverage is still a matter of nightly Rust; the variable opens it in the stable one.
-	@if cargo fuzz --version >/dev/null 2>&1; then \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run envelope --sanitizer none -- -max_total_time=60 -timeout=10; \
-	else echo 'Not fuzzed: cargo install cargo-fuzz --locked'; fi
+	PYTHON=$(BIN)/python fuzz/run
 
 .PHONY: lint
 lint: build ## Check format, lints, types, stubs and the dependency tree

@@ -1,0 +1,76 @@
+"""What has to hold of the decoders in Python, whatever bytes they get: only the errors that are foreseen, and bounds.
+
+The fuzz targets are these functions, and `tests/unit/test_corpus.py` calls them with every seed.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from covalent._workflow.transport import TransportableObject
+
+from covalent_awsbatch_plugin import archive, bare
+
+FOR_A_BYTE = 64
+"""Bytes of memory for each one that is read: a header of three characters an entry becomes a dict of Python's."""
+BESIDES = 1024 * 1024
+REPEATED = 64 * 1024
+"""Characters of texts that a pickle may use twice."""
+LONGEST_ERROR = 5000
+
+pickle.dumps(TransportableObject(None))  # leaves a note of its own on the class
+_CLASS = dict(vars(TransportableObject))
+
+
+class _File(io.BytesIO):
+    @property
+    def size(self) -> int:
+        return len(self.getbuffer())
+
+
+def decode_archive(data: bytes) -> None:
+    """A result that our runner leaves."""
+    _decode(archive.load, data)
+
+
+def decode_bare(data: bytes) -> None:
+    """A result that the public image's program leaves."""
+    _decode(bare.load, data)
+
+
+def _decode(load: Callable[[Any], Any], data: bytes) -> None:
+    file = _File(data)
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    result, said = None, ""
+    try:
+        result = load(file)
+    except (bare.RefusedError, ValueError, EOFError) as error:
+        said = str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        if not tracing:
+            tracemalloc.stop()
+    assert len(said) < LONGEST_ERROR
+    assert peak - before <= BESIDES + FOR_A_BYTE * len(data)
+    assert dict(vars(TransportableObject)) == _CLASS
+    if result is not None:
+        _storable(result, len(data))
+
+
+def _storable(result: Any, size: int) -> None:
+    """Covalent's server can store it and read it back; else its electron would be RUNNING for ever."""
+    assert type(result) is TransportableObject
+    assert len(result._object) + len(result._object_string) <= size + REPEATED
+    stored = result.serialize()
+    assert TransportableObject.deserialize(stored).serialize() == stored
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"archive": decode_archive, "bare": decode_bare}

@@ -1,0 +1,132 @@
+//! What AWS answers, or whatever else stands behind the endpoint. The first byte of an input says what is asked and with which
+//! status the rest comes back, as the body of every answer.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use covalent_awsbatch_plugin::clients::Clients;
+use covalent_awsbatch_plugin::error::{Error, Result};
+use covalent_awsbatch_plugin::outcome::{Asked, cause, sentence};
+use covalent_awsbatch_plugin::queue::{self, Demand};
+use covalent_awsbatch_plugin::storage::Storage;
+use covalent_awsbatch_plugin::{image, inspect as look, job, listing, logs};
+use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
+
+use super::bounds::{short, short_text, within};
+
+/// Memory for each byte of an answer: the SDK makes a job with all its fields of two braces.
+const FOR_A_BYTE: usize = 2048;
+const BESIDES: usize = 16 * 1024 * 1024;
+const STATUS: [u16; 8] = [200, 400, 403, 404, 429, 500, 503, 301];
+const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:1";
+
+/// Answers of AWS Batch.
+pub fn batch(data: &[u8]) {
+    answered(data, 6, async |call, clients| match call {
+        0 => job::describe(clients, &["1".to_owned()]).await.map(|jobs| {
+            for job in &jobs {
+                assert!(!cause(job).as_str().is_empty());
+                short_text(&sentence(job, Asked { memory: 3.75, time_limit: 300 }).replace(&job.id, ""));
+                let _ = job.console();
+            }
+            shown(&jobs);
+        }),
+        1 => listing::list(clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
+        2 => queue::look(clients, "q").await.map(|queue| shown(&queue)),
+        3 => queue::environments(clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
+        4 => queue::problems(clients, "q", Demand { vcpu: 8.0, fargate: false }).await.map(|problems| {
+            problems.iter().for_each(|problem| short_text(problem));
+        }),
+        _ => job::terminate(clients, "1", "why").await,
+    });
+}
+
+/// Answers of ECR.
+pub fn ecr(data: &[u8]) {
+    answered(data, 4, async |call, clients| match call {
+        0 => image::problem(clients, IMAGE).await.map(|problem| problem.iter().for_each(|problem| short_text(problem))),
+        1 => look::image::look(clients, IMAGE).await.map(|image| shown(&image)),
+        2 => look::image::manifest(clients, IMAGE).await.map(drop),
+        _ => look::image::part_url(clients, IMAGE, "sha256:ab").await.map(drop),
+    });
+}
+
+/// Answers of the other services, which only an explanation or the doctor asks: JSON of CloudWatch Logs, XML of IAM, STS and
+/// S3.
+pub fn inspect(data: &[u8]) {
+    answered(data, 6, async |call, clients| match call {
+        0 => logs::tail(clients, "g", "s", 20).await.map(drop),
+        1 => look::log_group::look(clients, "g").await.map(|group| shown(&group)),
+        2 => look::role::look(clients, "r").await.map(|role| shown(&role)),
+        3 => look::simulation::simulate(clients, "p", vec!["s3:GetObject".to_owned()], "*").await.map(drop),
+        4 => look::clock::skew(clients).await.map(drop),
+        _ => {
+            let storage = Storage::new(clients.clone(), Arc::default());
+            look::encryption::look(&storage, "b").await.map(|encryption| shown(&encryption))
+        }
+    });
+}
+
+fn answered(data: &[u8], calls: u8, ask: impl AsyncFnOnce(u8, &Arc<Clients>) -> Result<()>) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let aws = Aws::shared();
+    let status = STATUS[usize::from(choice / calls) % STATUS.len()];
+    *aws.answer.0.lock().expect("nobody panics with it") = (status, Bytes::copy_from_slice(body));
+    let asked = ask(choice % calls, &aws.clients);
+    let outcome: Result<(), Error> = within(BESIDES + FOR_A_BYTE * body.len(), || aws.runtime.block_on(asked));
+    if let Err(error) = outcome {
+        short(&error);
+    }
+}
+
+/// What Python gets.
+fn shown(value: &(impl Serialize + ?Sized)) {
+    serde_json::to_string(value).expect("it is JSON");
+}
+
+/// Clients whose answers are the fuzzer's. On paused time, so that nobody waits for a turn or between two tries.
+struct Aws {
+    runtime: Runtime,
+    clients: Arc<Clients>,
+    answer: Answer,
+}
+
+impl Aws {
+    fn shared() -> &'static Self {
+        static SHARED: OnceLock<Aws> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let answer = Answer::default();
+            let connector = SharedHttpConnector::new(answer.clone());
+            let keys = Credentials::new("id", "secret", None, None, "fuzz");
+            let config = SdkConfig::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new("eu-west-1"))
+                .credentials_provider(SharedCredentialsProvider::new(keys))
+                .retry_config(RetryConfig::disabled())
+                .http_client(http_client_fn(move |_, _| connector.clone()))
+                .build();
+            let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+            Self { runtime, clients: Arc::new(Clients::new(&config)), answer }
+        })
+    }
+}
+
+/// Status and body of every answer.
+#[derive(Clone, Debug, Default)]
+struct Answer(Arc<Mutex<(u16, Bytes)>>);
+
+impl HttpConnector for Answer {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let (status, body) = self.0.lock().expect("nobody panics with it").clone();
+        let status = status.try_into().expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+    }
+}
