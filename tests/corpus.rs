@@ -6,7 +6,9 @@ use std::path::Path;
 #[path = "../fuzz/src/lib.rs"]
 mod decoders;
 
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+type Decode = fn(&[u8]);
+
+const TARGETS: [(&str, Decode); 6] = [
     ("batch", decoders::batch),
     ("ecr", decoders::ecr),
     ("inspect", decoders::inspect),
