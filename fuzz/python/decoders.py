@@ -13,7 +13,7 @@ from typing import Any
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_awsbatch_plugin import archive, bare
+from covalent_awsbatch_plugin import archive, bare, images
 
 FOR_A_BYTE = 64
 """Bytes of memory for each one that is read: a header of three characters an entry becomes a dict of Python's."""
@@ -42,6 +42,11 @@ def decode_bare(data: bytes) -> None:
     _decode(bare.load, data)
 
 
+def decode_manifest(data: bytes) -> None:
+    """An image's manifest, as a registry tells it."""
+    _decode(lambda file: images.platforms(images.document(file.read())), data)
+
+
 def _decode(load: Callable[[Any], Any], data: bytes) -> None:
     file = _File(data)
     tracing = tracemalloc.is_tracing()
@@ -61,7 +66,7 @@ def _decode(load: Callable[[Any], Any], data: bytes) -> None:
     assert len(said) < LONGEST_ERROR
     assert peak - before <= BESIDES + FOR_A_BYTE * len(data)
     assert dict(vars(TransportableObject)) == _CLASS
-    if result is not None:
+    if load in (archive.load, bare.load) and result is not None:
         _storable(result, len(data))
 
 
@@ -73,4 +78,8 @@ def _storable(result: Any, size: int) -> None:
     assert TransportableObject.deserialize(stored).serialize() == stored
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"archive": decode_archive, "bare": decode_bare}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "archive": decode_archive,
+    "bare": decode_bare,
+    "manifest": decode_manifest,
+}

@@ -41,7 +41,7 @@ def keep_offsets(data: bytes, longest: int, seed: int) -> bytes:
 if __name__ == "__main__":
     target = sys.argv.pop(1)
     tracemalloc.start()
-    atheris.Setup(
-        sys.argv, decoders.TARGETS[target], custom_mutator={"archive": keep_offsets, "bare": keep_class}[target]
-    )
+    mutators = {"archive": keep_offsets, "bare": keep_class}
+    options = {"custom_mutator": mutators[target]} if target in mutators else {}
+    atheris.Setup(sys.argv, decoders.TARGETS[target], **options)
     atheris.Fuzz()

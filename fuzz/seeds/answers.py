@@ -135,3 +135,21 @@ def large(target: str) -> Seeds:
         "message": answer(target, 0, {"__type": "x" * size, "message": "\x1b" * (size // 6)}, 400),
         "reason": answer(target, 0, {"jobs": [{"jobId": "1", "status": "FAILED", "statusReason": "y" * size}]}),
     }
+
+
+def manifest() -> Seeds:
+    """What registries tell of an image."""
+    made_for = [{"platform": {"architecture": name, "os": "linux"}} for name in ("amd64", "arm64", "unknown")]
+    return {
+        "index": json.dumps({"schemaVersion": 2, "manifests": made_for}).encode(),
+        "image": json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:ab"}}).encode(),
+        "no-object": b'["manifests"]',
+        "wrong-kinds": b'{"manifests": [7, {"platform": []}, {"platform": {"architecture": ["a"]}}]}',
+        "no-list": b'{"manifests": {"platform": 1}}',
+        "nested": b"[" * 2000,
+    }
+
+
+def large_manifest() -> Seeds:
+    """Many entries, lists in lists."""
+    return {"entries": b'{"manifests": [' + b"{}," * (MIB // 3) + b"{}]}", "nested": b"[" * MIB}

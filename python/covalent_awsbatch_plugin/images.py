@@ -14,6 +14,7 @@ from ._core import Inspector
 from .errors import AWSBatchError
 
 _TIMEOUT = 5.0
+_LARGEST = 4 * 1024 * 1024  # the limit that registries have for a manifest
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -38,12 +39,12 @@ class Found:
 async def in_ecr(ask: Inspector, uri: str) -> set[str]:
     """What an image in ECR is made for; empty if that may not be asked."""
     try:
-        manifest = json.loads(json.loads(await ask.image_manifest(uri)) or "{}")
-        if found := _platforms(manifest):
+        manifest = document(json.loads(await ask.image_manifest(uri)) or "{}")
+        if found := platforms(manifest):
             return found
-        digest = manifest.get("config", {}).get("digest")
-        url = json.loads(await ask.image_part(uri, digest)) if digest else None
-        return {(await asyncio.to_thread(_get, url)).get("architecture", "")} - {""} if url else set()
+        digest = _at(manifest, "config", "digest")
+        url = json.loads(await ask.image_part(uri, digest)) if isinstance(digest, str) else None
+        return _names(_at(await asyncio.to_thread(_get, url), "architecture")) if url else set()
     except (AWSBatchError, OSError, ValueError):
         return set()
 
@@ -59,7 +60,7 @@ async def elsewhere(uri: str) -> Found:
         return Found(None, note=f"{host} answers {error.code}; a private image shows itself to the execution role only")
     except (OSError, ValueError) as error:
         return Found(None, note=f"{host} could not be asked from here ({error})")
-    return Found(True, _platforms(manifest), f"public in {host}")
+    return Found(True, platforms(manifest), f"public in {host}")
 
 
 def _parts(uri: str) -> tuple[str, str, str]:
@@ -83,18 +84,43 @@ def _manifest(host: str, name: str, version: str) -> Any:
         if error.code != 401 or not challenge.get("realm", "").startswith("https://"):
             raise
     scope = f"repository:{name}:pull"
-    token = _get(f"{challenge['realm']}?service={challenge.get('service', '')}&scope={scope}")
-    return _get(url, token.get("token") or token.get("access_token"))
+    answer = _get(f"{challenge['realm']}?service={challenge.get('service', '')}&scope={scope}")
+    return _get(url, next(iter(_names(_at(answer, "token")) or _names(_at(answer, "access_token"))), None))
 
 
 def _get(url: str, token: str | None = None) -> Any:
     headers = {"Accept": _ACCEPT} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  (https, or a URL that ECR gave)
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-        return json.loads(answer.read())
+        return document(answer.read(_LARGEST))
 
 
-def _platforms(manifest: Any) -> set[str]:
-    platforms = [entry.get("platform", {}) for entry in manifest.get("manifests", [])]
+def document(text: str | bytes) -> Any:
+    """Read what a registry answered.
+
+    Raises:
+        ValueError: It is no JSON, or nested deeper than any manifest.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its answer is nested too deeply") from None
+
+
+def platforms(manifest: Any) -> set[str]:
+    """Which processors an index of images names; empty if it is none."""
+    entries = _at(manifest, "manifests")
+    found = [_at(entry, "platform", "architecture") for entry in (entries if isinstance(entries, list) else [])]
     # Attestations stand in an index as images for "unknown".
-    return {platform.get("architecture", "") for platform in platforms} - {"", "unknown"}
+    return _names(*found) - {"unknown"}
+
+
+def _at(value: Any, *names: str) -> Any:
+    """What stands at a place of a document, if there is such a place: a registry may answer anything."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _names(*values: Any) -> set[str]:
+    return {value for value in values if isinstance(value, str) and value}

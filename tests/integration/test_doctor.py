@@ -306,6 +306,22 @@ def test_an_image_of_one_kind_names_it_in_its_configuration(aws: LocalAWS, optio
     assert "is for arm64, and the queue's instances are amd64" in report.wrong()["image"]
 
 
+@pytest.mark.parametrize("manifest", ["[7]", '{"manifests": [7], "config": []}', "[" * 100_000])
+def test_a_manifest_of_any_kind_does_not_hide_that_the_image_is_there(
+    aws: LocalAWS, options: dict[str, Any], manifest: str
+) -> None:
+    forward = forward_to(aws.endpoint_url)
+
+    def answer(request: Request) -> Answer:
+        if request.headers.get("x-amz-target", "").endswith("BatchGetImage"):
+            return Answer(json.dumps({"images": [{"imageManifest": manifest}]}).encode())
+        return forward(request)
+
+    with HttpServer(answer) as server:
+        report = ask({**options, "endpoint_url": server.url})
+    assert "its architecture could not be told" in report.found("image")
+
+
 def test_a_registry_that_cannot_be_asked(options: dict[str, Any]) -> None:
     report = ask({**options, "container_image_uri": "127.0.0.1:1/team/jobs:v1"})
     assert (report.code, list(report.untold())) == (2, ["image"])
