@@ -34,7 +34,9 @@ pub fn batch(data: &[u8]) {
         0 => job::describe(clients, &["1".to_owned()]).await.map(|jobs| {
             for job in &jobs {
                 assert!(!cause(job).as_str().is_empty());
-                short_text(&sentence(job, Asked { memory: 3.75, time_limit: 300 }).replace(&job.id, ""));
+                short_text(
+                    &sentence(job, Asked { memory: 3.75, time_limit: 300, fargate: false }).replace(&job.id, ""),
+                );
                 let _ = job.console();
             }
             shown(&jobs);

@@ -310,7 +310,7 @@ def test_an_image_of_one_kind_names_it_in_its_configuration(aws: LocalAWS, optio
 def test_a_manifest_of_any_kind_does_not_hide_that_the_image_is_there(
     aws: LocalAWS, options: dict[str, Any], manifest: str
 ) -> None:
-    forward = forward_to(aws.endpoint_url)
+    forward = forward_signed(aws)
 
     def answer(request: Request) -> Answer:
         if request.headers.get("x-amz-target", "").endswith("BatchGetImage"):
