@@ -199,7 +199,7 @@ pub(crate) fn timeouts() -> TimeoutConfig {
 
 /// For a call of S3 that takes as long as its content, or as S3 takes to put parts together: several minutes, by its
 /// reference. The content has to move along, and then S3 may not be silent for long.
-pub(crate) fn unhurried() -> aws_sdk_s3::config::Builder {
+pub(crate) fn transfer_timeouts() -> aws_sdk_s3::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRANSFER_TIMEOUT).build();
     aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }

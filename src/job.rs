@@ -138,7 +138,7 @@ pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
 }
 
 /// The same for whoever looks again anyway: with no more than two of the SDK's tries, so that it ends soon.
-pub async fn glance(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
+pub async fn describe_once(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
     describe_trying(clients, ids, 2).await
 }
 

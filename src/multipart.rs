@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::budget::Share;
 use crate::checksum::{CRC32, Crc};
-use crate::clients::unhurried;
+use crate::clients::transfer_timeouts;
 use crate::errands;
 use crate::error::{Error, Kind, Result};
 use crate::retry::OnlyForTheClock;
@@ -107,7 +107,7 @@ impl Multipart {
                 .checksum_algorithm(ChecksumAlgorithm::Crc32)
                 .checksum_crc32(checksum.to_string())
                 .body(ByteStream::from(body));
-            let request = request.customize().config_override(unhurried());
+            let request = request.customize().config_override(transfer_timeouts());
             let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
             let answer = request.send().await;
             let answer = answer.map_err(|error| target.error(error))?;
@@ -146,7 +146,7 @@ impl Multipart {
             .checksum_crc32(&checksum)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .customize()
-            .config_override(unhurried())
+            .config_override(transfer_timeouts())
             .send()
             .await
             .map_err(|error| target.error(error));

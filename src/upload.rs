@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::budget::Share;
 use crate::checksum::{CRC32, Crc};
-use crate::clients::unhurried;
+use crate::clients::transfer_timeouts;
 use crate::errands;
 use crate::error::{Error, Result};
 use crate::multipart::Multipart;
@@ -132,7 +132,7 @@ impl Upload {
             // The SDK would do without one where the environment asks it to.
             .checksum_crc32(Crc::of(CRC32, &body).to_string())
             .body(ByteStream::from(body));
-        let request = request.customize().config_override(unhurried());
+        let request = request.customize().config_override(transfer_timeouts());
         let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
         let sent = request.send().await;
         sent.map_err(|error| target.error(error))?;

@@ -176,10 +176,10 @@ impl Actor {
             self.strain = if strained { self.strain + 1 } else { 0 };
         }
         let Some(clients) = self.clients.upgrade() else { return };
-        let unseen = self.jobs.iter_mut().filter(|(_, watched)| !watched.in_sight);
+        let unseen = self.jobs.iter_mut().filter(|(_, watched)| !watched.being_described);
         let mut ids: Vec<String> = unseen
             .map(|(id, watched)| {
-                watched.in_sight = true;
+                watched.being_described = true;
                 id.clone()
             })
             .collect();
@@ -198,7 +198,7 @@ impl Actor {
         };
         for id in &look.ids {
             if let Some(watched) = self.jobs.get_mut(id) {
-                watched.in_sight = false;
+                watched.being_described = false;
             }
         }
         let understood = !look.found.is_empty();

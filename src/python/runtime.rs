@@ -20,7 +20,7 @@ use crate::error::Error;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often whoever waits looks for Ctrl-C.
-const GLANCE: Duration = Duration::from_millis(100);
+const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 /// How long it waits for what was begun and has to be finished.
 const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
@@ -112,8 +112,8 @@ pub fn shut_down(py: Python<'_>) {
     if let Some(handle) = handle {
         // Most errands take a call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
         let end = Instant::now() + PATIENCE_FOR_ERRANDS;
-        let glance = || handle.block_on(async { tokio::time::timeout(GLANCE, errands::all_done()).await });
-        while py.detach(glance).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
+        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, errands::all_done()).await });
+        while py.detach(done).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
     }
     py.detach(|| {
         let pid = process::id();
@@ -139,7 +139,7 @@ pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>
     });
     let mut left = None;
     let why = loop {
-        match answer.recv_timeout(GLANCE) {
+        match answer.recv_timeout(SIGNAL_CHECK) {
             Ok(outcome) => return Ok(outcome?),
             // Dropped with the runtime, or else it has panicked.
             Err(RecvTimeoutError::Disconnected) => return Err(handle().err().unwrap_or_else(panicked)),

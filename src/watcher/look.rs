@@ -26,7 +26,7 @@ impl Look {
         let mut calls: Vec<&[String]> = vec![&ids];
         while let Some(ids) = calls.pop() {
             let understood = !look.found.is_empty();
-            match job::glance(&clients, ids).await {
+            match job::describe_once(&clients, ids).await {
                 Ok(found) => look.found.push((ids.to_vec(), found)),
                 Err(error) if error.kind() == Kind::Garbled && ids.len() > 1 && (understood || poisoned < POISONED) => {
                     let (left, right) = ids.split_at(ids.len() / 2);

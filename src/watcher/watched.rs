@@ -19,7 +19,7 @@ pub(super) struct Watched {
     /// What was said about its waiting.
     pub told: HashSet<String>,
     /// Whether a look at it is under way.
-    pub in_sight: bool,
+    pub being_described: bool,
     pub runnable_since: Option<Instant>,
     pub missing_since: Option<Instant>,
     pub failing_since: Option<Instant>,
@@ -32,7 +32,7 @@ impl Watched {
             replies: Vec::new(),
             last: None,
             told: HashSet::new(),
-            in_sight: false,
+            being_described: false,
             runnable_since: None,
             missing_since: None,
             failing_since: None,
