@@ -119,7 +119,8 @@ class Account:
         number = self.recorder.next_number(call.operation)
         now = self.clock.now()
         fault, slowness = self.plan.decide(call.service, call.operation, number, call.facts, now)
-        if fault and fault.skew and not wording.is_skewed(call, fault.skew):
+        skew = fault.skew if fault else 0.0
+        if skew and not wording.is_skewed(call, skew):
             fault = None
         reply, code = Reply(), ""
         acted = fault is None or fault.acts
@@ -128,6 +129,8 @@ class Account:
             acted = not code
         if fault and fault.code:
             reply, code = _refusal(call, wording.fault_error(fault, call), request_id)
+        if skew:
+            reply.headers["date"] = wording.date(skew)
         reply.headers["x-amz-request-id" if call.service == "s3" else "x-amzn-requestid"] = request_id
         kinds = tuple(struck.kind for struck in ([fault] if fault else []) + slowness)
         self.recorder.keep(Call(call.operation, number, call.facts, acted, reply.status, code, kinds, now - self.start))

@@ -142,7 +142,7 @@ def expired(operation: str = "*", **when: Any) -> Fault:
 
 
 def skewed(seconds: float, operation: str = "*", **when: Any) -> Fault:
-    """The service's clock is so far ahead; it refuses what is signed more than 5 minutes (S3: 15) apart."""
+    """The service's clock is so far ahead, as its answers say; it refuses what is signed 5 minutes (S3: 15) off."""
     return Fault("skewed", operation, When(**when), code="*", status=403, skew=seconds)
 
 

@@ -40,7 +40,7 @@ def fault_error(fault: Fault, asked: Asked) -> AwsError:
     if fault.kind == "denied":
         return denied(asked)
     if fault.kind == "skewed":
-        return _skewed(asked, fault.skew)
+        return _skewed(asked)
     code, message = _FAILED.get(asked.service, ("InternalFailure", "Internal failure"))
     return AwsError(code, message, fault.status)
 
@@ -74,14 +74,17 @@ def is_skewed(asked: Asked, skew: float) -> bool:
     return abs(time.time() + skew - _signed_at(asked)) > _SIGNING_WINDOW.get(asked.service, 300)
 
 
-def _skewed(asked: Asked, skew: float) -> AwsError:
-    # The SDKs read the service's time from this header and sign the next try by it.
-    headers = {"date": formatdate(time.time() + skew, usegmt=True)}
+def date(skew: float) -> str:
+    """The time of a clock which is so far ahead, as answers carry it: the SDKs sign the next try by it."""
+    return formatdate(time.time() + skew, usegmt=True)
+
+
+def _skewed(asked: Asked) -> AwsError:
     if asked.service == "s3":
         message = "The difference between the request time and the current time is too large."
-        return AwsError("RequestTimeTooSkewed", message, 403, headers)
+        return AwsError("RequestTimeTooSkewed", message, 403)
     code = "SignatureDoesNotMatch" if asked.service == "sts" else "InvalidSignatureException"
-    return AwsError(code, "Signature expired: it is now earlier than the service's time", 403, headers)
+    return AwsError(code, "Signature expired: it is now earlier than the service's time", 403)
 
 
 def _signed_at(asked: Asked) -> float:
