@@ -25,7 +25,7 @@ use crate::identity::Identity;
 use crate::once::Once;
 use crate::pace::Pace;
 use crate::renewal::Renewing;
-use crate::retry::{self, partition};
+use crate::retry::{self, SkewedSignature, partition};
 use crate::settings::ClientSettings;
 use crate::submission::Names;
 use crate::watcher::Watcher;
@@ -117,16 +117,23 @@ impl Clients {
             // A download compares the object as a whole, which the SDK cannot: it sees one range at a time.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled()) // `throughput` has more of it
+            .retry_classifier(SkewedSignature)
             .retry_partition(partition("s3"));
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let identity = Arc::new(Once::default());
         let pace = Pace::new(identity.clone(), region.clone());
-        let mut batch =
-            aws_sdk_batch::config::Builder::from(config).retry_partition(partition("batch")).interceptor(pace.clone());
-        let mut logs = aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_partition(partition("logs"));
-        let mut sts = aws_sdk_sts::config::Builder::from(config).retry_partition(partition("sts"));
-        let mut ecr = aws_sdk_ecr::config::Builder::from(config);
-        let mut iam = aws_sdk_iam::config::Builder::from(config);
+        let mut batch = aws_sdk_batch::config::Builder::from(config)
+            .retry_classifier(SkewedSignature)
+            .retry_partition(partition("batch"))
+            .interceptor(pace.clone());
+        let mut logs = aws_sdk_cloudwatchlogs::config::Builder::from(config)
+            .retry_classifier(SkewedSignature)
+            .retry_partition(partition("logs"));
+        let mut sts = aws_sdk_sts::config::Builder::from(config)
+            .retry_classifier(SkewedSignature)
+            .retry_partition(partition("sts"));
+        let mut ecr = aws_sdk_ecr::config::Builder::from(config).retry_classifier(SkewedSignature);
+        let mut iam = aws_sdk_iam::config::Builder::from(config).retry_classifier(SkewedSignature);
         if let Some(looking) = looking {
             s3.push_interceptor(looking.clone());
             batch.push_interceptor(looking.clone());

@@ -25,6 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Codes by which AWS refuses a call because of this machine's clock; the SDK then corrects for it.
 const CLOCK: [&str; 4] = ["AuthFailure", "InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
 
+/// What a refusal because of a request's time says: S3's code, and the sentences of the other services.
+const OF_ITS_TIME: [&str; 3] = ["RequestTimeTooSkewed", "Signature expired", "Signature not yet current"];
+
 /// For calls that may happen twice.
 ///
 /// Standard and not adaptive: the adaptive mode slows all calls of a client down to less than one a second when some are
@@ -80,6 +83,31 @@ pub async fn patiently<T, F: Future<Output = Result<T>>>(
 #[must_use]
 pub fn partition(service: &str) -> RetryPartition {
     RetryPartition::custom(format!("covalent-awsbatch-{service}")).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// Has a request sent again that AWS refused because of its time.
+///
+/// The SDK does so by itself where the answer's date and this machine's clock differ: then it signs by the answer's date
+/// from there on. Where the clock was wrong and has been set right since, they no longer differ, and only the time that it
+/// had learned to sign by is wrong; with this answer it has learned the right one.
+#[derive(Clone, Copy, Debug)]
+pub struct SkewedSignature;
+
+impl ClassifyRetry for SkewedSignature {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let refused = context.response().filter(|response| matches!(response.status().as_u16(), 400 | 403));
+        let said =
+            refused.and_then(|response| response.body().bytes()).map(String::from_utf8_lossy).unwrap_or_default();
+        if OF_ITS_TIME.iter().any(|phrase| said.contains(phrase)) {
+            RetryAction::transient_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "skewed signature"
+    }
 }
 
 /// For calls that may not happen twice: lets the SDK try again only what AWS refused because of the clock.
