@@ -127,7 +127,7 @@ def inspect() -> Seeds:
 def large(target: str) -> Seeds:
     """Many empty things, one thing that is deep or long. Smaller, since each pair of braces is a whole job."""
     lists = {"batch": b"jobs", "ecr": b"imageDetails", "inspect": b"events"}
-    size = MIB // 8
+    size = MIB // 16
     return {
         "empty": answer(target, 0, b'{"' + lists[target] + b'": [' + b"{}," * (size // 3) + b"{}]}"),
         "nested": answer(target, 0, b'{"later":' + b"[" * size),

@@ -2,6 +2,7 @@
 //! status the rest comes back, as the body of every answer.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,19 +13,22 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use covalent_awsbatch_plugin::clients::Clients;
-use covalent_awsbatch_plugin::error::{Error, Result};
+use covalent_awsbatch_plugin::error::Result;
 use covalent_awsbatch_plugin::outcome::{Asked, cause, sentence};
 use covalent_awsbatch_plugin::queue::{self, Demand};
 use covalent_awsbatch_plugin::storage::Storage;
 use covalent_awsbatch_plugin::{image, inspect as look, job, listing, logs};
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::bounds::{short, short_text, within};
 
 /// Memory for each byte of an answer: the SDK makes a job with all its fields of two braces.
 const FOR_A_BYTE: usize = 2048;
 const BESIDES: usize = 16 * 1024 * 1024;
+/// How long an input may go on, on a clock that waits for nobody: what AWS throttles is tried again for an hour.
+const PATIENCE: Duration = Duration::from_secs(5);
 const STATUS: [u16; 8] = [200, 400, 403, 404, 429, 500, 503, 301];
 const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:1";
 
@@ -82,9 +86,9 @@ fn answered(data: &[u8], calls: u8, ask: impl AsyncFnOnce(u8, &Arc<Clients>) -> 
     let aws = Aws::shared();
     let status = STATUS[usize::from(choice / calls) % STATUS.len()];
     *aws.answer.0.lock().expect("nobody panics with it") = (status, Bytes::copy_from_slice(body));
-    let asked = ask(choice % calls, &aws.clients);
-    let outcome: Result<(), Error> = within(BESIDES + FOR_A_BYTE * body.len(), || aws.runtime.block_on(asked));
-    if let Err(error) = outcome {
+    let asked = async { timeout(PATIENCE, ask(choice % calls, &aws.clients)).await };
+    let outcome = within(BESIDES + FOR_A_BYTE * body.len(), || aws.runtime.block_on(asked));
+    if let Ok(Err(error)) = outcome {
         short(&error);
     }
 }
