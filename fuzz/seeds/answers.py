@@ -70,6 +70,10 @@ def batch() -> Seeds:
         "environments": answer("batch", 3, both),
         "problems": answer("batch", 4, full),
         "terminated": answer("batch", 5, {}),
+        "long-reason": answer("batch", 0, {"jobs": [job | {"attempts": [], "statusReason": "y" * 6000}]}),
+        "escapes": answer(
+            "batch", 0, b'{"__type": "ClientException", "message": "' + "\u202e".encode() * 1300 + b'"}', 400
+        ),
         "nested": answer("batch", 0, b'{"jobs":' + b"[" * 500),
     } | refusals("batch", 0)
 
