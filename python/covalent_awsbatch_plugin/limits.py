@@ -10,6 +10,7 @@ import math
 import numbers
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -69,6 +70,8 @@ def _number(value: Any) -> float:
         number = float(value)
     except OverflowError:  # an int beyond the range of floats
         number = math.inf
+    except ValueError:
+        raise ValueError("not a number") from None
     if not math.isfinite(number):
         raise ValueError("not a finite number")
     return number
@@ -196,7 +199,18 @@ def _tags(tags: Any) -> dict[str, str]:
             raise ValueError(f"{shown(key)} cannot be a key")
         if len(value) > 256:
             raise ValueError(f"the value of {shown(key)} has {len(value)} characters")
+        for part, what in ((key, f"the key {shown(key)}"), (value, f"the value of {shown(key)}")):
+            if wrong := [character for character in part if not _in_tags(character)]:
+                raise ValueError(f"{what} has the character {wrong[0]!r}")
     return checked
+
+
+def _in_tags(character: str) -> bool:
+    r"""Whether it is one of AWS's letters, spaces and digits of any script, or one of its signs.
+
+    The pattern in the references of its tagging APIs is `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.
+    """
+    return character in "_.:/=+-@" or unicodedata.category(character)[0] in "LZN"
 
 
 def _strings(value: Any) -> dict[str, str]:

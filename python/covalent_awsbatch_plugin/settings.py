@@ -7,7 +7,6 @@ defaults below.
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from . import fargate, limits
+from . import fargate, keywords, limits
 
 SECTION = "executors.awsbatch"
 """The section of Covalent's configuration that holds what a call leaves out."""
@@ -77,7 +76,7 @@ class Settings(BaseModel):
         default=3.75,
         ge=limits.SMALLEST_MEMORY,
         le=limits.LARGEST / 1024,
-        description="must be GB, 0.00390625 (4 MiB) or more",
+        description="must be a number of GB, such as 4; at least 0.00390625 (4 MiB)",
     )
     num_gpus: limits.Whole = Field(
         default=0, ge=0, le=limits.LARGEST, description="must be a whole number of GPUs, 0 for none"
@@ -119,7 +118,7 @@ class Settings(BaseModel):
     tags: limits.Tags = Field(
         default={},
         description="must be a dict of strings: up to 50 tags, keys of 1 to 128 characters that do not start with "
-        "'aws:', values of up to 256 characters",
+        "'aws:', values of up to 256 characters, all of them letters, digits, spaces and + - = . _ : / @",
     )
     retry_on: Literal["any", "infrastructure"] = Field(
         default="any",
@@ -267,14 +266,11 @@ def check_names(unknown: Collection[str]) -> None:
         unknown: Keywords of a call that are no options.
 
     Raises:
-        TypeError: One of them does not stand in the section either.
+        TypeError: Some of them do not stand in the section either; all of these in one message.
     """
     configured = section()
-    for name in unknown:
-        if name not in configured:
-            close = difflib.get_close_matches(name, OPTIONS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(OPTIONS)}."
-            raise TypeError(f"AWSBatchExecutor has no option {name!r}: {hint}")
+    if wrong := [name for name in unknown if name not in configured]:
+        raise TypeError(keywords.refusal(wrong, OPTIONS))
     ignored = frozenset(configured.keys() - DEFAULTS.keys())
     if ignored and ignored not in _reported:
         _reported.add(ignored)
@@ -296,6 +292,6 @@ def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:
         return f"{name} is not allowed ({f'it is a {type(value).__name__}' if not isinstance(value, str) else why})"
     if name == "endpoint_url" and isinstance(value, str):
         value = limits.without_password(value)
-    if name in ("platform", "ephemeral_storage") and problem["type"] == "value_error":
+    if name in ("memory", "platform", "ephemeral_storage") and problem["type"] == "value_error":
         return f"{name}={limits.shown(value)} is not allowed ({why})"
     return f"{name}={limits.shown(value)} is not allowed"

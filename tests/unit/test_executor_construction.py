@@ -287,7 +287,7 @@ class TestDict:
                 ),
                 "tags": st.dictionaries(
                     st.from_regex(r"[b-z]{1,20}", fullmatch=True),
-                    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9),
+                    st.text(st.characters(categories=["L", "Z", "N"], include_characters="_.:/=+-@"), max_size=9),
                     max_size=5,
                 ),
             },
