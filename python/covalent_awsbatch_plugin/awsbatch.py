@@ -84,7 +84,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         batch_job_role_name: Role of the container, by name or ARN; default `CovalentBatchJobRole`.
         batch_job_log_group_name: CloudWatch log group of the container's output; default `covalent-batch-job-logs`.
         vcpu: Whole number of vCPUs, on Fargate also 0.25 or 0.5; default 2.
-        memory: Memory in GB; default 3.75. On Fargate the next size that goes with `vcpu`.
+        memory: Memory in GB, less than 4,096; default 3.75. On Fargate the next size that goes with `vcpu`.
         num_gpus: Whole number of GPUs; default 0.
         retry_attempts: How often Batch tries a job, 1 (no retry) to 10; default 3.
         time_limit: Seconds after which an attempt is killed, 60 or more, or 0 for no limit; default 300.

@@ -37,6 +37,13 @@ LONGEST_WAIT = 365 * 24 * 60 * 60
 SMALLEST_MEMORY = 4 / 1024
 """GB; Batch takes no less than 4 MiB."""
 
+TOO_MUCH_MEMORY = 4096
+"""GB; 4 GB in MiB, which other tools want.
+
+The usual largest machines (x1e with 3,904 GiB, x2iedn with 4,096) leave less than this to a container. Those with more
+(u-…, up to 24 TiB) are in no set of machines that Batch picks from by itself, and hardly an electron's.
+"""
+
 _ENVIRONMENT_CHARACTERS = 7168  # of the 8,192 that ECS accepts for all overrides together
 _SHOWN_CHARACTERS = 100
 _FRACTIONS = (0.25, 0.5)  # of a vCPU, which Fargate has
@@ -80,6 +87,13 @@ def _number(value: Any) -> float:
 def _vcpu(value: Any) -> float:
     number = _number(value)
     return number if number in _FRACTIONS else _whole(number)
+
+
+def _memory(gigabytes: float) -> float:
+    if gigabytes < TOO_MUCH_MEMORY:
+        return gigabytes
+    meant = gigabytes / 1024
+    raise ValueError(f"did you mean {meant:.3g} (GB)?" if meant < TOO_MUCH_MEMORY else "out of range")
 
 
 def _flag(value: Any) -> bool:
@@ -269,6 +283,7 @@ DefinitionName = Annotated[str, _matching(_NAME)]
 Repository = Annotated[str, _matching(_ECR_NAME)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
+Memory = Annotated[Number, AfterValidator(_memory)]
 Vcpu = Annotated[int | float, BeforeValidator(_vcpu)]
 TimeLimit = Annotated[Whole, AfterValidator(_limit)]
 Environment = Annotated[dict[str, str], BeforeValidator(_environment)]

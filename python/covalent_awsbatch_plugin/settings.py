@@ -72,11 +72,10 @@ class Settings(BaseModel):
         le=limits.LARGEST,
         description="must be a whole number of vCPUs, 1 or more; on Fargate also 0.25 or 0.5",
     )
-    memory: limits.Number = Field(
+    memory: limits.Memory = Field(
         default=3.75,
         ge=limits.SMALLEST_MEMORY,
-        le=limits.LARGEST / 1024,
-        description="must be a number of GB, such as 4; at least 0.00390625 (4 MiB)",
+        description="must be a number of GB, such as 4; at least 0.00390625 (4 MiB) and less than 4,096",
     )
     num_gpus: limits.Whole = Field(
         default=0, ge=0, le=limits.LARGEST, description="must be a whole number of GPUs, 0 for none"

@@ -136,7 +136,7 @@ def test_it_leaves_nothing_in_the_bucket(aws: LocalAWS, options: dict[str, Any])
         ({"container_image_uri": f"{REGISTRY}/gone:v1"}, "image", ("no ECR repository gone", "container_image_uri")),
         ({"container_image_uri": f"{REGISTRY}/team/jobs:arm64"}, "image", ("for arm64", "linux/amd64")),
         ({"vcpu": 99}, NAMES[7], ("never fit", "at most 16 vCPUs", "vcpu=99", "ask for less")),
-        ({"memory": "much"}, "configuration", ("memory='much'", "must be GB")),
+        ({"memory": "much"}, "configuration", ("memory='much'", "must be a number of GB")),
     ],
 )
 def test_what_is_wrong_is_named_with_its_fix(

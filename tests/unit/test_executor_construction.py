@@ -275,7 +275,7 @@ class TestDict:
                 "batch_queue": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", fullmatch=True),
                 "batch_job_role_name": st.from_regex(r"[A-Za-z0-9_+=,.@-]{1,64}", fullmatch=True),
                 "vcpu": st.integers(1, 192) | st.integers(1, 192).map(float) | st.integers(1, 192).map(str),
-                "memory": st.floats(4 / 1024, 4096),
+                "memory": st.floats(4 / 1024, 4096, exclude_max=True),
                 "num_gpus": st.integers(0, 16),
                 "retry_attempts": st.integers(1, 10),
                 "time_limit": st.just(0) | st.integers(60, 10**6),

@@ -64,3 +64,17 @@ def test_a_tag_with_a_character_that_aws_refuses_is_refused_and_the_character_sh
 def test_tags_may_have_letters_digits_and_spaces_of_any_script() -> None:
     tags = {"Kosten stelle:é/1": "größe 東京 ٣", "a+b-c=d._@": "", "k": " "}
     assert settings.checked({**DEFAULTS, "tags": tags}).tags == tags
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [(4096, "4"), ("8192", "8"), (15360, "15"), (5000.0, "4.88"), (24576, "24")]
+)
+def test_memory_in_mib_is_refused_with_the_gb_that_were_meant(value: Any, meant: str) -> None:
+    message = refusal(memory=value)
+    assert f"memory={value!r} is not allowed (did you mean {meant} (GB)?): must be a number of GB, such as 4" in message
+    assert "GB?" not in refusal(memory=10**9)
+
+
+@pytest.mark.parametrize("value", [1952, 3904, 4095.9])
+def test_what_the_largest_machines_have_is_taken(value: float) -> None:
+    assert AWSBatchExecutor(memory=value).memory == value
