@@ -151,12 +151,17 @@ class Options:
 
         Args:
             object_dict: What `to_dict` returned. Attributes that are absent stay as they are, former names are
-                understood, and unknown attributes are kept for the sake of subclasses. Empty or None changes nothing.
+                understood, and unknown attributes are kept for the sake of subclasses. Empty or None changes nothing;
+                nor does what another executor returned, which Covalent hands over with a sublattice that names this
+                one inside a lattice with that one.
 
         Returns:
             The executor itself.
         """
-        attributes = copy.deepcopy((object_dict or {}).get("attributes", {}))
+        described = object_dict or {}
+        if described.get("short_name", self.short_name()) != self.short_name():
+            return self
+        attributes = copy.deepcopy(described.get("attributes", {}))
         for former, name in _FORMER_NAMES.items():
             if former in attributes:
                 value = attributes.pop(former)

@@ -157,6 +157,22 @@ def test_a_sublattice(cloud: Cloud) -> None:
     assert {job.status for job in cloud.jobs(result.dispatch_id)} == {"SUCCEEDED"}
 
 
+def test_a_sublattice_by_name_inside_a_lattice_with_another_executor(cloud: Cloud) -> None:
+    """Covalent then gives the sublattice the lattice's attributes beside its own executor's name."""
+    from covalent.executor import LocalExecutor
+
+    @ct.electron
+    @ct.lattice(executor="awsbatch")
+    def inner(x: int) -> Any:
+        return ct.electron(lambda y: y + 1)(x)
+
+    @ct.lattice(executor=LocalExecutor(), workflow_executor=LocalExecutor())
+    def workflow(x: int) -> Any:
+        return inner(x)
+
+    assert cloud.client.run(workflow, 1, timeout=90).result == 2
+
+
 def test_the_traceback_of_an_electron_that_raises(cloud: Cloud) -> None:
     @ct.electron(executor=cloud.executor())
     def careful() -> Any:

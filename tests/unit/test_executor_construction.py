@@ -17,7 +17,7 @@ import covalent as ct
 import pytest
 from covalent._shared_files.config import _config_manager
 from covalent._workflow.transport import encode_metadata
-from covalent.executor import AWSBatchExecutor, _executor_manager
+from covalent.executor import AWSBatchExecutor, LocalExecutor, _executor_manager
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -260,6 +260,14 @@ class TestDict:
         assert executor.from_dict(nothing) is executor
         assert executor.vcpu == 4
 
+    def test_the_attributes_of_another_executor_are_left_to_it(self) -> None:
+        """Covalent hands over those of the lattice's executor for a sublattice that names ours."""
+        executor = AWSBatchExecutor(vcpu=4)
+        before = executor.to_dict()
+        assert executor.from_dict(LocalExecutor(log_stdout="other.log").to_dict()) is executor
+        assert executor.to_dict() == before
+        assert executor._settings().time_limit == 300
+
     def test_an_executor_pickles(self) -> None:
         executor = AWSBatchExecutor(vcpu=4, environment={"A": "1"})
         assert pickle.loads(pickle.dumps(executor)).to_dict() == executor.to_dict()
@@ -314,8 +322,8 @@ class TestSubclass:
     def test_it_builds_and_travels(self) -> None:
         executor = TeamExecutor("", "team", project="blue", vcpu=4)
         assert (executor.profile, executor.vcpu, executor.s3_bucket_name) == ("team", 4, "team-blue")
-        travelled = AWSBatchExecutor().from_dict(json.loads(json.dumps(executor.to_dict())))
-        assert travelled.project == "blue"  # type: ignore[attr-defined]
+        travelled = TeamExecutor().from_dict(json.loads(json.dumps(executor.to_dict())))
+        assert travelled.project == "blue"
         assert travelled.s3_bucket_name == "team-blue"
 
     @pytest.mark.parametrize(
