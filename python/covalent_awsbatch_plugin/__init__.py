@@ -7,11 +7,22 @@ Covalent where they use it, and none of it happens here.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .awsbatch import AWSBatchExecutor
+    from .infra import ExecutorInfraDefaults
+    from .settings import ExecutorPluginDefaults
+
+__all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
+
+# The last two are the names that version 0.42.0 exported here.
+_MODULES = {"AWSBatchExecutor": "awsbatch", "ExecutorInfraDefaults": "infra", "ExecutorPluginDefaults": "settings"}
+
 
 def __getattr__(name: str) -> object:
-    """The defaults by the names that version 0.42.0 exported here."""
-    if name in {"ExecutorInfraDefaults", "ExecutorPluginDefaults"}:
-        from . import infra, settings
-
-        return getattr(infra if name == "ExecutorInfraDefaults" else settings, name)
+    """What the package exports, imported when it is asked for."""
+    if name in _MODULES:
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if "covalent" not in sys.modules:
     # This is the program's first import, but Covalent has to come first: it will load this module as a plugin, and must
-    # find it whole. What it gets is then what the program gets, too.
-    del sys.modules[__name__]
+    # find it whole. What it gets is then what the program gets, too; with COVALENT_PLUGIN_LOAD=false it loads nothing.
+    _this = sys.modules.pop(__name__)
     import covalent  # noqa: F401
+
+    sys.modules.setdefault(__name__, _this)
 
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.logger import app_log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -68,3 +69,27 @@ print(early)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("load", ["true", "false"])
+@pytest.mark.parametrize("module", ["", ".awsbatch"])
+def test_the_executor_is_had_from_the_package_whether_or_not_covalent_loads_plugins(module: str, load: str) -> None:
+    script = f"""
+from covalent_awsbatch_plugin{module} import AWSBatchExecutor
+import covalent.executor
+from covalent_awsbatch_plugin import awsbatch
+known = covalent.executor._executor_manager.executor_plugins_map.get("awsbatch")
+assert AWSBatchExecutor is awsbatch.AWSBatchExecutor
+assert known is (AWSBatchExecutor if {load == "true"} else None)
+assert AWSBatchExecutor(vcpu=4).short_name() == "awsbatch"
+"""
+    environment = {**os.environ, "COVALENT_PLUGIN_LOAD": load}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "plugin" not in done.stderr
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    script = "import sys, covalent_awsbatch_plugin; print([name for name in sys.modules if 'covalent' in name])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['covalent_awsbatch_plugin']\n", done.stderr

@@ -10,8 +10,10 @@ import covalent as ct
 from numpy.random import permutation
 from sklearn import datasets, svm
 
+from covalent_awsbatch_plugin import AWSBatchExecutor
+
 # Resources of the job; whatever is not said here comes from the configuration.
-executor = ct.executor.AWSBatchExecutor(vcpu=2, memory=3.75, time_limit=300, retry_on="infrastructure")
+executor = AWSBatchExecutor(vcpu=2, memory=3.75, time_limit=300, retry_on="infrastructure")
 
 # Installed in the job before the task runs. Pin versions (numpy==…) where the image has others than you.
 deps_pip = ct.DepsPip(packages=["numpy", "scikit-learn"])
