@@ -42,6 +42,20 @@ def _former(name: str) -> property:
     )
 
 
+class _FormattableDict(dict[str, Any]):
+    """A dict that takes a width in an f-string, as texts and numbers do.
+
+    People print `vars(executor)` in columns, and 0.42.0 had no attribute that could not be.
+    """
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+def _formattable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _FormattableDict(value) if isinstance(value, dict) else value for name, value in values.items()}
+
+
 class Options:
     """Makes options attributes; to be named before Covalent's `RemoteExecutor` among a class's bases.
 
@@ -127,7 +141,7 @@ class Options:
             self._assign(checked(resolved(given), given).model_dump())
 
     def _assign(self, values: dict[str, Any]) -> None:
-        for name, value in values.items():
+        for name, value in _formattable(values).items():
             setattr(self, name, value)
 
     def _settings(self) -> Settings:
@@ -140,8 +154,12 @@ class Options:
 
     def to_dict(self) -> dict[str, Any]:
         """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`."""
-        attributes = {name: value for name, value in self.__dict__.items() if name not in _RUNTIME_ATTRIBUTES}
-        return {"type": str(type(self)), "short_name": self.short_name(), "attributes": copy.deepcopy(attributes)}
+        attributes = {
+            name: copy.deepcopy(dict(value) if isinstance(value, _FormattableDict) else value)
+            for name, value in self.__dict__.items()
+            if name not in _RUNTIME_ATTRIBUTES
+        }
+        return {"type": str(type(self)), "short_name": self.short_name(), "attributes": attributes}
 
     def from_dict(self, object_dict: dict[str, Any] | None) -> Self:
         """Take over the attributes of an executor, also of one that another version described.
@@ -166,7 +184,8 @@ class Options:
             if former in attributes:
                 value = attributes.pop(former)
                 attributes.setdefault(name, "" if value is None else value)
-        self.__dict__.update({name: value for name, value in attributes.items() if name not in _RUNTIME_ATTRIBUTES})
+        kept = {name: value for name, value in attributes.items() if name not in _RUNTIME_ATTRIBUTES}
+        self.__dict__.update(_formattable(kept))
         return self
 
     def boto_session_options(self) -> dict[str, str]:

@@ -268,6 +268,16 @@ class TestDict:
         assert executor.to_dict() == before
         assert executor._settings().time_limit == 300
 
+    def test_all_attributes_can_be_printed_in_columns(self) -> None:
+        """As a published workflow does, for an executor of which all attributes were texts and numbers."""
+        made = AWSBatchExecutor(tags={"a": "1"})
+        received = AWSBatchExecutor().from_dict(json.loads(json.dumps(made.to_dict())))
+        for executor in (made, received, copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+            lines = [f"{name:<30}{value:<20}|" for name, value in vars(executor).items()]
+            assert f"{'tags':<30}{{'a': '1'}}{'':<10}|" in lines
+        attributes = made.to_dict()["attributes"]
+        assert {type(value) for value in attributes.values()} <= {str, int, float, bool, dict}
+
     def test_an_executor_pickles(self) -> None:
         executor = AWSBatchExecutor(vcpu=4, environment={"A": "1"})
         assert pickle.loads(pickle.dumps(executor)).to_dict() == executor.to_dict()
