@@ -30,6 +30,7 @@ MODULES = [
     "runner.supervisor",
     "runner.worker",
     "settings",
+    "subclasses",
     "transfer",
 ]
 
