@@ -352,6 +352,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 bucket=bucket,
                 key=key,
             )
+        if "job_id" not in task_metadata and (report is None or not report.succeeded):
+            why = ": the task has not run or not ended, its image left nothing, or that is gone."
+            if report is not None:
+                why = f", only the report that the function failed ({report.exception or 'it does not say how'})."
+            raise errors.ResultError(f"There is no result at s3://{bucket}/{key}{why}", bucket=bucket, key=key)
         if report is None or not report.succeeded:
             raise errors.ResultError(
                 f"The job succeeded but left no result at s3://{bucket}/{key}: check that container_image_uri "
@@ -370,13 +375,15 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             job_handle: The job's id; empty or None if it was not submitted yet, and then `run` stops by itself.
 
         Returns:
-            Whether AWS took the request, within half a minute: the core goes on asking.
+            Whether AWS took the request, within half a minute: the core goes on asking. AWS takes it for any id, hence
+            False if it knows no such job.
         """
         if not job_handle:
             return False
         try:
             connection = client(self._settings())
-            return await _taken(self._ended(str(job_handle), _cancellation(task_metadata), connection))
+            taken = await _taken(self._ended(str(job_handle), _cancellation(task_metadata), connection))
+            return taken and await _known(connection, str(job_handle))
         except errors.AWSBatchError as error:  # an option that cannot work
             _log.warning("Job %s could not be terminated: %s", job_handle, error)
             return False
@@ -456,6 +463,16 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
 async def _taken(ending: asyncio.Future[bool]) -> bool:
     done, _ = await asyncio.wait([ending], timeout=_TERMINATION_SECONDS)
     return bool(done) and ending.result()
+
+
+async def _known(connection: Client, job_id: str) -> bool:
+    try:
+        if await asyncio.wait_for(connection.describe(job_id), _TERMINATION_SECONDS) is not None:
+            return True
+    except (errors.AWSBatchError, asyncio.TimeoutError):
+        return True  # as far as anybody can tell
+    _log.warning("AWS Batch knows no job %s: nothing was cancelled", job_id)
+    return False
 
 
 def _cancellation(task_metadata: dict[str, Any]) -> str:
