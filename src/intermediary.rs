@@ -73,8 +73,11 @@ impl Asked {
         let etag = headers.get("etag").is_some();
         match answer.status().as_u16() {
             407 => true,
-            // S3 says in XML where a bucket is, if not here.
-            300..400 => answer.request_id().is_none() && !kind_of_content(answer).contains("xml") && !etag,
+            // S3 says in XML where a bucket is, if not here, and in a header where an answer has no content.
+            300..400 => {
+                let known = answer.request_id().is_some() || etag || headers.get("x-amz-bucket-region").is_some();
+                !known && !kind_of_content(answer).contains("xml")
+            }
             200..300 => match self.content {
                 Content::None => false,
                 Content::Down => !etag && answer.request_id().is_none(),
@@ -224,6 +227,7 @@ mod tests {
         }
         assert!(judged(GET, 307, &[("content-type", "application/xml"), ("location", "https://elsewhere")]).is_ok());
         assert!(judged(GET, 304, &[("etag", "\"1\"")]).is_ok());
+        assert!(judged(GET, 301, &[("x-amz-bucket-region", "eu-west-1")]).is_ok());
     }
 
     #[test]

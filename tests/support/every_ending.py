@@ -38,7 +38,7 @@ class Row:
 ROWS = {
     "success": Row(endings.succeed(), None),
     "success-apart": Row(endings.succeed(results.Envelope(apart=True)), None),
-    "success-of-version-1.0.0": Row(endings.succeed(results.Envelope(pickled=True)), None, options=VERSION_1_0_0),
+    "success-of-version-1": Row(endings.succeed(results.Envelope(pickled=True)), None, options=VERSION_1_0_0),
     "legacy-success": Row(endings.succeed(results.Legacy()), None, options=PUBLIC_IMAGE),
     "exception": Row(endings.raised(), JobFailedError, "exception", ("ValueError: 1 is too few", "task.py")),
     "legacy-exception": Row(
