@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -97,3 +99,9 @@ def bench(bench_endpoint: str, tmp_path: Path) -> Iterator[Bench]:
     for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         s3.delete_object(Bucket=BUCKET, Key=item["Key"])
     s3.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def metadata() -> dict[str, Any]:
+    """A task of a dispatch that no other test has."""
+    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}

@@ -24,12 +24,6 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture
-def metadata() -> dict[str, Any]:
-    """A task of a dispatch that no other test has."""
-    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
-
-
 def test_a_task_that_is_cancelled_between_its_job_and_the_handle_terminates_it(
     lab: Lab, metadata: dict[str, Any]
 ) -> None:

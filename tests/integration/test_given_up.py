@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,12 +22,6 @@ def lab() -> Iterator[Lab]:
     """An account without faults, whose jobs run until they are terminated."""
     with Lab(endings={"*": endings.runs_for_ever()}) as lab:
         yield lab
-
-
-@pytest.fixture
-def metadata() -> dict[str, Any]:
-    """A task of a dispatch that no other test has."""
-    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
 
 
 class TeamExecutor(AWSBatchExecutor):

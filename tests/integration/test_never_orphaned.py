@@ -37,12 +37,6 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture
-def metadata() -> dict[str, Any]:
-    """A task of a dispatch that no other test has."""
-    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
-
-
 AtOnce = dict[tuple[Any, ...], "Future[Any]"]
 
 

@@ -22,12 +22,6 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture
-def metadata() -> dict[str, Any]:
-    """A task of a dispatch that no other test has."""
-    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
-
-
 def query(lab: Lab, metadata: dict[str, Any]) -> str:
     with pytest.raises(ResultError) as caught:
         asyncio.run(executor_of(lab).query_result(metadata))

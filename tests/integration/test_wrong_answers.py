@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,12 +33,6 @@ def instead(lab: Lab, meant: Callable[[Request], bool], answer: Answer, times: i
 def run(options: dict[str, Any], metadata: dict[str, Any]) -> Any:
     executor = AWSBatchExecutor(**{**options, "vcpu": 1, "poll_freq": 1})
     return asyncio.run(executor.run(len, ["x"], {}, metadata)).get_deserialized()
-
-
-@pytest.fixture
-def metadata() -> dict[str, Any]:
-    """A task of a dispatch that no other test has."""
-    return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
 
 
 @pytest.mark.parametrize("path", ["/v1/submitjob", "/v1/registerjobdefinition"])
