@@ -107,6 +107,14 @@ def test_the_job_role_reaches_the_objects_alone() -> None:
     assert found == {action: ["arn:aws:s3:::mine/*"] for action in objects} | uploads
 
 
+def test_the_deployed_job_role_has_what_the_table_says() -> None:
+    terraform = (Path(policy.__file__).parent / "assets/infra/roles.tf").read_text(encoding="utf-8")
+    job = terraform.split('resource "aws_iam_role_policy" "job"')[1].split("\nresource ")[0]
+    statements = dict(re.findall(r'Sid += "(\w+)".*?Action += \[(.*?)\]', job, re.DOTALL))
+    found = {sid: set(re.findall(r'"(.*?)"', actions)) for sid, actions in statements.items()}
+    assert found == {sid: {right.action for right in JOB if right.sid == sid} for sid in {right.sid for right in JOB}}
+
+
 @pytest.mark.parametrize(
     ("key", "arn"),
     [

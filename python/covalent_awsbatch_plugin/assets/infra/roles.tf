@@ -66,8 +66,8 @@ resource "aws_iam_role" "job" {
   tags               = local.tags
 }
 
-# Nothing but this bucket's objects. What your functions need besides, attach to the role in policies of your own: they
-# are left alone.
+# Nothing but this bucket's objects and unfinished uploads: what `covalent-awsbatch policy job` prints. What your functions
+# need besides, attach to the role in policies of your own: they are left alone.
 resource "aws_iam_role_policy" "job" {
   name = "bucket"
   role = aws_iam_role.job.id
@@ -79,6 +79,12 @@ resource "aws_iam_role_policy" "job" {
         Effect   = "Allow"
         Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
         Resource = ["${aws_s3_bucket.this.arn}/*"]
+      }],
+      [{
+        Sid      = "Bucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucketMultipartUploads"]
+        Resource = [aws_s3_bucket.this.arn]
       }],
       [for key in data.aws_kms_key.this : {
         Sid      = "Key"
