@@ -24,11 +24,11 @@ BOMBS: dict[str, tuple[bytes, dict[str, str]]] = {
         b"\x80\x04}(X" + (10 * MIB).to_bytes(4, "little") + b"a" * 10 * MIB + b"\x94" + b"h\x00" * 330 + b"u.",
         PICKLED,
     ),
-    "a number of four million bytes": (
-        b"\x80\x04}\x8b" + (4 * MIB).to_bytes(4, "little") + b"\x09" * 4 * MIB + b"s.",
+    "a number of four million bytes for a dict": (
+        b"\x80\x04\x8b" + (4 * MIB).to_bytes(4, "little") + b"\x09" * 4 * MIB + b"NNs.",
         PICKLED,
     ),
-    "bytes in the wrong place": (b"\x80\x04B" + (20 * MIB).to_bytes(4, "little") + b"\xff" * 20 * MIB + b"s.", PICKLED),
+    "bytes for a dict": (b"\x80\x04B" + (20 * MIB).to_bytes(4, "little") + b"\xff" * 20 * MIB + b"NNs.", PICKLED),
     "a header that is no object": (b"\x00\x00\xff\xff" + b"[" * 0xFFFF + b"x" * 20 * MIB, PARTS),
     "lists in lists": (b"[" * 20 * MIB, {}),
 }
