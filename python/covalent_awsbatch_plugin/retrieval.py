@@ -17,6 +17,10 @@ from .settings import Settings
 
 _LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
 _LONGEST_REASON = 300
+_NOT_SIGNED = {
+    "wrong": "its signature is not the job's",
+    "missing": "it has no signature, as others of its image have; or was the image replaced meanwhile?",
+}
 _LONGEST_LINE = 1000  # characters of one of them
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
@@ -79,8 +83,8 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         return await _printed(client, bucket, key)
     if found["format"] != 1 and job_id is not None and found["job_id"] not in (None, job_id):
         return Report(succeeded=False, of_job=found["job_id"])
-    if found["signature"] in ("wrong", "missing"):
-        why = "its signature is not the job's" if found["signature"] == "wrong" else "it has no signature"
+    if found["signature"] in _NOT_SIGNED:
+        why = _NOT_SIGNED[found["signature"]]
         raise errors.ResultError(
             f"The result s3://{bucket}/{key} was refused: the task's job did not write it ({why}). Who can write to "
             "this bucket?",

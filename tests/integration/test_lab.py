@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from covalent._workflow.transport import TransportableObject
 from lab import BUCKET, Bucket, Lab, results
 from lab.plain import ask
+from support.bench import decoded
 
 MIB = 1024 * 1024
 
@@ -149,7 +150,8 @@ def test_who_does_not_sign_is_refused(lab: Lab) -> None:
 def test_results_are_what_covalent_makes(value: Any) -> None:
     made = TransportableObject(value)
     container = results.Container({"RESULT_FILENAME": "result-1.pkl"}, "job", "id", 1)
-    envelope = pickle.loads(results.Envelope(value)(container)["result-1.pkl"].data)
+    envelope = decoded(results.Envelope(value)(container)["result-1.pkl"].data)
+    assert pickle.loads(results.Envelope(value, pickled=True)(container)["result-1.pkl"].data) == envelope
     legacy = pickle.loads(results.Legacy(value)(container)["result-1.pkl"].data)
     for found in (TransportableObject.deserialize(envelope["output"]), legacy):
         assert found.get_deserialized() == value

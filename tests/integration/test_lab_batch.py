@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 from lab import BUCKET, QUEUE, Lab, Queue, endings
 from lab.endings import STUCK, Ending
 from lab.plain import ask
+from support.bench import decoded
 
 IMAGE = {"image": "image:1", "vcpus": 1, "memory": 2048}
 
@@ -132,7 +132,7 @@ def test_time_passes_only_on_the_clock(lab: Lab, batch: Any) -> None:
     assert "result-1.pkl" not in lab.objects()
     lab.advance(51)
     # The result is there before anybody has asked Batch.
-    assert pickle.loads(lab.object("result-1.pkl"))["status"] == "succeeded"
+    assert decoded(lab.object("result-1.pkl"))["status"] == "succeeded"
     entry = described(batch, job)
     assert entry["status"] == "SUCCEEDED"
     assert entry["stoppedAt"] - entry["startedAt"] == 50_000

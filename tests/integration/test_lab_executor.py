@@ -96,8 +96,9 @@ FAILURES: list[tuple[Ending, str]] = [
     (endings.terminated("Wrong queue, sorry"), "Wrong queue, sorry"),
     (endings.spot_reclaim(), "spot"),
     (endings.image_missing(), "manifest unknown"),
-    (endings.planted(b"cposix\nsystem\n(S'true'\ntR."), "posix.system"),
-    (endings.corrupt_legacy(), "corrupt"),
+    # Others of the same image sign, so these are refused for that, or for what they are, whichever comes first.
+    (endings.planted(b"cposix\nsystem\n(S'true'\ntR."), "was refused: "),
+    (endings.corrupt_legacy(), "The result s3://lab-bucket/result-dispatch-8.pkl "),
     (endings.without_result(), "no result"),
 ]
 
