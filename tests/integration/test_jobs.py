@@ -319,7 +319,8 @@ def test_the_awaiting_task_is_cancelled(bench: Bench) -> None:
     asyncio.run(cancel())
     job = bench.ended(task)
     assert job["status"] == "FAILED"
-    assert job["statusReason"].startswith(CANCEL_REASON)
+    # On a busy machine the job may run before the answer to its submission has arrived.
+    assert job["statusReason"].startswith((CANCEL_REASON, "The task that submitted this job was cancelled"))
 
 
 def test_covalent_cancels_by_the_jobs_id(bench: Bench) -> None:
