@@ -7,7 +7,7 @@ from typing import Any
 
 
 def check_bucket(client: Callable[[str], Any], section: Mapping[str, Any]) -> None:
-    """Private, encrypted, emptied by itself; and the job role's one policy is about its objects alone."""
+    """Private, encrypted, emptied by itself; and the job role's one policy is about it alone."""
     s3, bucket = client("s3"), section["s3_bucket_name"]
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
     (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -15,9 +15,11 @@ def check_bucket(client: Callable[[str], Any], section: Mapping[str, Any]) -> No
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     assert (rule["Expiration"]["Days"], rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]) == (7, 1)
     role = client("iam").get_role_policy(RoleName=section["batch_job_role_name"], PolicyName="bucket")
-    (statement,) = role["PolicyDocument"]["Statement"]
-    assert statement["Resource"] == [f"arn:aws:s3:::{bucket}/*"]
-    assert set(statement["Action"]) == {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
+    objects, uploads = role["PolicyDocument"]["Statement"]
+    assert objects["Resource"] == [f"arn:aws:s3:::{bucket}/*"]
+    assert set(objects["Action"]) == {"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}
+    assert uploads["Resource"] == [f"arn:aws:s3:::{bucket}"]
+    assert uploads["Action"] == ["s3:ListBucketMultipartUploads"]
 
 
 def environments(client: Callable[[str], Any], section: Mapping[str, Any]) -> list[dict[str, Any]]:
