@@ -18,6 +18,6 @@ envelope. It forks the second, `worker`, which runs the function, before it has 
   was printed in the last moment before the container as a whole is killed.
 - No thread and no descriptor of the S3 client is in the function's way, nor the other way round.
 
-The price is some 10 MB of memory, and some hundredths of a second of processor time. The function starts no later: the
-task is fetched while the worker imports Covalent.
+The price, measured on a busy machine: 5 MB of memory (59 and 63 MB, both processes together) and a tenth of a second of
+processor time (0.57 and 0.67 s). The task is fetched while the worker imports Covalent.
 """
