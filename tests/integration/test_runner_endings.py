@@ -150,3 +150,15 @@ def test_a_module_that_is_missing_in_covalents_own_nodes_has_another_remedy(benc
     assert ":electron_list:" not in told
     assert "goes along with ct.DepsModule" in told
     assert "only_there" not in sys.modules
+
+
+@pytest.mark.parametrize("module", ["boto3", "botocore.config", "covalent_aws_plugins"])
+def test_a_module_that_came_along_with_the_former_version_is_told_as_such(bench: Bench, module: str) -> None:
+    def fail() -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    bench.put_electron(fail)
+    assert bench.run()[0] == 1
+    told = bench.envelope()["traceback"]
+    assert f"The module {module!r} is not installed in this container: it came along with version 0.42.0" in told
+    assert "name it in the electron's DepsPip" in told

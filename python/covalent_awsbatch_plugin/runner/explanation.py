@@ -20,6 +20,8 @@ _WHY = {
     int(signal.SIGSEGV): ": native code crashed; its stack is on the error stream",
     int(signal.SIGABRT): ": native code gave up; its stack is on the error stream",
 }
+# What 0.42.0 required, and with that what an image of its family has.
+_FORMERLY_INSTALLED = ("boto3", "botocore", "covalent_aws_plugins")
 _COLLECTORS = ("_auto_list_node", "_auto_dict_node")  # functions in Covalent's `Electron.connect_node_with_others`
 _HERE = Path(__file__).parent
 
@@ -138,6 +140,11 @@ def _missing(error: ModuleNotFoundError) -> str:
         return (
             f"{said}, and Covalent's own nodes :electron_list: and :electron_dict:, which collect arguments, get "
             "neither DepsPip nor DepsModule: install it in the image, or pass the values as arguments of their own."
+        )
+    if (error.name or "").partition(".")[0] in _FORMERLY_INSTALLED:
+        return (
+            f"{said}: it came along with version 0.42.0 of covalent-awsbatch-plugin and does not come with this one. "
+            "Install its package in the image, or name it in the electron's DepsPip."
         )
     return (
         f"{said}: install its package in the image, or name it in the electron's DepsPip; a module of your own goes "
