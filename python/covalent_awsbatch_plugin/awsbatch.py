@@ -72,8 +72,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     """Runs electrons and whole lattices as AWS Batch jobs.
 
     What is left out, or None, is taken from the section `[executors.awsbatch]` of Covalent's configuration, else from
-    the default. Each option becomes an attribute of the same name; all of them are plain JSON. Creating an executor
-    does no I/O.
+    the default, when and where the task runs: on Covalent's server, as for `executor="awsbatch"`. Each option becomes
+    an attribute of the same name; all of them are plain JSON. Creating an executor does no I/O.
 
     Args:
         credentials: Path of a shared credentials file, never the keys themselves; empty (default) for the
@@ -117,9 +117,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         **unknown: Keys that another version left in the configuration: not used, with one warning.
 
     Raises:
-        SettingsError: Values that AWS would refuse, all of them in one message. When Covalent builds the executor from
-            the configuration alone, its values are checked when a task runs, because on the server the task's own
-            values may still replace them.
+        SettingsError: Values that AWS would refuse, all of them in one message. What comes from the configuration is
+            checked when a task runs, and so is whether it goes together with what was given.
         TypeError: A keyword that is no option.
     """
 
@@ -142,7 +141,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         job_id = None
         uploading = submitting = succeeded = over = False
         try:
-            connection = client(self._settings())
+            connection = client(self._settle())
             caller = await subclasses.caller(self._validate_credentials)
             await self._stop_if_cancelled(task_metadata)
             uploading = True

@@ -1,4 +1,8 @@
-"""The options as they hang on an executor: plain JSON that Covalent carries from the client to the server and back."""
+"""The options as they hang on an executor: plain JSON that Covalent carries from the client to the server and back.
+
+An option that nobody gave stays so: it gets its value where the task runs, from the configuration of that machine as it
+is then. What an attribute shows of it before is what it would be here and now.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from . import questions
-from .settings import OPTIONS, Settings, check_names, checked, resolved, section
+from .limits import written
+from .settings import OPTIONS, Settings, check_given, check_names, checked, resolved, section
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -30,6 +35,7 @@ _RUNTIME_ATTRIBUTES = questions.RUNTIME_ATTRIBUTES | {
     "_recv_queue",
     "_loop",
     "_cancel_pool",
+    "_not_given",
 }
 
 
@@ -97,6 +103,9 @@ class Options:
     assign_public_ip: bool
     ephemeral_storage: int
 
+    # Options by name that nobody gave, with the values that they show; empty for an executor that 1.0.0 pickled.
+    _not_given: dict[str, Any] = {}  # noqa: RUF012  (it is replaced and never changed)
+
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
         credentials: str | PathLike[str] | None = None,
@@ -136,28 +145,55 @@ class Options:
         check_names(unknown)
         super().__init__()
         if _is_the_section({**given, **unknown}):
-            self._assign(resolved({}))
-        else:
-            self._assign(checked(resolved(given), given).model_dump())
-
-    def _assign(self, values: dict[str, Any]) -> None:
+            given = {}
+        values = {**resolved({}), **check_given(given)}
         for name, value in _formattable(values).items():
             setattr(self, name, value)
+        self._not_given = _FormattableDict(copy.deepcopy({name: values[name] for name in OPTIONS if name not in given}))
 
-    def _settings(self) -> Settings:
-        """The options as they are now, checked; to be asked when a task begins, for attributes can be assigned.
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assigns an attribute; an option that is assigned is given."""
+        super().__setattr__(name, value)
+        if name in self._not_given:
+            del self._not_given[name]
+
+    def _given(self) -> dict[str, Any]:
+        """The options that were given to the constructor, assigned, or changed in place, with their values now."""
+        return {name: getattr(self, name) for name in OPTIONS if self._is_given(name)}
+
+    def _is_given(self, name: str) -> bool:
+        return name not in self._not_given or written(self._not_given[name]) != written(getattr(self, name))
+
+    def _settle(self) -> Settings:
+        """Gives what was not given its value, for the whole of the task that begins; the configuration may change.
 
         Raises:
-            SettingsError: As the constructor does.
+            SettingsError: As `_settings`.
         """
-        return checked({name: getattr(self, name) for name in OPTIONS})
+        settings = self._settings()
+        for name in list(self._not_given):
+            value = getattr(settings, name)
+            setattr(self, name, _FormattableDict(value) if isinstance(value, dict) else value)
+        return settings
+
+    def _settings(self) -> Settings:
+        """The options for a task that begins now, here: what was given, and this machine's configuration as it is now.
+
+        Raises:
+            SettingsError: A value is not allowed, as in the constructor, or one of the configuration is not.
+        """
+        given = self._given()
+        return checked(resolved(given), given)
 
     def to_dict(self) -> dict[str, Any]:
-        """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`."""
+        """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`.
+
+        Options that were not given are no attributes: whoever reads it fills them in.
+        """
         attributes = {
             name: copy.deepcopy(dict(value) if isinstance(value, _FormattableDict) else value)
             for name, value in self.__dict__.items()
-            if name not in _RUNTIME_ATTRIBUTES
+            if name not in _RUNTIME_ATTRIBUTES and (name not in OPTIONS or self._is_given(name))
         }
         return {"type": str(type(self)), "short_name": self.short_name(), "attributes": attributes}
 
@@ -185,7 +221,10 @@ class Options:
                 value = attributes.pop(former)
                 attributes.setdefault(name, "" if value is None else value)
         kept = {name: value for name, value in attributes.items() if name not in _RUNTIME_ATTRIBUTES}
-        self.__dict__.update(_formattable(kept))
+        for name, value in _formattable(kept).items():
+            self.__dict__[name] = value
+            if name in self._not_given:
+                del self._not_given[name]
         return self
 
     def boto_session_options(self) -> dict[str, str]:

@@ -7,15 +7,19 @@ defaults below.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from . import fargate, keywords, limits
+
+if TYPE_CHECKING:
+    from .errors import SettingsError
 
 SECTION = "executors.awsbatch"
 """The section of Covalent's configuration that holds what a call leaves out."""
@@ -25,9 +29,9 @@ _ROLE_RULE = "must be the name of an IAM role (up to 64 letters, digits and _+=,
 _log = logging.getLogger(__name__)
 _CHECKED = 256
 _IMMUTABLE = (str, int, float)
-_checked: dict[
-    str, Settings
-] = {}  # what was found right, by its text: a thousand tasks have the same options, and ask often
+# What was found right, by its text: a thousand tasks have the same options, and ask often.
+_checked: dict[str, Settings] = {}
+_checked_given: dict[str, dict[str, Any]] = {}
 _reported: set[frozenset[str]] = set()  # sets of unknown keys that this process was warned of
 
 
@@ -219,6 +223,38 @@ def resolved(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, _IMMUTABLE) else copy.deepcopy(value) for name, value in values.items()}
 
 
+def check_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what a caller gives, and leave alone what the configuration says: it may not be the one that will count.
+
+    Args:
+        given: Values by name of the option.
+
+    Returns:
+        The values as an executor keeps them: numbers as numbers, paths as texts.
+
+    Raises:
+        SettingsError: As `checked`, for these options.
+    """
+    text = _text(given)
+    if text not in _checked_given:
+        try:
+            settings = _partial()(**given)
+        except ValidationError as error:
+            raise _refusal(error.errors(include_url=False), given, given) from None
+        _remember(_checked_given, text, {name: getattr(settings, name) for name in given})
+    return copy.deepcopy(_checked_given[text])
+
+
+@functools.cache
+def _partial() -> type[BaseModel]:
+    """The model of some of the options: those that are absent are None, and are not held against the others."""
+    fields: dict[str, Any] = {
+        name: (Annotated.__class_getitem__((field.annotation, *field.metadata, None)), None)  # type: ignore[attr-defined]
+        for name, field in Settings.model_fields.items()
+    }
+    return create_model("GivenSettings", __config__=Settings.model_config, **fields)
+
+
 def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     """Check a value for every option.
 
@@ -230,16 +266,32 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     Raises:
         SettingsError: One line for each value that cannot work: option, value, and what is allowed.
     """
-    # Unlike an equal dict it tells True from 1.
-    text = ", ".join(f"{name}={limits.written(value)}" for name, value in values.items())
     try:
-        if text not in _checked:
-            if len(_checked) >= _CHECKED:
-                _checked.clear()
-            _checked[text] = Settings(**values)
-        return _checked[text]
+        return _settings(values)
     except ValidationError as error:
         problems = error.errors(include_url=False)
+    raise _refusal(problems, values, given)
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    text = _text(values)
+    if text not in _checked:
+        _remember(_checked, text, Settings(**values))
+    return _checked[text]
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    # Unlike an equal dict it tells True from 1.
+    return ", ".join(f"{name}={limits.written(value)}" for name, value in values.items())
+
+
+def _remember(found: dict[str, Any], text: str, settings: Any) -> None:
+    if len(found) >= _CHECKED:
+        found.clear()
+    found[text] = settings
+
+
+def _refusal(problems: Sequence[Any], values: Mapping[str, Any], given: Collection[str]) -> SettingsError:
     configured = section()
     lines = []
     for problem in problems:
@@ -252,7 +304,7 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     heading = "" if len(lines) == 1 else f"{len(lines)} options cannot work:\n- "
     from .errors import SettingsError
 
-    raise SettingsError("AWSBatchExecutor: " + heading + "\n- ".join(lines))
+    return SettingsError("AWSBatchExecutor: " + heading + "\n- ".join(lines))
 
 
 def check_names(unknown: Collection[str]) -> None:

@@ -173,6 +173,38 @@ def test_a_sublattice_by_name_inside_a_lattice_with_another_executor(cloud: Clou
     assert cloud.client.run(workflow, 1, timeout=90).result == 2
 
 
+def test_what_an_executor_was_not_given_is_the_servers(cloud: Cloud) -> None:
+    """This process, and a job that builds a sublattice, know nothing of the server's section."""
+    from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+
+    def double(x: int) -> Any:
+        return 2 * x
+
+    @ct.electron
+    @ct.lattice(executor="awsbatch", workflow_executor="awsbatch")
+    def inner(x: int) -> Any:
+        from covalent_awsbatch_plugin import AWSBatchExecutor
+
+        return ct.electron(double, executor=AWSBatchExecutor(tags={"made": "inside"}))(x)
+
+    outside = AWSBatchExecutor(tags={"made": "outside"})
+
+    @ct.lattice(executor=outside, workflow_executor=outside)
+    def outer(x: int) -> Any:
+        return inner(x)
+
+    assert AWSBatchExecutor().retry_attempts != QUICK["retry_attempts"]
+    result = cloud.client.run(outer, 21, timeout=90)
+    assert result.result == 42
+    (inner_id,) = [node["sub_dispatch_id"] for node in cloud.client.nodes(result) if node["sub_dispatch_id"]]
+    batch = cloud.aws.client("batch")
+    for dispatch_id, made in ((result.dispatch_id, "outside"), (inner_id, "inside")):
+        jobs = batch.describe_jobs(jobs=[job.id for job in cloud.jobs(dispatch_id)])["jobs"]
+        assert {job["status"] for job in jobs} == {"SUCCEEDED"}
+        assert {job["retryStrategy"]["attempts"] for job in jobs} == {QUICK["retry_attempts"]}
+        assert made in [job["tags"].get("made") for job in jobs]
+
+
 def test_the_traceback_of_an_electron_that_raises(cloud: Cloud) -> None:
     @ct.electron(executor=cloud.executor())
     def careful() -> Any:

@@ -152,7 +152,8 @@ class TestConfiguration:
             "by_name = _executor_manager.get_executor('awsbatch')\n"
             "by_call = ct.executor.AWSBatchExecutor()\n"
             "assert by_name._settings() == by_call._settings()\n"
-            "print(json.dumps(by_call.to_dict()['attributes']))\n"
+            "from covalent_awsbatch_plugin.settings import OPTIONS\n"
+            "print(json.dumps({name: getattr(by_call, name) for name in OPTIONS}))\n"
         )
         environment = {**os.environ, "COVALENT_CONFIG_DIR": str(tmp_path)}
         done = subprocess.run(
@@ -163,7 +164,7 @@ class TestConfiguration:
         expected = dict(DEFAULTS)
         if text is SECTION_0_9:
             expected.update(credentials="/home/user/.aws/credentials", ecr_repo_name="covalent-batch-job-images")
-        assert {name: attributes[name] for name in OPTIONS} == expected
+        assert attributes == expected
         assert done.stderr == ""
         # What Covalent has added to the file is what 0.42.0 would have added, so that one can go back to it.
         added = set((tmp_path / "covalent.conf").read_text(encoding="utf-8").split()) & set(OPTIONS)
@@ -202,9 +203,10 @@ class TestConfiguration:
 
     def test_a_bad_value_there_is_reported_with_its_place(self, section: dict[str, Any]) -> None:
         section.update(time_limit=30)
+        executor = AWSBatchExecutor()
         with pytest.raises(SettingsError, match=r"time_limit=30 .*\[executors\.awsbatch\] of .*covalent\.conf"):
-            AWSBatchExecutor()
-        assert AWSBatchExecutor(time_limit=60).time_limit == 60
+            executor._settings()
+        assert AWSBatchExecutor(time_limit=60)._settings().time_limit == 60
 
     def test_a_bad_value_on_the_server_does_not_hinder_a_task_with_its_own(self, section: dict[str, Any]) -> None:
         own = AWSBatchExecutor(time_limit=60).to_dict()
@@ -213,6 +215,55 @@ class TestConfiguration:
         with pytest.raises(SettingsError, match=r"time_limit=30 .*covalent\.conf"):
             on_server._settings()
         assert on_server.from_dict(own)._settings().time_limit == 60
+
+    def test_what_was_not_given_gets_its_value_where_and_when_the_task_runs(self, section: dict[str, Any]) -> None:
+        """A kernel that was started before the configuration was changed, and an executor made inside a job."""
+        section.update(batch_queue="old", endpoint_url="http://old:1", vcpu=8)
+        made = AWSBatchExecutor(vcpu=4)
+        carried = json.loads(json.dumps(made.to_dict()))
+        section.update(batch_queue="new", endpoint_url="")
+        by_name = _executor_manager.executor_plugins_map["awsbatch"](**section)
+        received = copy.deepcopy(by_name).from_dict(carried)
+        for executor in (made, received):
+            settings = executor._settings()
+            assert (settings.batch_queue, settings.endpoint_url, settings.vcpu) == ("new", "", 4)
+        assert by_name._settings() == AWSBatchExecutor()._settings()
+        assert by_name._settings().vcpu == 8
+
+    def test_what_is_assigned_or_changed_in_place_is_given(self, section: dict[str, Any]) -> None:
+        section.update(batch_queue="old", tags={"a": "1"}, region="eu-west-1")
+        executor = AWSBatchExecutor()
+        executor.batch_queue = "old"
+        executor.remote_cache = "team-bucket"
+        executor.tags["b"] = "2"
+        carried = executor.to_dict()["attributes"]
+        assert {name: carried[name] for name in OPTIONS if name in carried} == {
+            "s3_bucket_name": "team-bucket",
+            "batch_queue": "old",
+            "tags": {"a": "1", "b": "2"},
+        }
+        section.clear()
+        settings = AWSBatchExecutor().from_dict({"attributes": carried})._settings()
+        assert (settings.batch_queue, settings.region, settings.tags) == ("old", "us-east-1", {"a": "1", "b": "2"})
+
+    def test_a_task_keeps_what_it_began_with(self, section: dict[str, Any]) -> None:
+        section.update(s3_bucket_name="first", tags={"a": "1"})
+        executor = AWSBatchExecutor()
+        settled = executor._settle()
+        section.update(s3_bucket_name="second", tags={})
+        assert executor._settings() == settled
+        assert (executor.s3_bucket_name, executor.tags) == ("first", {"a": "1"})
+
+    def test_options_go_together_with_what_the_task_finds(self, section: dict[str, Any]) -> None:
+        """Whether a size is one of Fargate's depends on `platform`, which may stand in the server's section alone."""
+        executor = AWSBatchExecutor(vcpu=0.25, memory="0.5", ephemeral_storage=100)  # type: ignore[arg-type]
+        assert (executor.vcpu, executor.memory) == (0.25, 0.5)
+        with pytest.raises(SettingsError, match=r"vcpu=0\.25 is for Fargate only"):
+            executor._settings()
+        section.update(platform="FARGATE")
+        assert executor._settings().memory_mib == 512
+        with pytest.raises(SettingsError, match=r"vcpu=0\.25 is for Fargate only"):
+            AWSBatchExecutor(vcpu=0.25, platform="EC2")
 
     def test_unknown_keys_of_the_section_are_no_typing_errors(self, section: dict[str, Any]) -> None:
         section.update(vcpu=4, builder="x")
@@ -313,7 +364,7 @@ class TestDict:
     )
     def test_any_executor_survives_the_way_through_json(self, options: dict[str, Any]) -> None:
         executor = AWSBatchExecutor(**options)
-        travelled = AWSBatchExecutor(region="eu-west-1").from_dict(json.loads(json.dumps(executor.to_dict())))
+        travelled = AWSBatchExecutor().from_dict(json.loads(json.dumps(executor.to_dict())))
         assert travelled.to_dict() == executor.to_dict()
         assert travelled._settings() == executor._settings()
 
