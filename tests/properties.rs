@@ -2,10 +2,10 @@
 
 use aws_sdk_batch::types::{AttemptContainerDetail, AttemptDetail, ContainerDetail, JobDetail, JobStatus};
 use bytes::Bytes;
+use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
+use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
 use covalent_awsbatch_plugin::envelope::pickle::{Objection, Value, dict};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS, PICKLED, printed};
-use covalent_awsbatch_plugin::job::{Attempt, Job};
-use covalent_awsbatch_plugin::outcome::{Asked, cause, sentence};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;

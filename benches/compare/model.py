@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RATE = 45.0
-"""Batch calls a second that the core allows itself of the account's 50 (`src/limiter.rs`)."""
+"""Batch calls a second that the core allows itself of the account's 50 (`src/aws/rate_limiter.rs`)."""
 BURST = 100.0
 """Calls that may go out at once after a pause (the same)."""
 POLLING = 5.0
-"""Calls a second that polling takes at the most (`src/watcher.rs`)."""
+"""Calls a second that polling takes at the most (`src/batch/watcher/mod.rs`)."""
 IDS = 100
 """Jobs in a DescribeJobs call."""
 

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
-use crate::download::Download;
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Storage, location};
+use crate::s3::download::Download;
+use crate::s3::storage::{Storage, location};
 use signature::{Found, Signature};
 
 pub mod parts;

@@ -5,7 +5,7 @@ use serde_bytes::ByteBuf;
 
 use super::text::{short, text};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Storage, location};
+use crate::s3::storage::{Storage, location};
 
 /// What is larger is not read: nobody looks at so much, and it would be in memory several times.
 const LARGEST: u64 = 32 * 1024 * 1024;

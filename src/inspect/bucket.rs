@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::storage::Storage;
+use crate::s3::storage::Storage;
 
 /// What `HeadBucket` tells.
 #[derive(Debug, Serialize)]

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::{DateTime, Format};
 
-use crate::clients::Clients;
+use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
 /// Seconds that AWS's clock is ahead of this one, by the date of an answer, also of one that refuses the call; its

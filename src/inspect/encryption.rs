@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::storage::Storage;
+use crate::s3::storage::Storage;
 
 /// The first rule of a bucket's default encryption.
 #[derive(Debug, Serialize)]

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::clients::Clients;
+use crate::aws::clients::Clients;
+use crate::ecr::image::{EcrImage, describe};
 use crate::error::{Error, Result};
-use crate::image::{EcrImage, describe};
 
 /// An image in a private repository.
 #[derive(Debug, Serialize)]

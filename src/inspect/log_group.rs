@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::clients::Clients;
+use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
 /// What `DescribeLogGroups` tells of one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 
-use crate::clients::Clients;
+use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
 /// Whether a user or role may do each of `actions` to `resource`, by its own policies and its boundary.

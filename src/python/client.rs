@@ -1,50 +1,36 @@
 //! `Client`: the core's operations as awaitables.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use tokio::sync::OnceCell;
 
 use super::awaitable::awaitable;
+use super::connection::Connection;
 use super::inspector::Inspector;
 use super::job::PyJob;
 use super::runtime::{Owner, block_on, handle};
 use super::streams::{Reader, Writer};
-use crate::clients::Clients;
-use crate::download::{self, Download};
+use crate::aws::detached;
+use crate::aws::identity;
+use crate::aws::settings;
+use crate::batch::listing::{self, Listed};
+use crate::batch::queue::{self, Demand};
+use crate::batch::request::JobRequest;
+use crate::batch::submission::Submitted;
+use crate::batch::watcher::{Watch, Watcher};
+use crate::batch::{job, logs, submission};
+use crate::ecr::image;
 use crate::envelope::{self, Envelope, Report, printed};
-use crate::error::Result;
-use crate::identity;
-use crate::listing::{self, Listed};
-use crate::queue::{self, Demand};
-use crate::settings::{self, ClientSettings, JobRequest};
-use crate::storage::{Policy, Storage};
-use crate::submission::Submitted;
-use crate::upload::Upload;
-use crate::watcher::{Watch, Watcher};
-use crate::{cleanup, errands, image, job, logs, submission};
+use crate::s3::cleanup;
+use crate::s3::download::{self, Download};
+use crate::s3::storage::Policy;
+use crate::s3::upload::Upload;
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Client {
     connection: Connection,
     owner: Owner,
-}
-
-/// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
-#[derive(Clone)]
-pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
-
-impl Connection {
-    pub(super) async fn clients(&self) -> Result<Arc<Clients>> {
-        let (settings, cell) = &*self.0;
-        cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
-    }
-
-    pub(super) async fn storage(&self) -> Result<Storage> {
-        Ok(Storage::new(self.clients().await?, self.1.clone()))
-    }
 }
 
 impl Client {
@@ -59,14 +45,12 @@ impl Client {
 impl Client {
     #[new]
     fn new(settings: &str) -> PyResult<Self> {
-        let settings: ClientSettings = settings::from_json(settings)?;
-        let connection = Connection(Arc::new((settings, OnceCell::new())), Arc::default());
-        Ok(Self { connection, owner: Owner::here() })
+        Ok(Self { connection: Connection::new(settings::from_json(settings)?), owner: Owner::here() })
     }
 
     fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
         let policy = Policy { bucket_owner: owner, kms_key_id };
-        Self { connection: Connection(self.connection.0.clone(), Arc::new(policy)), owner: self.owner }
+        Self { connection: self.connection.for_bucket(policy), owner: self.owner }
     }
 
     fn inspector(&self) -> PyResult<Inspector> {
@@ -113,9 +97,9 @@ impl Client {
     fn terminate<'py>(&self, py: Python<'py>, job_id: String, reason: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         // Begun here and now, and finished also if the caller's loop ends before: who asks for a job's end means it.
-        let errand = {
+        let ending = {
             let _entered = handle()?.enter();
-            errands::run(
+            detached::run(
                 async move { job::terminate(&*connection.clients().await?, &job_id, &reason).await },
                 |outcome| async move {
                     if let Err(error) = outcome {
@@ -124,7 +108,7 @@ impl Client {
                 },
             )
         };
-        awaitable(py, errand)
+        awaitable(py, ending)
     }
 
     fn queue_problems<'py>(

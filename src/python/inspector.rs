@@ -4,10 +4,10 @@ use pyo3::prelude::*;
 use serde::Serialize;
 
 use super::awaitable::awaitable;
-use super::client::Connection;
+use super::connection::Connection;
+use crate::batch::queue;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{bucket, clock, encryption, image, log_group, role, simulation};
-use crate::queue;
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Inspector(pub(super) Connection);

@@ -2,8 +2,8 @@
 
 use pyo3::prelude::*;
 
-use crate::job::Job;
-use crate::outcome::{self, Asked};
+use crate::batch::job::Job;
+use crate::batch::outcome::{self, Asked};
 
 #[pyclass(frozen, name = "Job", module = "covalent_awsbatch_plugin._core")]
 pub struct PyJob(pub Job);

@@ -2,6 +2,8 @@
 
 mod awaitable;
 mod client;
+mod completion_queue;
+mod connection;
 mod errors;
 mod inspector;
 mod job;
@@ -12,7 +14,7 @@ use log::LevelFilter;
 use pyo3::prelude::*;
 use pyo3_log::{Caching, Logger};
 
-use crate::outcome::CANCEL_REASON;
+use crate::batch::outcome::CANCEL_REASON;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -12,8 +12,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::awaitable::{Outcomes, panicked};
-use crate::errands;
+use super::completion_queue::{CompletionQueue, panicked};
+use crate::aws::detached;
 use crate::error::Error;
 
 /// How long the interpreter's end waits for threads that do not end, such as one that looks up a host's name.
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 /// How long it waits for what was begun and has to be finished.
-const PATIENCE_FOR_ERRANDS: Duration = Duration::from_secs(5);
+const PATIENCE_FOR_DETACHED: Duration = Duration::from_secs(5);
 
 /// The process that the runtime's threads belong to, and the runtime itself until it was ended.
 static RUNTIME: Mutex<Option<(u32, Option<Running>)>> = Mutex::new(None);
@@ -31,10 +31,10 @@ static RUNTIME: Mutex<Option<(u32, Option<Running>)>> = Mutex::new(None);
 /// Whether the interpreter waits for its threads to end.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// A runtime, and what it has to tell Python.
+/// A runtime, and the completions that it has for Python.
 struct Running {
     runtime: Runtime,
-    outcomes: Arc<Outcomes>,
+    completions: Arc<CompletionQueue>,
 }
 
 /// The process that made something, whose connections and threads stay with it at a `fork()`.
@@ -69,13 +69,13 @@ pub fn handle() -> PyResult<Handle> {
     Ok(current()?.0)
 }
 
-/// The same, and what it has to tell Python.
-pub fn current() -> PyResult<(Handle, Arc<Outcomes>)> {
+/// The same, and the queue for what it has for Python.
+pub fn current() -> PyResult<(Handle, Arc<CompletionQueue>)> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = process::id();
     match &*slot {
         Some((owner, Some(running))) if *owner == pid => {
-            return Ok((running.runtime.handle().clone(), running.outcomes.clone()));
+            return Ok((running.runtime.handle().clone(), running.completions.clone()));
         }
         Some((owner, None)) if *owner == pid => {
             return Err(exiting());
@@ -83,14 +83,14 @@ pub fn current() -> PyResult<(Handle, Arc<Outcomes>)> {
         _ => {}
     }
     if slot.is_some() {
-        errands::forget_the_parents();
+        detached::forget_parents_tasks();
     }
     let runtime = Builder::new_multi_thread().thread_name("covalent-awsbatch").enable_all().build()?;
     let handle = runtime.handle().clone();
-    let outcomes = Arc::<Outcomes>::default();
+    let completions = Arc::<CompletionQueue>::default();
     // Dropping a runtime joins its threads, and those of the parent process are not here.
-    mem::forget(slot.replace((pid, Some(Running { runtime, outcomes: outcomes.clone() }))));
-    Ok((handle, outcomes))
+    mem::forget(slot.replace((pid, Some(Running { runtime, completions: completions.clone() }))));
+    Ok((handle, completions))
 }
 
 /// Has waits end soon: the interpreter is about to wait for its threads, which comes before all that is registered at `atexit`.
@@ -110,9 +110,9 @@ pub fn shut_down(py: Python<'_>) {
         _ => None,
     };
     if let Some(handle) = handle {
-        // Most errands take a call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
-        let end = Instant::now() + PATIENCE_FOR_ERRANDS;
-        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, errands::all_done()).await });
+        // Most detached tasks take one call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
+        let end = Instant::now() + PATIENCE_FOR_DETACHED;
+        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, detached::all_done()).await });
         while py.detach(done).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
     }
     py.detach(|| {
@@ -149,7 +149,7 @@ pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>
             break interrupt;
         }
         if EXITING.load(Ordering::Relaxed)
-            && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_ERRANDS < Instant::now()
+            && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_DETACHED < Instant::now()
         {
             break exiting();
         }

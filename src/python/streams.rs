@@ -13,9 +13,9 @@ use tokio::sync::watch;
 
 use super::awaitable::awaitable;
 use super::runtime::{Owner, block_on, handle};
-use crate::download::Download;
 use crate::error::Error;
-use crate::upload::Upload;
+use crate::s3::download::Download;
+use crate::s3::upload::Upload;
 
 /// Bytes of a foreign buffer that are copied at once.
 const PIECE: usize = 1024 * 1024;

@@ -7,7 +7,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
-use covalent_awsbatch_plugin::upload::PART_SIZE;
+use covalent_awsbatch_plugin::s3::upload::PART_SIZE;
 use tokio::task::JoinSet;
 
 const BUCKET: &str = "lab-bucket";

@@ -15,14 +15,15 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use covalent_awsbatch_plugin::clients::Clients;
-use covalent_awsbatch_plugin::definition::Definition;
+use covalent_awsbatch_plugin::aws::clients::Clients;
+use covalent_awsbatch_plugin::aws::identity::Identity;
+use covalent_awsbatch_plugin::aws::settings::from_json;
+use covalent_awsbatch_plugin::batch::definition::Definition;
+use covalent_awsbatch_plugin::batch::job::{Attempt, IDS_PER_CALL, Job};
+use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
+use covalent_awsbatch_plugin::batch::request::JobRequest;
+use covalent_awsbatch_plugin::batch::watcher::{Actor, Subscription, Watch};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS};
-use covalent_awsbatch_plugin::identity::Identity;
-use covalent_awsbatch_plugin::job::{Attempt, IDS_PER_CALL, Job};
-use covalent_awsbatch_plugin::outcome::{Asked, cause, sentence};
-use covalent_awsbatch_plugin::settings::{JobRequest, from_json};
-use covalent_awsbatch_plugin::watcher::{Actor, Subscription, Watch};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 

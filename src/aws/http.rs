@@ -1,0 +1,167 @@
+//! The HTTP client under all services: one connection pool, the company's certificates and proxy.
+//!
+//! The SDK's default client reads neither `AWS_CA_BUNDLE` nor, for every version, the proxy variables; people behind a
+//! company proxy have both through the AWS CLI.
+
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use hyper_util::client::proxy::matcher::Matcher;
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::intermediary::Asked;
+use super::throughput;
+use crate::error::{Error, Kind, Result};
+
+/// The metadata services of EC2 and EKS by IPv6.
+const METADATA_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)];
+
+/// Connect and read timeout.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
+/// Builds the client.
+///
+/// Reads `AWS_CA_BUNDLE` (a PEM file that replaces the system's certificates, as in the AWS CLI) and `HTTPS_PROXY`,
+/// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` in either case. This machine is never reached through a proxy.
+pub fn client() -> Result<SharedHttpClient> {
+    let context = TlsContext::builder()
+        .with_trust_store(trust_store()?)
+        .build()
+        .map_err(|error| Error::with_source(Kind::Settings, "cannot set up TLS", error))?;
+    let proxies = Arc::new(Matcher::from_env());
+    // A connector is a connection pool; the SDK asks for one at every request, keyed by its timeouts.
+    let pools: Mutex<HashMap<Timeouts, SharedHttpConnector>> = Mutex::default();
+    Ok(http_client_fn(move |settings, components| {
+        let mut pools = pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pools
+            .entry((settings.connect_timeout(), settings.read_timeout()))
+            .or_insert_with(|| {
+                // The SDK's own read timeout counts the time that it takes to send a body.
+                let mut connecting = HttpConnectorSettings::builder();
+                connecting.set_connect_timeout(settings.connect_timeout());
+                let connecting = connecting.build();
+                let pool = |proxy| {
+                    let mut builder = Connector::builder()
+                        .connector_settings(connecting.clone())
+                        .proxy_config(proxy)
+                        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                        .tls_context(context.clone());
+                    builder.set_sleep_impl(components.sleep_impl());
+                    SharedHttpConnector::new(builder.build())
+                };
+                SharedHttpConnector::new(Routes {
+                    near: pool(ProxyConfig::disabled()),
+                    far: pool(ProxyConfig::from_env()),
+                    proxies: proxies.clone(),
+                    patience: settings.read_timeout(),
+                })
+            })
+            .clone()
+    }))
+}
+
+/// Sends what is for this machine straight there. Decided for each request, since besides the endpoint there are the
+/// services that give credentials to an instance or a container, and what those say is no proxy's business.
+#[derive(Debug)]
+struct Routes {
+    near: SharedHttpConnector,
+    far: SharedHttpConnector,
+    proxies: Arc<Matcher>,
+    /// How long a server may be silent before its answer.
+    patience: Option<Duration>,
+}
+
+impl HttpConnector for Routes {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let near = is_near(request.uri());
+        let asked = Asked::of(&request, (!near).then_some(&*self.proxies));
+        let moved = throughput::counted(&mut request);
+        let call = if near { self.near.call(request) } else { self.far.call(request) };
+        let patience = self.patience;
+        HttpConnectorFuture::new(async move { asked.judged(throughput::answered(call, &moved, patience).await) })
+    }
+}
+
+fn trust_store() -> Result<TrustStore> {
+    let Some(path) = env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) else {
+        return Ok(TrustStore::default());
+    };
+    let unusable = |why: String| {
+        Error::new(
+            Kind::Settings,
+            format!(
+                "AWS_CA_BUNDLE names {}, which {why}; point it at a PEM file of certificates or unset it",
+                path.display()
+            ),
+        )
+    };
+    let pem = fs::read(&path).map_err(|error| unusable(format!("cannot be read ({error})")))?;
+    // Checked here since the TLS layer panics on what it cannot parse.
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(format!("is not valid PEM ({error})")))?;
+    if certificates.is_empty() {
+        return Err(unusable("holds no certificate".into()));
+    }
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates.into_iter().enumerate() {
+        let number = index + 1;
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(format!("has an unusable certificate, no. {number} ({error})")))?;
+    }
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+/// Whether a URL leads to this machine: a loopback address, or the link-local ones of the metadata services.
+pub(crate) fn is_near(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_loopback() || METADATA_V6.contains(&address),
+        Err(_) => host == "localhost",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_near;
+
+    #[test]
+    fn what_is_on_this_machine_is_recognised() {
+        for url in ["http://127.0.0.1:5000", "http://localhost/", "http://[::1]:80/x", "http://127.1.2.3"] {
+            assert!(is_near(url), "{url}");
+        }
+        for url in [
+            "http://169.254.169.254/latest",
+            "http://169.254.170.2/x",
+            "http://[fd00:ec2::254]",
+            "http://[fd00:ec2::23]/",
+        ] {
+            assert!(is_near(url), "{url}");
+        }
+        for url in ["", "https://batch.eu-west-1.amazonaws.com", "http://10.0.0.1:5000", "http://localhost.example"] {
+            assert!(!is_near(url), "{url}");
+        }
+    }
+}

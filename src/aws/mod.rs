@@ -1,0 +1,18 @@
+//! How AWS is called: the services' clients with their credentials, HTTP and retries, what bounds a call, and the account's
+//! rate limit. [`single_flight`] and [`detached`] are about work that several tasks share or that outlives its caller.
+//!
+//! Uses [`crate::error`] and nothing else of this crate.
+
+pub mod account_limiter;
+pub mod clients;
+pub mod credentials;
+pub mod detached;
+pub mod http;
+pub mod identity;
+mod intermediary;
+pub mod rate_limiter;
+pub mod renewal;
+pub mod retry;
+pub mod settings;
+pub mod single_flight;
+pub(crate) mod throughput;

@@ -1,0 +1,246 @@
+//! A job as `DescribeJobs` tells it, reduced to what decides and explains its end.
+
+use std::time::Duration;
+
+use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus};
+use serde::Serialize;
+
+use crate::aws::clients::Clients;
+use crate::aws::retry;
+use crate::error::Result;
+
+/// `DescribeJobs` takes this many ids a call.
+pub const IDS_PER_CALL: usize = 100;
+
+/// What is known about a job. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Job {
+    /// Job id.
+    pub id: String,
+    /// Name it was submitted under.
+    pub name: String,
+    /// ARN of its queue.
+    pub queue: String,
+    /// `SUBMITTED` … `SUCCEEDED` or `FAILED`; `VANISHED` when Batch has no record of it any more.
+    pub status: String,
+    /// Why it is in this state.
+    pub status_reason: Option<String>,
+    /// Whether somebody called `TerminateJob` for it.
+    pub is_terminated: bool,
+    /// Exit code of the last attempt; absent is neither success nor failure.
+    pub exit_code: Option<i32>,
+    /// What the container's agent said.
+    pub container_reason: Option<String>,
+    /// Log stream of the last attempt.
+    pub log_stream: Option<String>,
+    /// Container image.
+    pub image: Option<String>,
+    /// When it was submitted.
+    pub created_at: Option<i64>,
+    /// When its first attempt began to run.
+    pub started_at: Option<i64>,
+    /// When it ended.
+    pub stopped_at: Option<i64>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt of a job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Exit code of the container.
+    pub exit_code: Option<i32>,
+    /// What the container's agent said.
+    pub container_reason: Option<String>,
+    /// Why the attempt ended.
+    pub status_reason: Option<String>,
+    /// Its log stream.
+    pub log_stream: Option<String>,
+    /// When it began to run, in ms.
+    pub started_at: Option<i64>,
+    /// When it ended, in ms.
+    pub stopped_at: Option<i64>,
+}
+
+impl Job {
+    /// A job that Batch no longer has a record of, with what was last known of it.
+    #[must_use]
+    pub fn vanished(id: &str, last: Option<&Self>) -> Self {
+        Self { id: id.to_owned(), status: "VANISHED".into(), ..last.cloned().unwrap_or_default() }
+    }
+
+    /// The job's page in AWS's console, as far as its queue's ARN tells where that is.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        let mut parts = self.queue.split(':');
+        let (partition, region) = (parts.nth(1)?, parts.nth(1)?);
+        let host = match partition {
+            "aws" => "console.aws.amazon.com",
+            "aws-cn" => "console.amazonaws.cn",
+            "aws-us-gov" => "console.amazonaws-us-gov.com",
+            _ => return None,
+        };
+        Some(format!("https://{region}.{host}/batch/home?region={region}#jobs/detail/{}", self.id))
+    }
+
+    /// Whether the job is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "SUCCEEDED" | "FAILED" | "VANISHED")
+    }
+}
+
+impl From<&JobDetail> for Job {
+    fn from(detail: &JobDetail) -> Self {
+        let container = detail.container();
+        let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
+        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(shortened);
+        Self {
+            id: detail.job_id().unwrap_or_default().to_owned(),
+            name: detail.job_name().unwrap_or_default().to_owned(),
+            queue: detail.job_queue().unwrap_or_default().to_owned(),
+            status: detail.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
+            status_reason: text(detail.status_reason()),
+            is_terminated: detail.is_terminated().unwrap_or_default(),
+            exit_code: container.and_then(ContainerDetail::exit_code),
+            container_reason: text(container.and_then(|container| container.reason())),
+            log_stream: text(container.and_then(|container| container.log_stream_name()))
+                .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
+            image: text(container.and_then(|container| container.image())),
+            created_at: detail.created_at(),
+            started_at: detail.started_at(),
+            stopped_at: detail.stopped_at(),
+            attempts,
+        }
+    }
+}
+
+impl From<&AttemptDetail> for Attempt {
+    fn from(detail: &AttemptDetail) -> Self {
+        let container = detail.container();
+        Self {
+            exit_code: container.and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code),
+            container_reason: container.and_then(|container| container.reason()).map(shortened),
+            status_reason: detail.status_reason().map(shortened),
+            log_stream: container.and_then(|container| container.log_stream_name()).map(shortened),
+            started_at: detail.started_at(),
+            stopped_at: detail.stopped_at(),
+        }
+    }
+}
+
+/// How long a job's end is asked for while AWS does not answer.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
+pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
+    describe_trying(clients, ids, u32::MAX).await
+}
+
+/// The same for whoever looks again anyway: with no more than two of the SDK's tries, so that it ends soon.
+pub async fn describe_once(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
+    describe_trying(clients, ids, 2).await
+}
+
+async fn describe_trying(clients: &Clients, ids: &[String], tries: u32) -> Result<Vec<Job>> {
+    clients.urgent_turn().await;
+    let retries = clients.batch.config().retry_config().map(|retries| {
+        let tries = tries.min(retries.max_attempts());
+        retries.clone().with_max_attempts(tries)
+    });
+    let mut fewer_tries = aws_sdk_batch::Config::builder();
+    fewer_tries.set_retry_config(retries);
+    let request = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).customize().config_override(fewer_tries);
+    let answer = request.send().await.map_err(|error| {
+        let subject = match ids {
+            [id] => format!("job {id}"),
+            ids => format!("{} jobs", ids.len()),
+        };
+        clients.batch_error("batch:DescribeJobs", subject, error)
+    })?;
+    let jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
+    for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
+        let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
+        let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));
+        clients.signatures.learn(environment, job.image.as_deref().unwrap_or_default());
+    }
+    Ok(jobs)
+}
+
+/// Ends a job in whatever state it is; a job that is over stays as it is. Goes on for some minutes if AWS does not answer:
+/// the job would run, and cost, until its time limit.
+///
+/// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
+pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
+    retry::patiently(PATIENCE, || ask_to_end(clients, id, reason)).await
+}
+
+async fn ask_to_end(clients: &Clients, id: &str, reason: &str) -> Result<()> {
+    clients.urgent_turn().await;
+    clients
+        .batch
+        .terminate_job()
+        .job_id(id)
+        .reason(shortened(reason))
+        .send()
+        .await
+        .map_err(|error| clients.batch_error("batch:TerminateJob", format!("job {id}"), error))?;
+    Ok(())
+}
+
+/// The API's limit on a reason, in characters. What it tells is held to it as well: it becomes part of an error.
+pub(crate) fn shortened(reason: &str) -> String {
+    reason.chars().take(1024).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::types::AttemptContainerDetail;
+
+    use super::*;
+
+    #[test]
+    fn the_last_attempts_stream_stands_in_for_a_missing_one() {
+        let attempt = AttemptDetail::builder()
+            .container(AttemptContainerDetail::builder().log_stream_name("covalent-batch/default/2").build())
+            .build();
+        let detail = JobDetail::builder()
+            .status(JobStatus::Failed)
+            .container(ContainerDetail::builder().reason("").build())
+            .attempts(attempt)
+            .build();
+        let job = Job::from(&detail);
+        assert_eq!(job.log_stream.as_deref(), Some("covalent-batch/default/2"));
+        assert_eq!(job.container_reason, None);
+        assert!(job.has_ended());
+    }
+
+    #[test]
+    fn the_console_is_that_of_the_partition() {
+        let job = |queue: &str| Job { id: "1".into(), queue: queue.into(), ..Job::default() };
+        let link = job("arn:aws-cn:batch:cn-north-1:123456789012:job-queue/q").console().unwrap();
+        assert_eq!(link, "https://cn-north-1.console.amazonaws.cn/batch/home?region=cn-north-1#jobs/detail/1");
+        assert_eq!(job("q").console(), None);
+    }
+
+    #[test]
+    fn a_reason_is_cut_by_characters() {
+        assert_eq!(shortened(&"ä".repeat(2000)).chars().count(), 1024);
+    }
+
+    #[test]
+    fn a_reason_that_aws_tells_is_cut_too() {
+        let long = "x".repeat(1_000_000);
+        let attempt = AttemptDetail::builder()
+            .status_reason(&long)
+            .container(AttemptContainerDetail::builder().reason(&long).log_stream_name(&long).build())
+            .build();
+        let container = ContainerDetail::builder().reason(&long).image(&long).build();
+        let job = Job::from(&JobDetail::builder().status_reason(&long).container(container).attempts(attempt).build());
+        let attempt = &job.attempts[0];
+        let attempts = [&attempt.status_reason, &attempt.container_reason, &attempt.log_stream];
+        let texts =
+            [&job.status_reason, &job.container_reason, &job.image, &job.log_stream].into_iter().chain(attempts);
+        assert!(texts.flatten().all(|text| text.len() == 1024));
+    }
+}

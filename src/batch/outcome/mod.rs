@@ -1,0 +1,203 @@
+//! What happened to a job and why: one typed cause, one sentence with what to do.
+//!
+//! `status` decides whether a job failed; this module only says why.
+
+mod cause;
+
+pub use cause::{CANCEL_REASON, Cause, cause};
+
+use crate::batch::job::Job;
+use crate::batch::waiting;
+
+/// What the job was given, for sentences that advise to give it more.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Memory in GB.
+    pub memory: f64,
+    /// Seconds an attempt may run; 0 for no limit.
+    pub time_limit: u32,
+    /// Whether it was to run on Fargate, where there is no instance to look at.
+    pub fargate: bool,
+}
+
+/// What happened, why, and what to do, in one line.
+#[must_use]
+pub fn sentence(job: &Job, asked: Asked) -> String {
+    let cause = cause(job);
+    let said = said(job);
+    let attempts = match job.attempts.len() {
+        0 | 1 => String::new(),
+        several => format!(" after {several} attempts"),
+    };
+    let id = &job.id;
+    let not_started =
+        |why: &str| format!("Job {id} could not start{attempts}: {why} ({said}); {}.", advice(cause, asked));
+    match cause {
+        Cause::Cancelled => format!("Job {id} was cancelled from Covalent."),
+        Cause::TimeLimit => format!(
+            "Job {id} ran longer than its time limit of {} s and was ended by AWS Batch; raise `time_limit` (0 for none).",
+            asked.time_limit
+        ),
+        Cause::StateTimeLimit => format!(
+            "Job {id} was ended by a time limit of its queue, because it did not start: {said}{}.",
+            limited(job).map(|meaning| format!("; {meaning}")).unwrap_or_default()
+        ),
+        Cause::OutOfMemory => format!(
+            "Job {id} was killed{attempts} because it took more memory than the {} GB it had asked for; raise `memory`.",
+            asked.memory
+        ),
+        Cause::HostLost => format!(
+            "Job {id} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({said}); {}.",
+            advice(cause, asked)
+        ),
+        Cause::ImageUnavailable => {
+            not_started(&format!("its image {} could not be pulled", job.image.as_deref().unwrap_or("")))
+        }
+        Cause::PullLimit => not_started("the registry of its image allows no more pulls for now"),
+        Cause::WrongArchitecture => not_started("its image is for another processor than the machine's"),
+        Cause::ProgramMissing => not_started("its image lacks the program that it is to run"),
+        Cause::DiskFull => not_started("the disk is full"),
+        Cause::GpuDriver => not_started("the machine has no working GPU driver"),
+        Cause::LogDenied => not_started("its log could not be opened"),
+        Cause::RoleUnusable => not_started("ECS could not assume its role"),
+        Cause::RoleNotPassed => not_started("its role may not be handed on"),
+        Cause::Network => not_started("its network was not there in time"),
+        Cause::Initialization => not_started("something that it needs before its start could not be had"),
+        Cause::OverridesTooLong => not_started("what it is given is longer than ECS takes"),
+        Cause::AgentTrouble => not_started("the ECS agent failed"),
+        Cause::NotInspected => format!(
+            "Job {id} ended, but the ECS agent could not say how ({said}), and it left no result; run it again."
+        ),
+        Cause::Terminated => format!("Job {id} was terminated: {said}."),
+        Cause::Exited => format!(
+            "The container of job {id} exited with code {}{attempts} without leaving a result{}.",
+            job.exit_code.unwrap_or_default(),
+            meaning(job.exit_code.unwrap_or_default())
+        ),
+        Cause::Vanished => format!(
+            "AWS Batch has no record of job {id} any more and it left no result; it may have ended more than a day ago. \
+             Run it again."
+        ),
+        Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({said})."),
+    }
+}
+
+/// What to do.
+fn advice(cause: Cause, asked: Asked) -> &'static str {
+    match cause {
+        Cause::HostLost if asked.fargate => {
+            "run it again, raise `retry_attempts`, or use a queue with FARGATE in place of FARGATE_SPOT"
+        }
+        Cause::HostLost => "run it again, raise `retry_attempts`, or use a queue with on-demand instances",
+        Cause::ImageUnavailable => {
+            "check `container_image_uri`, the execution role's right to pull it, and the subnet's way to the registry"
+        }
+        Cause::PullLimit => "wait, or copy the image to ECR and name it there in `container_image_uri`",
+        Cause::WrongArchitecture => {
+            "build the image for the machine's processor, or use a queue with machines of the image's"
+        }
+        Cause::ProgramMissing => "check that `container_image_uri` is an image with Python and what the job runs",
+        Cause::DiskFull if asked.fargate => "raise `ephemeral_storage`, or use a smaller image",
+        Cause::DiskFull => "give the instances of the compute environment larger disks, or use a smaller image",
+        Cause::GpuDriver => {
+            "use an image of the operating system with GPU support (ECS_AL2_NVIDIA) in the compute environment"
+        }
+        Cause::LogDenied => {
+            "give the execution role logs:CreateLogStream and logs:PutLogEvents on the log group, and create the group"
+        }
+        Cause::RoleUnusable => {
+            "check that the role exists and that its trust policy allows ecs-tasks.amazonaws.com to assume it"
+        }
+        Cause::RoleNotPassed => "give the identity that AWS names iam:PassRole on the role",
+        Cause::Network => {
+            "run it again; if that lasts, look at the subnets' free addresses and their way to the internet"
+        }
+        Cause::Initialization => {
+            "check the execution role's rights and the subnets' way to ECR, Secrets Manager and CloudWatch Logs"
+        }
+        Cause::OverridesTooLong => "put less into `environment`",
+        Cause::AgentTrouble if asked.fargate => "run it again",
+        _ => "run it again, and if that lasts look at the instance's disk space and ECS agent",
+    }
+}
+
+/// What the state meant in which the job waited until the queue's limit ended it.
+fn limited(job: &Job) -> Option<&'static str> {
+    let reason = job.status_reason.as_deref()?;
+    waiting::meaning(reason.rsplit_once("reason:").map_or(reason, |(_, kind)| kind).trim_start())
+}
+
+/// The service's own words.
+fn said(job: &Job) -> String {
+    let texts = [&job.status_reason, &job.container_reason].into_iter().flatten();
+    let mut parts: Vec<String> = texts.map(|text| text.trim().trim_end_matches('.').to_owned()).collect();
+    if let Some(code) = job.exit_code {
+        parts.push(format!("exit code {code}"));
+    }
+    if parts.is_empty() { "no reason given".to_owned() } else { parts.join("; ") }
+}
+
+/// What an exit code of a container usually means; empty for the program's own.
+fn meaning(code: i32) -> &'static str {
+    match code {
+        125..=127 => {
+            ": its command could not be started, so the image is probably not one for Covalent, or has no Python"
+        }
+        137 => ": it was killed, most often for want of memory",
+        139 => ": it crashed in native code (segmentation fault)",
+        143 => ": it was asked to end",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(super) fn failed(status_reason: &str, container_reason: &str, exit_code: Option<i32>) -> Job {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Job {
+            id: "1".into(),
+            status: "FAILED".into(),
+            status_reason: text(status_reason),
+            container_reason: text(container_reason),
+            exit_code,
+            ..Job::default()
+        }
+    }
+
+    #[test]
+    fn a_sentence_names_the_limit_that_was_asked_for() {
+        let asked = Asked { memory: 3.75, time_limit: 300, fargate: false };
+        let killed = failed("Essential container in task exited", "OutOfMemoryError: killed", Some(137));
+        assert!(sentence(&killed, asked).contains("3.75 GB"));
+        let late = failed("Job attempt duration exceeded timeout", "", None);
+        assert!(sentence(&late, asked).contains("300 s"));
+    }
+
+    #[test]
+    fn an_unknown_failure_shows_all_there_is() {
+        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false };
+        let text = sentence(&failed("Task failed to start", "Strange: new", Some(7)), asked);
+        assert!(text.contains("Task failed to start; Strange: new; exit code 7"), "{text}");
+    }
+
+    #[test]
+    fn advice_fits_the_platform_and_no_sentence_ends_twice() {
+        let full = failed("Task failed to start", "CannotPullContainerError: no space left on device.", None);
+        for (fargate, word) in [(true, "`ephemeral_storage`"), (false, "larger disks")] {
+            let text = sentence(&full, Asked { memory: 1.0, time_limit: 0, fargate });
+            assert!(text.contains(word) && !text.contains(".."), "{text}");
+        }
+        let ended = Job { is_terminated: true, ..failed("I need the machine.", "", Some(143)) };
+        let text = sentence(&ended, Asked { memory: 1.0, time_limit: 0, fargate: false });
+        assert!(text.contains("I need the machine; exit code 143."), "{text}");
+    }
+
+    #[test]
+    fn a_limit_of_the_queue_says_what_the_state_meant() {
+        let reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT";
+        let text = sentence(&failed(reason, "", None), Asked { memory: 1.0, time_limit: 0, fargate: false });
+        assert!(text.contains("lower `vcpu`"), "{text}");
+    }
+}

@@ -1,0 +1,120 @@
+//! A job queue and the compute environments behind it, as Batch describes them.
+
+mod problems;
+
+use aws_sdk_batch::types::{CeState, CeStatus, CeType, ComputeEnvironmentDetail, CrType, JqState, JqStatus};
+use serde::Serialize;
+
+use crate::aws::clients::Clients;
+use crate::batch::job::shortened;
+use crate::error::Result;
+
+pub use problems::{Demand, problems};
+
+/// What `DescribeJobQueues` tells of one.
+#[derive(Debug, Serialize)]
+pub struct Queue {
+    /// `ENABLED` or `DISABLED`.
+    pub state: String,
+    /// `VALID`, `INVALID` …
+    pub status: String,
+    /// Why it is in that status.
+    pub status_reason: String,
+    /// Whether it shares by a scheduling policy, and so wants a share identifier with each job.
+    pub fair_share: bool,
+    /// ARNs of its environments, in their order.
+    pub environments: Vec<String>,
+}
+
+/// What `DescribeComputeEnvironments` tells of one.
+#[derive(Debug, Serialize)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// `MANAGED` or `UNMANAGED`.
+    pub management: String,
+    /// `ENABLED` or `DISABLED`.
+    pub state: String,
+    /// `VALID`, `INVALID` …
+    pub status: String,
+    /// Why it is in that status.
+    pub status_reason: String,
+    /// `EC2`, `SPOT`, `FARGATE`, `FARGATE_SPOT`; empty where it has no resources of Batch's.
+    pub kind: String,
+    /// vCPUs of all jobs that run at once.
+    pub max_vcpus: Option<i32>,
+    /// Instance types, families, or `optimal`.
+    pub instance_types: Vec<String>,
+}
+
+/// Looks a queue up; `None` if there is none.
+pub async fn look(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
+    clients.turn().await;
+    let answer = clients
+        .batch
+        .describe_job_queues()
+        .job_queues(queue)
+        .send()
+        .await
+        .map_err(|error| clients.batch_error("batch:DescribeJobQueues", format!("queue {queue}"), error))?;
+    Ok(answer.job_queues().first().map(|detail| Queue {
+        state: shortened(detail.state().map(JqState::as_str).unwrap_or_default()),
+        status: shortened(detail.status().map(JqStatus::as_str).unwrap_or_default()),
+        status_reason: shortened(detail.status_reason().unwrap_or_default()),
+        fair_share: detail.scheduling_policy_arn().is_some_and(|arn| !arn.is_empty()),
+        environments: detail
+            .compute_environment_order()
+            .iter()
+            .filter_map(|order| order.compute_environment())
+            .map(str::to_owned)
+            .collect(),
+    }))
+}
+
+/// Looks compute environments up; those that are gone are missing from the answer.
+pub async fn environments(clients: &Clients, arns: Vec<String>) -> Result<Vec<Environment>> {
+    clients.turn().await;
+    let subject = arns.join(", ");
+    let answer =
+        clients.batch.describe_compute_environments().set_compute_environments(Some(arns)).send().await.map_err(
+            |error| clients.batch_error("batch:DescribeComputeEnvironments", format!("environment {subject}"), error),
+        )?;
+    Ok(answer.compute_environments().iter().map(Environment::from).collect())
+}
+
+impl From<&ComputeEnvironmentDetail> for Environment {
+    fn from(detail: &ComputeEnvironmentDetail) -> Self {
+        let resources = detail.compute_resources();
+        Self {
+            name: shortened(detail.compute_environment_name().unwrap_or_default()),
+            management: shortened(detail.r#type().map(CeType::as_str).unwrap_or_default()),
+            state: shortened(detail.state().map(CeState::as_str).unwrap_or_default()),
+            status: shortened(detail.status().map(CeStatus::as_str).unwrap_or_default()),
+            status_reason: shortened(detail.status_reason().unwrap_or_default()),
+            kind: shortened(resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default()),
+            max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
+            instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::types::ComputeResource;
+
+    use super::*;
+
+    #[test]
+    fn what_becomes_a_sentence_is_bounded() {
+        let long = "x".repeat(1_000_000);
+        let environment = ComputeEnvironmentDetail::builder()
+            .compute_environment_name(&long)
+            .status(CeStatus::from(long.as_str()))
+            .status_reason(&long)
+            .compute_resources(ComputeResource::builder().r#type(CrType::from(long.as_str())).build())
+            .build();
+        let environment = Environment::from(&environment);
+        let texts = [environment.name, environment.status, environment.status_reason, environment.kind];
+        assert!(texts.iter().all(|text| text.len() == 1024));
+    }
+}

@@ -1,0 +1,149 @@
+//! What is wrong with a queue, for jobs that are refused or cannot start.
+
+use crate::aws::clients::Clients;
+use crate::batch::queue::{Environment, Queue, environments, look};
+use crate::batch::request::JobRequest;
+use crate::error::Result;
+
+/// What a job asks of the compute environments behind its queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// vCPUs, held against the limit of each environment.
+    pub vcpu: f64,
+    /// Whether its definition is for Fargate, and not for EC2.
+    pub fargate: bool,
+}
+
+impl From<&JobRequest> for Demand {
+    fn from(request: &JobRequest) -> Self {
+        Self { vcpu: request.vcpu, fargate: request.definition.fargate.is_some() }
+    }
+}
+
+/// What is wrong with a queue, as sentences; empty if nothing is to be seen.
+pub async fn problems(clients: &Clients, queue: &str, demand: Demand) -> Result<Vec<String>> {
+    let Some(detail) = look(clients, queue).await? else {
+        return Ok(vec![format!("there is no queue {queue} in region {}", clients.region)]);
+    };
+    let mut problems = of_queue(queue, &detail);
+    if detail.environments.is_empty() {
+        problems.push(format!("queue {queue} has no compute environment"));
+        return Ok(problems);
+    }
+    let found = environments(clients, detail.environments).await?;
+    problems.extend(found.iter().flat_map(|environment| of_environment(environment, demand)));
+    Ok(problems)
+}
+
+fn of_queue(queue: &str, detail: &Queue) -> Vec<String> {
+    let mut problems = Vec::new();
+    if detail.state == "DISABLED" {
+        problems.push(format!("queue {queue} is DISABLED: enable it"));
+    }
+    if detail.fair_share {
+        problems.push(format!(
+            "queue {queue} shares by a scheduling policy and wants a share identifier, which this executor gives none: use \
+             a queue without one"
+        ));
+    }
+    if detail.status != "VALID" {
+        problems.push(format!("queue {queue} is {}{}", detail.status, because(&detail.status_reason)));
+    }
+    problems
+}
+
+fn of_environment(environment: &Environment, demand: Demand) -> Vec<String> {
+    let name = &environment.name;
+    let mut problems = Vec::new();
+    if environment.state == "DISABLED" {
+        problems.push(format!("compute environment {name} is DISABLED: enable it"));
+    }
+    if environment.status != "VALID" {
+        let reason = because(&environment.status_reason);
+        problems.push(format!("compute environment {name} is {}{reason}", environment.status));
+    }
+    if !environment.kind.is_empty() && environment.kind.starts_with("FARGATE") != demand.fargate {
+        let (kind, platform) = (&environment.kind, if demand.fargate { "EC2" } else { "FARGATE" });
+        problems.push(format!("compute environment {name} is {kind}: set `platform` to {platform}"));
+    }
+    if let Some(limit) = environment.max_vcpus.filter(|limit| f64::from(*limit) < demand.vcpu) {
+        problems
+            .push(format!("compute environment {name} has at most {limit} vCPUs and the job asks for {}", demand.vcpu));
+    }
+    problems
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMAND: Demand = Demand { vcpu: 8.0, fargate: false };
+
+    fn queue() -> Queue {
+        Queue {
+            state: "ENABLED".into(),
+            status: "VALID".into(),
+            status_reason: String::new(),
+            fair_share: false,
+            environments: Vec::new(),
+        }
+    }
+
+    fn environment() -> Environment {
+        Environment {
+            name: "e".into(),
+            management: "MANAGED".into(),
+            state: "ENABLED".into(),
+            status: "VALID".into(),
+            status_reason: String::new(),
+            kind: "SPOT".into(),
+            max_vcpus: Some(8),
+            instance_types: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_healthy_queue_has_no_problems() {
+        assert!(of_queue("q", &queue()).is_empty());
+        assert!(of_environment(&environment(), DEMAND).is_empty());
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let broken = Queue {
+            state: "DISABLED".into(),
+            status: "INVALID".into(),
+            status_reason: "no environment".into(),
+            ..queue()
+        };
+        assert_eq!(of_queue("q", &broken), ["queue q is DISABLED: enable it", "queue q is INVALID (no environment)"]);
+        let broken = Environment {
+            state: "DISABLED".into(),
+            status: "INVALID".into(),
+            kind: "FARGATE_SPOT".into(),
+            max_vcpus: Some(4),
+            ..environment()
+        };
+        assert_eq!(
+            of_environment(&broken, DEMAND),
+            [
+                "compute environment e is DISABLED: enable it",
+                "compute environment e is INVALID",
+                "compute environment e is FARGATE_SPOT: set `platform` to FARGATE",
+                "compute environment e has at most 4 vCPUs and the job asks for 8",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_job_for_fargate_does_not_fit_on_machines() {
+        let fargate = Demand { vcpu: 0.25, fargate: true };
+        assert_eq!(of_environment(&environment(), fargate), ["compute environment e is SPOT: set `platform` to EC2"]);
+        assert!(of_environment(&Environment { kind: "FARGATE".into(), ..environment() }, fargate).is_empty());
+        assert!(of_environment(&Environment { kind: String::new(), ..environment() }, fargate).is_empty());
+    }
+}

@@ -1,0 +1,5 @@
+//! Container images in private repositories of ECR: whether one is there.
+//!
+//! Uses [`crate::aws`].
+
+pub mod image;

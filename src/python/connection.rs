@@ -1,0 +1,35 @@
+//! What a client and its inspector share.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::aws::clients::Clients;
+use crate::aws::settings::ClientSettings;
+use crate::error::Result;
+use crate::s3::storage::{Policy, Storage};
+
+/// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
+#[derive(Clone)]
+pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
+
+impl Connection {
+    /// One that demands nothing of its bucket.
+    pub(super) fn new(settings: ClientSettings) -> Self {
+        Self(Arc::new((settings, OnceCell::new())), Arc::default())
+    }
+
+    /// The same clients, with what is demanded of a bucket.
+    pub(super) fn for_bucket(&self, policy: Policy) -> Self {
+        Self(self.0.clone(), Arc::new(policy))
+    }
+
+    pub(super) async fn clients(&self) -> Result<Arc<Clients>> {
+        let (settings, cell) = &*self.0;
+        cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
+    }
+
+    pub(super) async fn storage(&self) -> Result<Storage> {
+        Ok(Storage::new(self.clients().await?, self.1.clone()))
+    }
+}

@@ -1,0 +1,34 @@
+//! Where an upload goes, in one PUT or in parts.
+
+use std::collections::HashMap;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::storage::{Storage, location};
+use crate::error::Error;
+
+/// Where an upload goes.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub storage: Storage,
+    pub bucket: String,
+    pub key: String,
+    pub metadata: HashMap<String, String>,
+}
+
+impl Target {
+    /// As errors name it.
+    pub fn location(&self) -> String {
+        location(&self.bucket, &self.key)
+    }
+
+    /// Reads the error of a call that wrote to it.
+    pub fn error<E>(&self, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        self.storage.explained(Error::from_sdk("s3:PutObject", self.location(), error))
+    }
+}
