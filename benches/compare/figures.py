@@ -183,7 +183,7 @@ def loop(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
 
 
 def soak(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
-    """What is promised for bad weather holds in the largest setting as well."""
-    found = runs("ours", Workload(sizes.most, latency=LATENCY, weather=True))
-    what = f"{sizes.most:,} tasks in bad weather: wrong or missing results, second jobs, uploads left"
+    """What is promised under faults holds in the largest setting as well."""
+    found = runs("ours", Workload(sizes.most, latency=LATENCY, faults=True))
+    what = f"{sizes.most:,} tasks under faults: wrong or missing results, second jobs, uploads left"
     yield Figure(what, "none", "; ".join(found.problems) or "none", not found.problems)

@@ -23,7 +23,7 @@ def standin(workload: Workload) -> Lab:
     )
     calm = [faults.latency(workload.latency)] if workload.latency else []
     limit = [faults.limit(LIMIT)] if workload.limited else []
-    weather = faults.bad_weather() if workload.weather else []
+    injected = faults.transient() if workload.faults else []
     spread = {
         f"*-{node}": endings.succeed(seconds=workload.job_seconds + workload.spread * node / workload.tasks)
         for node in range(workload.tasks)
@@ -31,7 +31,7 @@ def standin(workload: Workload) -> Lab:
     }
     return Lab(
         seed=1,
-        faults=[*calm, *limit, *weather],
+        faults=[*calm, *limit, *injected],
         endings=spread,
         result=result,
         job_seconds=workload.job_seconds,

@@ -1,4 +1,4 @@
-"""What is run: how many tasks of what kind in what weather."""
+"""What is run: how many tasks of what kind, and which faults meet them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Workload:
         poll_freq: The option; None for its default.
         latency: Seconds that each call takes the stand-in.
         limited: Whether it enforces the account's 50 Batch calls a second.
-        weather: Whether calls fail as they do in the soak test.
+        faults: Whether calls fail as they do in the soak test.
         processes: How many processes run them one after the other, each all of them, in the same account.
         watch_loop: Whether the event loop's lateness is measured, which takes a little time itself.
         number: Tells runs apart that are alike.
@@ -36,7 +36,7 @@ class Workload:
     poll_freq: float | None = 1.0
     latency: float = 0.0
     limited: bool = False
-    weather: bool = False
+    faults: bool = False
     processes: int = 1
     watch_loop: bool = False
     number: int = 1
@@ -50,7 +50,7 @@ class Workload:
         said += [f"latency {self.latency * 1000:.0f} ms"] if self.latency else []
         said += ["default poll_freq"] if self.poll_freq is None else []
         said += ["50 calls/s"] if self.limited else []
-        said += ["bad weather"] if self.weather else []
+        said += ["faults"] if self.faults else []
         said += [f"{self.processes} processes"] if self.processes > 1 else []
         return ", ".join(said)
 

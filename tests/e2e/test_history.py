@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import covalent as ct
 import pytest
 from lab import Lab, faults
-from support.disturbances import Weather, paused
+from support.disturbances import Disturbances, paused
 from support.history import COVALENT_ENDED, Electron, History, Sweep
 from support.invariants import NOT_BEGUN, violations
 from support.observer import Observer
@@ -203,7 +203,7 @@ def test_the_history_has_no_contradiction(
     print(f"HISTORY_SEED={SEED}\n{pformat(schedule)}")
     chosen = {f"covalent-batch-*-{node}": ENDINGS[name] for node, name in enumerate(schedule.endings)}
     with Lab(seed=SEED, endings=chosen, job_seconds=3) as lab, Proxy(lab.port) as proxy:
-        weather = Weather(lab, proxy, faults.bad_weather() if schedule.calls_fail else [])
+        disturbances = Disturbances(lab, proxy, faults.transient() if schedule.calls_fail else [])
         config = {"awsbatch": {**lab.options, **QUICK, "endpoint_url": proxy.url}}
         with (
             CovalentServer(lab.environment, config, tmp_path) as server,
@@ -214,11 +214,11 @@ def test_the_history_has_no_contradiction(
             run = Run(schedule, server, client, observer)
             run.dispatch()
             run.dispatch()
-            enduring = pool.submit(weather.endure, schedule.weather)
+            enduring = pool.submit(disturbances.endure, schedule.network)
             for event in schedule.server:
                 run.happen(event)
             enduring.result()
-            weather.clear()
+            disturbances.clear()
             run.rest()
             run.sweep()
             statuses = {dispatch: observer.status(dispatch) for dispatch in observer.dispatches}

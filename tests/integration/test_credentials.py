@@ -222,7 +222,7 @@ def test_the_endpoint_of_one_service(probe: Probe, aws: HttpServer) -> None:
         outcome = probe({"AWS_ENDPOINT_URL": aws.url, "AWS_ENDPOINT_URL_STS": sts.url, **ENVIRONMENT})
         assert outcome["identity"]["UserId"] == "ENV"
         assert (len(aws.requests), len(sts.requests)) == (0, 1)
-        # The executor's own endpoint is the more specific wish.
+        # The executor's own endpoint is the more specific setting.
         outcome = probe({"AWS_ENDPOINT_URL_STS": sts.url, **ENVIRONMENT}, endpoint_url=aws.url)
         assert outcome["identity"]["UserId"] == "ENV"
         assert (len(aws.requests), len(sts.requests)) == (1, 1)

@@ -1,4 +1,4 @@
-"""Hundreds of tasks at once in bad weather: each gets its own result, by one job, and nothing is left over.
+"""Hundreds of tasks at once under transient faults: each gets its own result, by one job, and nothing is left over.
 
 `SOAK_TASKS` in `SOAK_ROUNDS` equal rounds, with the decisions of `SOAK_SEED`; `make soak` runs more of them.
 """
@@ -107,7 +107,7 @@ def test_nothing_is_lost_nothing_twice_and_nothing_left() -> None:
         return memories
 
     let_go()
-    with Lab(seed=SEED, faults=faults.bad_weather(), discard="func-*") as lab:
+    with Lab(seed=SEED, faults=faults.transient(), discard="func-*") as lab:
         before = Footprint.now()
         memories = asyncio.run(soak())
         print(f"struck: {dict(lab.struck)}; calls: {dict(lab.counts)}")

@@ -151,10 +151,10 @@ def limit(per_second: float = 50.0, burst: float = 0.0, operation: str = "batch:
     return Fault("limit", operation, When(**when), code="*", per_second=per_second, burst=burst or per_second)
 
 
-def bad_weather() -> list[Fault]:
+def transient() -> list[Fault]:
     """About one call in six goes wrong.
 
-    What fails six times in a row is an outage and no weather, and so is a body that breaks off four times: the rates
+    What fails six times in a row is an outage and no transient fault, and so is a body that breaks off four times: the rates
     are such that this happens once in some hundred thousand calls.
     """
     return [

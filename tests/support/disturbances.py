@@ -16,7 +16,7 @@ from .schedule import Event
 _HOUR = 3600.0
 
 
-class Weather:
+class Disturbances:
     """The way from a server to AWS.
 
     Args:

@@ -7,7 +7,7 @@ from random import Random
 
 from lab import endings
 
-WEATHER = ("partition", "resets", "bandwidth", "latency", "clock", "pause_aws")
+NETWORK = ("partition", "resets", "bandwidth", "latency", "clock", "pause_aws")
 """What goes wrong between the server and AWS."""
 
 ENDLESS = "runs for ever"
@@ -65,33 +65,33 @@ class Schedule:
         workflows: One for each dispatch, two of them in the beginning. Each begins with a job.
         endings: By node, for all dispatches: a name in `ENDINGS`.
         calls_fail: Whether about one call of AWS in six goes wrong.
-        weather: Events between the server and AWS, one after the other.
-        server: Events of the server and its user, one after the other, at the same time as the weather.
+        network: Events between the server and AWS, one after the other.
+        server: Events of the server and its user, one after the other, at the same time as those of the network.
     """
 
     seed: int
     workflows: tuple[tuple[Step, ...], ...]
     endings: tuple[str, ...]
     calls_fail: bool
-    weather: tuple[Event, ...]
+    network: tuple[Event, ...]
     server: tuple[Event, ...]
 
 
 def drawn(seed: int) -> Schedule:
-    """The schedule of a seed: each has weather of all kinds, and an end of the server."""
+    """The schedule of a seed: each has disturbances of the network of all kinds, and an end of the server."""
     random = Random(seed)
     kinds = ["cancel_electron", "cancel_dispatch", "pause_server", "dispatch"]
     kinds += random.choice((["kill"], ["stop"], ["kill", "stop"], ["kill", "kill"]))
     ends = kinds.count("kill") + kinds.count("stop")
     random.shuffle(kinds)
-    weather = random.sample(WEATHER, len(WEATHER))
+    network = random.sample(NETWORK, len(NETWORK))
     return Schedule(
         seed=seed,
         # Each end of the server has two: one whose job it may leave behind, and one for the server after it.
         workflows=tuple(_workflow(random) for _ in range(3 + 2 * ends)),
         endings=tuple(random.choices(tuple(ENDINGS), _WEIGHTS, k=_NODES)),
         calls_fail=random.random() < 0.5,
-        weather=tuple(_event(random, kind, 0.2, 2.0) for kind in weather),
+        network=tuple(_event(random, kind, 0.2, 2.0) for kind in network),
         server=tuple(_event(random, kind, 1.0, 4.0) for kind in kinds),
     )
 
