@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support import calls
 
-from covalent_awsbatch_plugin.policy import DOCTOR, FREE, USER
+from covalent_awsbatch_plugin.doctor.policy import DOCTOR, FREE, USER
 
 KNOWN = {operation for right in (*USER, *DOCTOR) for operation in right.operations} | set(FREE)
 # Asked for by an assumed role's credentials themselves, before there is anybody who could have rights.

@@ -13,7 +13,8 @@ from typing import Any
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_awsbatch_plugin import archive, bare, images
+from covalent_awsbatch_plugin.doctor import images
+from covalent_awsbatch_plugin.task import archive, bare
 
 FOR_A_BYTE = 64
 """Bytes of memory for each one that is read: a header of three characters an entry becomes a dict of Python's."""

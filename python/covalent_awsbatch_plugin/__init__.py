@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .awsbatch import AWSBatchExecutor
-    from .infra import ExecutorInfraDefaults
-    from .settings import ExecutorPluginDefaults
+    from .deploy.infra import ExecutorInfraDefaults
+    from .options.settings import ExecutorPluginDefaults
 
 __all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
 
 # The last two are the names that version 0.42.0 exported here.
-_MODULES = {"AWSBatchExecutor": "awsbatch", "ExecutorInfraDefaults": "infra", "ExecutorPluginDefaults": "settings"}
+_MODULES = {
+    "AWSBatchExecutor": "awsbatch",
+    "ExecutorInfraDefaults": "deploy.infra",
+    "ExecutorPluginDefaults": "options.settings",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -23,16 +23,18 @@ from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
-from . import errors, presence, questions, retrieval, subclasses, transfer
+from . import errors
 from ._core import CANCEL_REASON, Client
-from .connection import client, identity
-from .naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
-from .options import Options
+from .agreement.naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
+from .options.attributes import Options
+from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 from .printable import PrintableRecords
-from .settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
+from .server import presence, questions
+from .task import retrieval, subclasses, transfer
+from .task.connection import client, identity
 
 if TYPE_CHECKING:
-    from .infra import ExecutorInfraDefaults
+    from .deploy.infra import ExecutorInfraDefaults
 
 __all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
 
@@ -42,7 +44,7 @@ EXECUTOR_PLUGIN_NAME = "AWSBatchExecutor"
 def __getattr__(name: str) -> Any:
     """What `covalent deploy` looks for here. Every program that imports Covalent comes by, and few of them deploy."""
     if name == "ExecutorInfraDefaults":
-        from . import infra
+        from .deploy import infra
 
         return infra.ExecutorInfraDefaults
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

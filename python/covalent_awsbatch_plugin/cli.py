@@ -112,8 +112,8 @@ def jobs(  # noqa: PLR0913  (one for each option)
     import covalent  # noqa: F401
 
     from .errors import AWSBatchError
-    from .jobs import Wishes, run_jobs
-    from .settings import checked, resolved
+    from .options.settings import checked, resolved
+    from .show.jobs import Wishes, run_jobs
 
     given = {name: value for name, value in options.items() if value is not None}
     wishes = Wishes(ended, orphans, terminate, force, yes, as_json)
@@ -138,7 +138,7 @@ def doctor(*, run: bool, as_json: bool, **options: str | None) -> None:
     # Covalent comes first: it loads the executor as a plugin, and must find it whole.
     import covalent  # noqa: F401
 
-    from .doctor import Wishes, run_doctor
+    from .doctor.command import Wishes, run_doctor
 
     sys.exit(run_doctor(_given(options), Wishes(run, as_json)))
 
@@ -157,8 +157,8 @@ def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, 
     """
     import covalent  # noqa: F401
 
+    from .doctor.policy import printed
     from .errors import AWSBatchError
-    from .policy import printed
 
     try:
         if for_doctor and whose == "job":
@@ -176,7 +176,7 @@ def _given(options: dict[str, str | None]) -> dict[str, Any]:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def deploy(arguments: tuple[str, ...]) -> None:
     """Create a job queue and all it needs in an AWS account: up, plan, status, down."""
-    from .deploy_cli import deploy as group
+    from .deploy.command import deploy as group
 
     group.main(args=list(arguments), prog_name="covalent-awsbatch deploy")
 

@@ -18,7 +18,7 @@ import pytest
 from covalent_awsbatch_plugin._core import CANCEL_REASON
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-from covalent_awsbatch_plugin.orphans import REASON
+from covalent_awsbatch_plugin.server.orphans import REASON
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import toml
 
-from covalent_awsbatch_plugin import policy
+from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, Settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

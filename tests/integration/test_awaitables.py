@@ -85,7 +85,7 @@ def test_a_forked_process_has_clients_of_its_own(lab: Lab) -> None:
     program = """
         import asyncio, os, sys
         from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
-        from covalent_awsbatch_plugin.connection import client
+        from covalent_awsbatch_plugin.task.connection import client
 
         endpoint, credentials, bucket = sys.argv[1:]
         settings = AWSBatchExecutor(endpoint_url=endpoint, credentials=credentials)._settings()

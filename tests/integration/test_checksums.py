@@ -21,7 +21,7 @@ pytest.importorskip("moto.server")
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import ServiceError
-from covalent_awsbatch_plugin.transfer import load_bare
+from covalent_awsbatch_plugin.task.transfer import load_bare
 
 PATH = "/bucket/key"
 SIZES = pytest.mark.parametrize("size", [1000, PART + 1000], ids=["small", "large"])

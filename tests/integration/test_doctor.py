@@ -21,9 +21,9 @@ from lab import Lab, Queue, faults
 from support.servers import Answer, HttpServer, Request
 from support.signing import forward_signed
 
-from covalent_awsbatch_plugin import images
-from covalent_awsbatch_plugin.checks import STEPS
 from covalent_awsbatch_plugin.cli import main
+from covalent_awsbatch_plugin.doctor import images
+from covalent_awsbatch_plugin.doctor.checks import STEPS
 from covalent_awsbatch_plugin.local import LocalAWS
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"

@@ -14,10 +14,10 @@ import pytest
 from pydantic import ValidationError
 from support.terraform import install
 
-from covalent_awsbatch_plugin.deploy import INFRA, variables
-from covalent_awsbatch_plugin.infra import ExecutorInfraDefaults
-from covalent_awsbatch_plugin.settings import Settings
-from covalent_awsbatch_plugin.terraform import TerraformError
+from covalent_awsbatch_plugin.deploy.deployment import INFRA, variables
+from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
+from covalent_awsbatch_plugin.deploy.terraform import TerraformError
+from covalent_awsbatch_plugin.options.settings import Settings
 
 PLANS = Path(__file__).parents[1] / "support/infra"
 REGION = "eu-central-1"

@@ -25,7 +25,7 @@ resource "terraform_data" "machine" {
 
 PROGRAM = """
 from pathlib import Path
-from covalent_awsbatch_plugin.terraform import Terraform, TerraformError
+from covalent_awsbatch_plugin.deploy.terraform import Terraform, TerraformError
 
 def tell(event):
     print(event["type"], event.get("hook", {}).get("resource", {}).get("addr", ""), flush=True)

@@ -24,12 +24,12 @@ from support.signing import forward_signed
 
 pytest.importorskip("moto.server")
 
-from covalent_awsbatch_plugin import questions
 from covalent_awsbatch_plugin._core import CANCEL_REASON
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError, ResultError
 from covalent_awsbatch_plugin.local import LocalAWS
-from covalent_awsbatch_plugin.settings import OPTIONS
+from covalent_awsbatch_plugin.options.settings import OPTIONS
+from covalent_awsbatch_plugin.server import questions
 
 BUCKET = "covalent-batch-job-resources"
 # The runner, unless the job's environment says what to run instead.

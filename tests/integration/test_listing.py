@@ -11,11 +11,11 @@ from support.servers import Answer, HttpServer, Request
 
 pytest.importorskip("moto.server")
 
-from covalent_awsbatch_plugin.connection import client
 from covalent_awsbatch_plugin.errors import ServiceError
 from covalent_awsbatch_plugin.local import LocalAWS
-from covalent_awsbatch_plugin.orphans import Job, ServerSilentError, given_up, listed, records, terminated
-from covalent_awsbatch_plugin.settings import DEFAULTS, Settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
+from covalent_awsbatch_plugin.server.orphans import Job, ServerSilentError, given_up, listed, records, terminated
+from covalent_awsbatch_plugin.task.connection import client
 
 QUEUE = "covalent-batch-queue"
 

@@ -22,7 +22,7 @@ from covalent_awsbatch_plugin._core import Client
 SETTINGS = """
     import asyncio, json, os, sys
     from concurrent.futures import ThreadPoolExecutor
-    from covalent_awsbatch_plugin import transfer
+    from covalent_awsbatch_plugin.task import transfer
     from covalent_awsbatch_plugin._core import Client
 
     client = Client(json.dumps({"endpoint_url": sys.argv[1], "region": "us-east-1"}))

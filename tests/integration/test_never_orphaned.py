@@ -24,8 +24,8 @@ from lab.control import JobView
 from lab.faults import Fault
 from support.tasks import becomes, becomes_by_itself, executor_of, only_job
 
-from covalent_awsbatch_plugin import presence
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+from covalent_awsbatch_plugin.server import presence
 
 LARGE = bytes(17 * 1024 * 1024)  # goes out in parts
 

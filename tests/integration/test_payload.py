@@ -19,8 +19,9 @@ import pytest
 from covalent._workflow.transport import TransportableObject
 from lab import BUCKET, Lab
 
-from covalent_awsbatch_plugin import archive, pickling, texts, threads, transfer
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.agreement import unpickling as texts
+from covalent_awsbatch_plugin.task import archive, pickling, threads, transfer
 
 MIB = 1024 * 1024
 SIZE = 256 * MIB
@@ -144,7 +145,7 @@ CHILD = """
 import asyncio, json, os, sys, tempfile
 from pathlib import Path
 from covalent._workflow.transport import TransportableObject
-from covalent_awsbatch_plugin import retrieval, transfer
+from covalent_awsbatch_plugin.task import retrieval, transfer
 from covalent_awsbatch_plugin._core import Client
 
 url, bucket, way, size = *sys.argv[1:4], int(sys.argv[4])
@@ -281,7 +282,7 @@ def test_what_is_cancelled_while_it_is_packaged_is_aborted(lab: Lab, client: Cli
 def test_a_childs_threads_are_its_own() -> None:
     program = """
 import asyncio, os
-from covalent_awsbatch_plugin import threads
+from covalent_awsbatch_plugin.task import threads
 asyncio.run(threads.run(1, len, "x"))
 child = os.fork()
 if not child:

@@ -107,7 +107,7 @@ def test_what_is_not_signed_is_refused_where_its_image_signs() -> None:
 
 
 def test_a_result_that_is_larger_than_the_machine_is_not_read() -> None:
-    from covalent_awsbatch_plugin import memory, transfer
+    from covalent_awsbatch_plugin.task import memory, transfer
 
     class Huge:
         size = memory.largest_result() + 1

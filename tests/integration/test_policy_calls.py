@@ -13,8 +13,8 @@ from covalent._shared_files.exceptions import TaskCancelledError
 from lab import Lab, Queue, endings, faults
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+from covalent_awsbatch_plugin.doctor.policy import FREE, USER
 from covalent_awsbatch_plugin.errors import AWSBatchError
-from covalent_awsbatch_plugin.policy import FREE, USER
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/jobs:v1"
 MIB = 1024 * 1024

@@ -19,10 +19,10 @@ from support.bucket import DENIED, OWNER, PART, Bucket, do, write
 
 pytest.importorskip("moto.server")
 
-from covalent_awsbatch_plugin import connection
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import AccessError, ResultError
-from covalent_awsbatch_plugin.settings import Settings
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.task import connection
 
 PATH = "/bucket/key"
 OWNER_HEADER = "x-amz-expected-bucket-owner"
@@ -203,7 +203,7 @@ def test_other_ways_out_of_an_envelope_are_refused_too(
 
 def test_the_place_of_a_large_output_is_not_the_envelopes_to_say(bucket: Bucket, client: Client) -> None:
     """The executor reads its own place, whatever `output_key` names."""
-    from covalent_awsbatch_plugin import retrieval
+    from covalent_awsbatch_plugin.task import retrieval
 
     envelope = {"status": "succeeded", "output": None, "output_key": "somebody-elses"}
     bucket.put("/bucket/result-x-1.pkl", pickle.dumps(envelope, 4), x_amz_meta_covalent_awsbatch_format="2")

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from lab import Lab, duplicates, faults
 
-from covalent_awsbatch_plugin import connection
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError
+from covalent_awsbatch_plugin.task import connection
 
 TASKS = int(os.environ.get("SOAK_TASKS", "500"))
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "2"))

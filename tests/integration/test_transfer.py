@@ -30,7 +30,7 @@ from support.servers import Answer, HttpServer, Request, forward_to
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError, ResultError, ServiceError
-from covalent_awsbatch_plugin.transfer import load_bare, package
+from covalent_awsbatch_plugin.task.transfer import load_bare, package
 
 BUCKET, KEY = "bucket", "a key/with ümlaut"
 MIB = 1024 * 1024

@@ -22,10 +22,10 @@ from support.signing import forward_signed
 
 pytest.importorskip("moto.server")
 
+from covalent_awsbatch_plugin.agreement.naming import task_keys
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError
 from covalent_awsbatch_plugin.local import LocalAWS
-from covalent_awsbatch_plugin.naming import task_keys
 
 OWNER_HEADER = "x-amz-expected-bucket-owner"
 

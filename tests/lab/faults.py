@@ -154,8 +154,8 @@ def limit(per_second: float = 50.0, burst: float = 0.0, operation: str = "batch:
 def transient() -> list[Fault]:
     """About one call in six goes wrong.
 
-    What fails six times in a row is an outage and no transient fault, and so is a body that breaks off four times: the rates
-    are such that this happens once in some hundred thousand calls.
+    What fails six times in a row is an outage and no transient fault, and so is a body that breaks off four times: the
+    rates are such that this happens once in some hundred thousand calls.
     """
     return [
         throttle("batch:*", rate=0.08),

@@ -11,7 +11,7 @@ from covalent._workflow.transport import TransportableObject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covalent_awsbatch_plugin import archive
+from covalent_awsbatch_plugin.task import archive
 
 
 class File(io.BytesIO):

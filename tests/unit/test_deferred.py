@@ -11,17 +11,17 @@ from typing import Any
 import dask.system
 import pytest
 
-from covalent_awsbatch_plugin.deferred import StandIn, deferred, processors
+from covalent_awsbatch_plugin.runner.deferred import StandIn, deferred, processors
 
 PLAINLY = """
 import json, os, sys
 os.environ["COVALENT_PLUGIN_LOAD"] = "false"
-import covalent_awsbatch_plugin.container, covalent.executor.utils.wrappers
+import covalent_awsbatch_plugin.runner.container, covalent.executor.utils.wrappers
 """
 
 QUICKLY = """
 import json, sys
-from covalent_awsbatch_plugin.container import quick_covalent
+from covalent_awsbatch_plugin.runner.container import quick_covalent
 with quick_covalent():
     import covalent.executor.utils.wrappers
 """

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from covalent_awsbatch_plugin import awsbatch
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS
 
 # The sections as the documentation of two older versions prints them.
 SECTION_0_42 = """\
@@ -152,7 +152,7 @@ class TestConfiguration:
             "by_name = _executor_manager.get_executor('awsbatch')\n"
             "by_call = ct.executor.AWSBatchExecutor()\n"
             "assert by_name._settings() == by_call._settings()\n"
-            "from covalent_awsbatch_plugin.settings import OPTIONS\n"
+            "from covalent_awsbatch_plugin.options.settings import OPTIONS\n"
             "print(json.dumps({name: getattr(by_call, name) for name in OPTIONS}))\n"
         )
         environment = {**os.environ, "COVALENT_CONFIG_DIR": str(tmp_path)}

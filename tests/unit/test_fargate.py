@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from covalent_awsbatch_plugin import fargate
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.settings import DEFAULTS, Settings, checked
+from covalent_awsbatch_plugin.options import fargate
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings, checked
 
 
 @pytest.mark.parametrize(

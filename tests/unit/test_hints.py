@@ -7,10 +7,10 @@ from typing import Any
 import covalent
 import pytest
 
-from covalent_awsbatch_plugin import settings
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.settings import DEFAULTS
+from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
 assert covalent  # it must be imported before its plugins
 

@@ -9,29 +9,31 @@ import sys
 import pytest
 
 MODULES = [
+    "agreement.naming",
+    "agreement.unpickling",
     "awsbatch",
     "cli",
-    "connection",
-    "container",
-    "deferred",
+    "deploy.infra",
+    "doctor.command",
     "errors",
-    "infra",
-    "jobs",
     "local",
-    "naming",
-    "options",
-    "orphans",
-    "presence",
-    "questions",
-    "retrieval",
+    "options.attributes",
+    "options.settings",
+    "runner.container",
+    "runner.deferred",
     "runner.envelope",
     "runner.explanation",
     "runner.launch",
     "runner.supervisor",
     "runner.worker",
-    "settings",
-    "subclasses",
-    "transfer",
+    "server.orphans",
+    "server.presence",
+    "server.questions",
+    "show.jobs",
+    "task.connection",
+    "task.retrieval",
+    "task.subclasses",
+    "task.transfer",
 ]
 
 SCRIPT = """
@@ -64,8 +66,8 @@ def test_what_only_deployments_need_is_not_imported_with_covalent() -> None:
     script = """
 import sys
 from covalent_awsbatch_plugin import awsbatch
-early = "covalent_awsbatch_plugin.infra" in sys.modules
-assert awsbatch.ExecutorInfraDefaults.__module__ == "covalent_awsbatch_plugin.infra"
+early = "covalent_awsbatch_plugin.deploy.infra" in sys.modules
+assert awsbatch.ExecutorInfraDefaults.__module__ == "covalent_awsbatch_plugin.deploy.infra"
 print(early)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from covalent_awsbatch_plugin.naming import io_output_key, output_key, task_keys
+from covalent_awsbatch_plugin.agreement.naming import io_output_key, output_key, task_keys
 
 
 def test_what_the_public_image_printed_stands_where_its_program_puts_it() -> None:

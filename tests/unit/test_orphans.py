@@ -13,12 +13,12 @@ from pathlib import Path
 import covalent as ct
 import pytest
 
-from covalent_awsbatch_plugin import presence
-from covalent_awsbatch_plugin.orphans import Job, Records, Verdict, judged
+from covalent_awsbatch_plugin.server import presence
+from covalent_awsbatch_plugin.server.orphans import Job, Records, Verdict, judged
 
 WAITER = """
 import os, sys
-from covalent_awsbatch_plugin import presence
+from covalent_awsbatch_plugin.server import presence
 
 presence.note(sys.argv[1])
 presence.note(sys.argv[1])
@@ -96,7 +96,7 @@ def test_this_process_keeps_its_lock_while_it_reads(monkeypatch: pytest.MonkeyPa
     presence.note("mine")
     for _ in range(2):
         assert presence.waiting() == ({"mine"}, set())
-    code = "from covalent_awsbatch_plugin import presence; print(*presence.waiting().living)"
+    code = "from covalent_awsbatch_plugin.server import presence; print(*presence.waiting().living)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "mine\n"
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from covalent_awsbatch_plugin import placement, policy
 from covalent_awsbatch_plugin.cli import main
-from covalent_awsbatch_plugin.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
-from covalent_awsbatch_plugin.settings import Settings
+from covalent_awsbatch_plugin.doctor import policy
+from covalent_awsbatch_plugin.doctor.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
+from covalent_awsbatch_plugin.options import placement
+from covalent_awsbatch_plugin.options.settings import Settings
 
 SOURCES = Path(__file__).parents[2] / "src"
 PLACE = Place("123456789012", "eu-central-1")
@@ -108,7 +109,7 @@ def test_the_job_role_reaches_the_objects_alone() -> None:
 
 
 def test_the_deployed_job_role_has_what_the_table_says() -> None:
-    terraform = (Path(policy.__file__).parent / "assets/infra/roles.tf").read_text(encoding="utf-8")
+    terraform = (Path(policy.__file__).parents[1] / "assets/infra/roles.tf").read_text(encoding="utf-8")
     job = terraform.split('resource "aws_iam_role_policy" "job"')[1].split("\nresource ")[0]
     statements = dict(re.findall(r'Sid += "(\w+)".*?Action += \[(.*?)\]', job, re.DOTALL))
     found = {sid: set(re.findall(r'"(.*?)"', actions)) for sid, actions in statements.items()}

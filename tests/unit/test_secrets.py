@@ -7,10 +7,11 @@ from pathlib import Path
 import covalent
 import pytest
 
-from covalent_awsbatch_plugin import deploy, settings
+from covalent_awsbatch_plugin.deploy import deployment as deploy
+from covalent_awsbatch_plugin.deploy.terraform import TerraformError
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.settings import DEFAULTS, ExecutorPluginDefaults, Settings
-from covalent_awsbatch_plugin.terraform import TerraformError
+from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, ExecutorPluginDefaults, Settings
 
 assert covalent  # it must be imported before its plugins
 

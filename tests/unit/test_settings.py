@@ -14,10 +14,10 @@ import toml
 from covalent._shared_files.config import _config_manager
 from covalent.cloud_resource_manager.core import get_plugin_settings, validate_options
 
-from covalent_awsbatch_plugin import settings
+from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.infra import ExecutorInfraDefaults
-from covalent_awsbatch_plugin.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
+from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 
 assert covalent  # it must be imported before its plugins
 

@@ -19,8 +19,8 @@ from covalent._workflow.transport import TransportableObject
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covalent_awsbatch_plugin import bare
 from covalent_awsbatch_plugin.errors import ResultError
+from covalent_awsbatch_plugin.task import bare
 
 ran: list[Any] = []
 """What ran although it must not: the sentinel of everything below."""

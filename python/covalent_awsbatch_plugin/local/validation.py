@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.batch.exceptions import ClientException
 
-from covalent_awsbatch_plugin import fargate
+from covalent_awsbatch_plugin.options import fargate
 
 # Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
 _SUBMISSION_BYTES = 30 * 1024

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from covalent_awsbatch_plugin.naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
+from covalent_awsbatch_plugin.agreement.naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
 
 PARTS = ("stdout", "stderr", "traceback", "output")
 """The parts in their order: texts in UTF-8, and bytes. One that is None is not there."""

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from covalent_awsbatch_plugin.naming import output_key
+from covalent_awsbatch_plugin.agreement.naming import output_key
 from covalent_awsbatch_plugin.printable import printable
 
 from .encoding import encode, metadata

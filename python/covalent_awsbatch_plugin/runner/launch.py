@@ -8,7 +8,7 @@ import signal
 import sys
 from dataclasses import dataclass
 
-from covalent_awsbatch_plugin.naming import SIGNING_KEY
+from covalent_awsbatch_plugin.agreement.naming import SIGNING_KEY
 
 from .channel import Listener
 
@@ -60,8 +60,7 @@ def main() -> int:
     if worker is None:
         return 0
     # Imported while the worker imports Covalent.
-    from covalent_awsbatch_plugin.container import quick_covalent
-
+    from .container import quick_covalent
     from .supervisor import Supervisor
 
     bucket, function_key, result_key = (os.environ[name] for name in _VARIABLES)

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
-from covalent_awsbatch_plugin.naming import BUCKET_OWNER, KMS_KEY, SENDER_METADATA
+from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY, SENDER_METADATA
 from covalent_awsbatch_plugin.printable import printable
 
 from . import envelope as envelopes

@@ -13,10 +13,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from covalent_awsbatch_plugin.container import SecondLook, quick_covalent
-from covalent_awsbatch_plugin.texts import Unpickler
+from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
 
 from . import channel
+from .container import SecondLook, quick_covalent
 from .explanation import Terminated, explain, mismatch, name_of
 from .launch import TERMINATION
 from .output import text_stream

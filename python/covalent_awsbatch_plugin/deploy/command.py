@@ -1,0 +1,134 @@
+"""The commands `covalent-awsbatch deploy …`. Each variable of `assets/infra` is an option."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import filelock
+import toml
+from rich.console import Console
+
+from covalent_awsbatch_plugin.printable import printable
+
+from .deployment import Deployment, default_directory, read, variables
+from .infra import ExecutorInfraDefaults
+from .terraform import TerraformError
+
+_WIDTH = 160
+_TYPES: dict[Any, type] = {int: int, float: float, bool: bool}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def deploy() -> None:
+    """Create a job queue and all it needs with Terraform or OpenTofu, and delete it again.
+
+    Credentials are yours: those that any AWS tool would use, or --profile and --credentials. Variables are remembered
+    in the deployment's directory, so that a later command needs only what changes.
+    """
+
+
+def _place(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which deployment is meant."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    backend = click.option(
+        "--backend", default="", help="Keep the state in S3: s3://bucket or s3://bucket/key, ?region=… behind it."
+    )
+    directory = click.option("--directory", type=kind, help="Directory for the state; one per prefix if not given.")
+    return directory(backend(function))
+
+
+def _variables(function: Callable[..., None]) -> Callable[..., None]:
+    """An option for every variable, and a file with them."""
+    for name, field in reversed(ExecutorInfraDefaults.model_fields.items()):
+        dashed = f"--{name.replace('_', '-')}"
+        kind = _TYPES.get(field.annotation, str)
+        default = f" Default: {field.default}." if field.default not in ("", False) else ""
+        function = click.option(
+            f"{dashed}/--no-{name.replace('_', '-')}" if kind is bool else dashed,
+            name,
+            type=kind,
+            default=None,
+            help=f"{field.description}{default}",
+        )(function)
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.option("--var-file", type=path, help="File with variables: terraform.tfvars or JSON.")(function)
+
+
+@deploy.command()
+@_place
+@_variables
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--configure/--no-configure", default=True, help="Write Covalent's configuration; the default.")
+def up(*, yes: bool, configure: bool, **options: Any) -> None:
+    """Create what is missing, or change it, and point Covalent's configuration at it."""
+    _run(options, lambda deployment: deployment.up(yes=yes, configure=configure))
+
+
+@deploy.command()
+@_place
+@_variables
+def plan(**options: Any) -> None:
+    """Show what `up` would do. Exit status: 0, whether there is something to do or not."""
+    _run(options, lambda deployment: deployment.plan())
+
+
+@deploy.command()
+@_place
+@_variables
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def status(*, as_json: bool, **options: Any) -> None:
+    """Say whether it is up. Exit status: 0 up or down, 1 incomplete."""
+    state = "down"
+
+    def show(deployment: Deployment) -> None:
+        nonlocal state
+        resources: list[str] = []
+        if deployment.exists or deployment.backend:
+            state, resources = deployment.status()
+        if as_json:
+            content = {"status": state, "directory": str(deployment.directory), "resources": resources}
+            click.echo(json.dumps(content, indent=2))
+            return
+        click.echo(printable(f"{state}: {len(resources)} resources, state in {deployment.place}"))
+        if state == "incomplete":
+            click.echo("An `up` or `down` did not finish: repeat it.")
+
+    _run(options, show)
+    raise SystemExit(1 if state == "incomplete" else 0)
+
+
+@deploy.command()
+@_place
+@_variables
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def down(*, yes: bool, **options: Any) -> None:
+    """Delete everything, also what is in the bucket."""
+
+    def delete(deployment: Deployment) -> None:
+        if not deployment.exists and not deployment.backend:
+            raise TerraformError(
+                f"Nothing was deployed from {deployment.directory}: name the deployment with --prefix or --directory, "
+                "or where its state is with --backend."
+            )
+        deployment.down(yes=yes)
+
+    _run(options, delete)
+
+
+def _run(options: dict[str, Any], action: Callable[[Deployment], object]) -> None:
+    backend, directory, var_file = (options.pop(name, None) for name in ("backend", "directory", "var_file"))
+    given = {name: value for name, value in options.items() if value is not None}
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    try:
+        asked = {**(read(var_file) if var_file else {}), **given}
+        place = directory or default_directory(asked.get("prefix", ExecutorInfraDefaults().prefix))
+        place = place.absolute()
+        action(Deployment(place, variables(place, asked), backend or "", console))
+    except (TerraformError, OSError, filelock.Timeout, toml.TomlDecodeError) as error:
+        raise click.ClickException(printable(error)) from error

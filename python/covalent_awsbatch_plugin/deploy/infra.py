@@ -1,0 +1,257 @@
+"""What `deploy` hands to Terraform: the variables of `assets/infra`, with their defaults and limits.
+
+Covalent's own command looks this class up beside the executor. It writes what a user passes as strings, hence lists are
+strings with commas; and as soon as one option is passed it writes no default at all, hence the defaults stand a second
+time in `variables.tf`, and a test compares both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from covalent_awsbatch_plugin.options import fargate, pairs, placement, settings
+
+CAPACITY = ("EC2", "SPOT", "FARGATE", "FARGATE_SPOT")
+"""What a compute environment may consist of."""
+
+_LOG_DAYS = (0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+# GiB. A machine's has to hold Amazon's ECS image.
+_EBS_DISK = (30, 16384)
+_FARGATE_DISK = (fargate.DISK[0], fargate.DISK[-1])
+
+# What Terraform creates under a name of the user's; the executor takes an ARN or a path there, too.
+_NAMES = ("s3_bucket_name", "batch_queue", "batch_execution_role_name", "batch_job_role_name")
+
+# AWS allows 50 on a thing; `covalent-awsbatch` and `Name` are ours.
+_TAGS = 48
+
+_default = settings.DEFAULTS
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def checked(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(rule)
+        return value
+
+    return AfterValidator(checked)
+
+
+def _list(pattern: str, rule: str) -> AfterValidator:
+    return _matching(rf"{pattern}(\s*,\s*{pattern})*", rule)
+
+
+def _capacity(value: str) -> str:
+    kinds = [kind.strip() for kind in value.split(",")]
+    if not set(kinds) <= set(CAPACITY) or len(set(kinds)) != len(kinds):
+        raise ValueError(
+            "must be EC2, SPOT, FARGATE or FARGATE_SPOT, or two of one kind in the order in which the queue shall use "
+            "them: SPOT,EC2 or FARGATE_SPOT,FARGATE"
+        )
+    if len({kind.startswith("FARGATE") for kind in kinds}) > 1:
+        raise ValueError(
+            "mixes Fargate with machines, and AWS Batch allows a queue one of them only: make two deployments with a "
+            "prefix each"
+        )
+    return value
+
+
+def _disk(value: int) -> int:
+    if value and not _FARGATE_DISK[0] <= value <= _EBS_DISK[1]:
+        raise ValueError(f"must be 0, or {_FARGATE_DISK[0]} to {_EBS_DISK[1]}")
+    return value
+
+
+def _log_days(value: int) -> int:
+    if value not in _LOG_DAYS:
+        raise ValueError(f"CloudWatch keeps logs for {', '.join(map(str, _LOG_DAYS[1:]))} days, or 0 for ever")
+    return value
+
+
+class ExecutorInfraDefaults(BaseModel):
+    """The variables of `assets/infra`.
+
+    Raises:
+        pydantic.ValidationError: A value that Terraform or AWS would refuse later.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
+
+    prefix: Annotated[
+        str,
+        _matching(
+            "(?!sg-)(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
+            "must be 2 to 32 lower-case letters, digits and single hyphens, and not begin with sg-",
+        ),
+    ] = Field(default="covalent-batch", description="Begins the name of everything that is created.")
+    region: str = Field(default=_default["region"], description="AWS region.")
+    credentials: str = Field(default="", description="Path of a shared credentials file; empty for the SDK's own.")
+    profile: str = Field(default="", description="AWS profile; empty for AWS_PROFILE or 'default'.")
+    endpoint_url: str = Field(default="", description="URL of an AWS-compatible service in place of AWS.")
+    vpc_id: Annotated[str, _matching("|vpc-[0-9a-f]+", "must be the id of a VPC, such as vpc-0123abcd")] = Field(
+        default="", description="VPC of yours to use; empty for one of its own."
+    )
+    subnet_ids: Annotated[
+        str, _matching(r"|subnet-[0-9a-f]+(\s*,\s*subnet-[0-9a-f]+)*", "must be ids of subnets, with commas between")
+    ] = Field(default="", description="Subnets in that VPC, with commas between.")
+    instance_types: Annotated[str, _list("[a-z0-9.-]+", "must be instance types or families, with commas between")] = (
+        Field(default="optimal", description="Instance types or families, with commas between.")
+    )
+    min_vcpus: int = Field(default=0, ge=0, description="vCPUs that always run, and always cost; 0 for none when idle.")
+    max_vcpus: int = Field(
+        default=256, ge=1, description="vCPUs that run at once at the most, in each compute environment."
+    )
+    capacity: Annotated[str, AfterValidator(_capacity)] = Field(
+        default="EC2",
+        description="EC2, SPOT, FARGATE or FARGATE_SPOT; or two of one kind, in the order in which the queue uses "
+        "them: SPOT,EC2.",
+    )
+    allocation_strategy: Literal[
+        "", "BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    ] = Field(default="", description="How Batch picks machines; empty for what suits the capacity.")
+    disk_gb: Annotated[int, AfterValidator(_disk)] = Field(
+        default=0,
+        description="GB of a machine's disk, 30 or more, which images and all its jobs share; 0 for 100. On Fargate of "
+        "each job's, 21 to 200; 0 for its own 20.",
+    )
+    log_retention_days: Annotated[int, AfterValidator(_log_days)] = Field(
+        default=30, description="Days that the jobs' logs are kept; 0 for ever."
+    )
+    object_retention_days: int = Field(
+        default=7, ge=1, description="Days that functions and results stay in the bucket; more than any workflow runs."
+    )
+    create_ecr: bool = Field(default=False, description="Create an ECR repository for images of your own.")
+
+    s3_bucket_name: str = Field(
+        default="", description="Name of the bucket; empty for one of prefix, account and region."
+    )
+    s3_bucket_owner: str = Field(
+        default="", description="Account that the bucket must belong to; empty for the caller's, 'any' for no check."
+    )
+    s3_kms_key_id: str = Field(default="", description="KMS key for the bucket; empty for S3's own encryption.")
+    s3_cleanup: str = Field(default=_default["s3_cleanup"], description="When a task's objects are deleted.")
+    batch_queue: str = Field(default="", description="Name of the queue; empty for one of the prefix.")
+    batch_job_definition_name: str = Field(
+        default=_default["batch_job_definition_name"],
+        description="Name under which the executor registers job definitions.",
+    )
+    batch_execution_role_name: str = Field(
+        default="", description="Name of the execution role; empty for one of the prefix."
+    )
+    batch_job_role_name: str = Field(default="", description="Name of the job role; empty for one of the prefix.")
+    batch_job_log_group_name: str = Field(default="", description="Name of the log group; empty for one of the prefix.")
+    ecr_repo_name: str = Field(default="", description="Name of the ECR repository; empty for the prefix.")
+    container_image_uri: str = Field(
+        default=_default["container_image_uri"], description="Container image of the jobs."
+    )
+    platform: Literal["", "EC2", "FARGATE"] = Field(
+        default="", description="EC2 or FARGATE, as capacity says already; empty for that."
+    )
+    assign_public_ip: bool = Field(
+        default=True,
+        description="Whether a job on Fargate gets a public address in subnets of yours; it always does in those made "
+        "here.",
+    )
+    ephemeral_storage: int = Field(default=0, description="GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb.")
+    vcpu: float = Field(default=_default["vcpu"], description="vCPUs of a job.")
+    memory: float = Field(default=_default["memory"], description="GB of memory of a job.")
+    num_gpus: int = Field(default=_default["num_gpus"], description="GPUs of a job.")
+    retry_attempts: int = Field(default=_default["retry_attempts"], description="How often Batch tries a job in all.")
+    retry_on: str = Field(default=_default["retry_on"], description="Failures that are followed by another attempt.")
+    time_limit: int = Field(
+        default=_default["time_limit"], description="Seconds that an attempt may run; 0 for no limit."
+    )
+    runnable_timeout: float = Field(
+        default=_default["runnable_timeout"], description="Seconds that a job may wait for a machine; 0 for ever."
+    )
+    poll_freq: float = Field(default=_default["poll_freq"], description="Seconds that a job's end may go unnoticed.")
+    cache_dir: str = Field(default=_default["cache_dir"], description="Accepted for the sake of older workflows.")
+    environment: Annotated[str, BeforeValidator(pairs.text)] = Field(
+        default="",
+        repr=False,
+        description="Environment variables of the jobs: name:value with commas between, or a JSON object.",
+    )
+    tags: Annotated[str, BeforeValidator(pairs.text)] = Field(
+        default="",
+        description="Tags of the jobs and of all that is created: name:value with commas between, or a JSON object.",
+    )
+
+    @property
+    def fargate(self) -> bool:
+        """Whether the jobs run on Fargate instead of machines."""
+        return _is_fargate(self.capacity)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _executor_options(cls, values: Any) -> Any:
+        # Nothing is allowed here that the executor would refuse afterwards; an empty name is still to be made.
+        options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
+        if _is_fargate(str(values.get("capacity", ""))):
+            options["platform"] = "FARGATE"
+        for name in ("environment", "tags"):
+            options[name] = _pairs(name, options.get(name, ""))
+        try:
+            settings.Settings(**options)
+        except ValidationError as error:
+            rules = []
+            for problem in error.errors(include_url=False):
+                name, cause = str(problem["loc"][0]), problem["msg"].removeprefix("Value error, ")
+                rules.append(f"{name} {settings.Settings.model_fields[name].description} ({cause})")
+            raise ValueError("; ".join(rules)) from error
+        return values
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ExecutorInfraDefaults:
+        if bool(self.vpc_id) != bool(self.subnet_ids):
+            raise ValueError("vpc_id and subnet_ids belong together: give both, or neither for a network of its own")
+        if self.min_vcpus > self.max_vcpus:
+            raise ValueError(f"min_vcpus ({self.min_vcpus}) is more than max_vcpus ({self.max_vcpus})")
+        if self.capacity == "EC2" and self.allocation_strategy.startswith("SPOT"):
+            raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
+        if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
+            raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
+        given = [name for name in _NAMES if re.search("^arn:|/", getattr(self, name))]
+        if given:
+            raise ValueError(f"{', '.join(given)} must be a name: what it names is created, not looked for")
+        if len(pairs.mapping(self.tags)) > _TAGS:
+            raise ValueError(f"tags must be {_TAGS} at the most: two of AWS's 50 are used here")
+        if self.fargate:
+            self._fits_fargate()
+        elif self.disk_gb and self.disk_gb < _EBS_DISK[0]:
+            raise ValueError(f"disk_gb must be {_EBS_DISK[0]} or more: Amazon's ECS image does not fit into less")
+        self._holds_the_job()
+        return self
+
+    def _holds_the_job(self) -> None:
+        platform: Literal["EC2", "FARGATE"] = "FARGATE" if self.fargate else "EC2"
+        job = settings.Settings(platform=platform, vcpu=self.vcpu, memory=self.memory, num_gpus=self.num_gpus)
+        types = [] if self.fargate else [name.strip() for name in self.instance_types.split(",")]
+        environment = {"kind": platform, "max_vcpus": self.max_vcpus, "instance_types": types}
+        if misfits := placement.problems(job, environment):
+            raise ValueError(f"no job of this size would ever start: {'; '.join(misfits)}")
+
+    def _fits_fargate(self) -> None:
+        if self.min_vcpus or self.instance_types != "optimal" or self.allocation_strategy:
+            raise ValueError(
+                "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave "
+                "them out"
+            )
+        if self.disk_gb > _FARGATE_DISK[1]:
+            raise ValueError(f"disk_gb must be {_FARGATE_DISK[1]} or less with Fargate")
+
+
+def _pairs(name: str, value: Any) -> dict[str, Any]:
+    try:
+        return pairs.mapping(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
+
+
+def _is_fargate(capacity: str) -> bool:
+    return capacity.strip().startswith("FARGATE")

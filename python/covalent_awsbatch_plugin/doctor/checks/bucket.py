@@ -1,0 +1,90 @@
+"""The bucket: whether it is there, can be used, and how it encrypts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.doctor import policy
+from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError
+
+from .base import Case, Check, unknown, untold, well, wrong
+
+PROBE = "covalent-awsbatch-doctor.probe"
+"""Key of the object that shows that the bucket can be used; always the same, for where deleting is not allowed."""
+
+# Each with the rights that it needs, on the object and on its key.
+_STEPS = (
+    ("put", "s3:PutObject", "kms:GenerateDataKey"),
+    ("get", "s3:GetObject", "kms:Decrypt"),
+    ("delete", "s3:DeleteObject", ""),
+)
+
+_PROBE_CONTENT = b"covalent-awsbatch doctor\n"
+
+
+async def bucket(case: Case) -> Sequence[Check]:
+    """Whether the bucket is there, in this region, can be used, and how it encrypts."""
+    name, here = case.settings.s3_bucket_name, case.settings.region
+    try:
+        answer = json.loads(await case.ask.bucket(name))
+    except AWSBatchError as error:
+        return [untold("bucket", error)]
+    there = answer["region"]
+    if answer["state"] == "missing":
+        fix = f"create it: `aws s3 mb s3://{name} --region {here}`, or set `s3_bucket_name` to one that you have"
+        return [wrong("bucket", f"there is no bucket {name}", fix)]
+    if answer["state"] == "elsewhere" or (there and there != here):
+        fix = f"set `region` to {there}, or `s3_bucket_name` to a bucket in {here}"
+        return [wrong("bucket", f"{name} is in {there or 'another region'}, not in {here}", fix)]
+    found = f"{name} in {there or here}" if answer["state"] == "found" else f"{name}, which may not be listed"
+    return [well("bucket", found), await _objects(case), await _encryption(case)]
+
+
+async def _objects(case: Case) -> Check:
+    """Writes, reads and deletes an object."""
+    name, place = case.settings.s3_bucket_name, f"s3://{case.settings.s3_bucket_name}"
+    objects = policy.resources(case.settings, case.known)["objects"][0]
+    done = []
+    for verb, action, key_action in _STEPS:
+        try:
+            await _try(case.connection, verb, name)
+        except AWSBatchError as error:
+            if verb == "delete" and case.settings.s3_cleanup == "never":
+                return well("objects", f"put and get work in {place}; delete is not needed, and {PROBE} stays there")
+            code = str(error.details.get("code", ""))
+            if code.startswith("KMS.") or re.search(r"\bkms:[A-Z]", error.message):
+                fix = f"set `s3_kms_key_id` to a key that is enabled and that {case.arn} may use"
+                return wrong("objects", error.message, fix)
+            if not isinstance(error, AccessError):
+                return unknown("objects", f"could not tell: {error.message}")
+            fix = f"allow {action} on {objects} to {case.arn}; a bucket of another account needs `s3_bucket_owner`"
+            return wrong("objects", error.message, fix)
+        done.append(verb)
+        case.proven |= {action, key_action} if case.settings.s3_kms_key_id else {action}
+    return well("objects", f"{', '.join(done)} work in {place}")
+
+
+async def _try(connection: Client, verb: str, bucket_name: str) -> None:
+    if verb == "put":
+        writer = connection.writer(bucket_name, PROBE)
+        writer.write(_PROBE_CONTENT)
+        await writer.finish()
+    elif verb == "get":
+        await connection.read(bucket_name, PROBE)
+    else:
+        await connection.delete(bucket_name, [PROBE])
+
+
+async def _encryption(case: Case) -> Check:
+    if case.settings.s3_kms_key_id:
+        return well("encryption", f"by {case.settings.s3_kms_key_id}, as `s3_kms_key_id` says")
+    try:
+        answer = json.loads(await case.ask.encryption(case.settings.s3_bucket_name))
+    except AWSBatchError as error:
+        return untold("encryption", error)
+    if answer is None:
+        return well("encryption", "by S3 itself (the bucket has no rule)")
+    return well("encryption", f"{answer['algorithm']}" + (f" by {answer['key']}" if answer["key"] else ""))

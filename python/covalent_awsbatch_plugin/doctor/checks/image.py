@@ -1,0 +1,45 @@
+"""The container image."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from covalent_awsbatch_plugin.doctor import images
+from covalent_awsbatch_plugin.errors import AWSBatchError
+
+from .base import Case, Check, unknown, untold, well, wrong
+
+
+async def image(case: Case) -> Sequence[Check]:
+    """Whether the image is there, how old it is, and whether it is made for the queue's instances."""
+    uri = case.settings.container_image_uri
+    fix = "push it, or set `container_image_uri` to an image that is there"
+    try:
+        if problem := await case.connection.image_problem(uri):
+            return [wrong("image", problem, fix)]
+        answer = json.loads(await case.ask.image(uri))
+    except AWSBatchError as error:
+        return [untold("image", error)]
+    if answer is None:
+        found = await images.elsewhere(uri)
+    else:
+        found = images.Found(True, await images.in_ecr(case.ask, uri), _age(answer["pushed_at"]))
+    if found.exists is None:
+        return [unknown("image", f"{uri}: could not tell: {found.note}")]
+    if not found.exists:
+        return [wrong("image", f"{uri}: {found.note}", fix)]
+    if found.architectures and not found.architectures & case.architectures:
+        made, needed = (" and ".join(sorted(names)) for names in (found.architectures, case.architectures))
+        fix = f"build it for {needed}: `docker build --platform linux/{needed.split()[0]} …`"
+        return [wrong("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)]
+    made = ", ".join(sorted(found.architectures)) or "its architecture could not be told"
+    return [well("image", ", ".join(filter(None, [uri, made, found.note])))]
+
+
+def _age(pushed_at: float | None) -> str:
+    if pushed_at is None:
+        return ""
+    days = max(0, int(time.time() - pushed_at)) // 86_400
+    return "pushed today" if days == 0 else f"pushed {days} day{'s' * (days > 1)} ago"

@@ -1,0 +1,133 @@
+"""What `covalent-awsbatch doctor` does: makes the checks, shows each as soon as it is made, and sums them up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from covalent_awsbatch_plugin.errors import AWSBatchError, SettingsError
+from covalent_awsbatch_plugin.options.settings import Settings, checked, resolved
+from covalent_awsbatch_plugin.printable import printable
+from covalent_awsbatch_plugin.task.connection import client
+
+from . import checks
+from .checks.base import Case, Check, State, unknown, untold, wrong
+
+_SIGNS = {State.WELL: ("✓", "green"), State.WRONG: ("✗", "red"), State.UNKNOWN: ("\N{EN DASH}", "yellow")}
+_CODES = {State.WELL: 0, State.WRONG: 1, State.UNKNOWN: 2}
+_SUMS = {
+    State.WELL: "All is well.",
+    State.WRONG: "Something is wrong.",
+    State.UNKNOWN: "Nothing wrong was found, but not everything could be told.",
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command was asked for.
+
+    Attributes:
+        run: Run a job.
+        as_json: Write JSON in place of lines.
+    """
+
+    run: bool = False
+    as_json: bool = False
+
+
+def run_doctor(given: Mapping[str, Any], wishes: Wishes) -> int:
+    """Checks the way of a task.
+
+    Args:
+        given: Options of the executor that override the section of Covalent's configuration.
+        wishes: What to show and to do.
+
+    Returns:
+        The exit code: 0 all is well, 1 something is wrong, 2 nothing is but something could not be told.
+    """
+    report = _Report(wishes.as_json)
+    try:
+        settings = checked(resolved(given), given)
+    except SettingsError as error:
+        report.add(wrong("configuration", error.message, "give the option a value that is allowed"))
+        return report.end()
+    asyncio.run(_examine(settings, wishes, report))
+    return report.end()
+
+
+async def _examine(settings: Settings, wishes: Wishes, report: _Report) -> None:
+    case = Case(settings, client(settings))
+    for name, step in checks.STEPS:
+        if case.place is None and name not in checks.WITHOUT_CREDENTIALS:
+            report.add(unknown(name, "not asked, for want of credentials"))
+            continue
+        try:
+            found = await step(case)
+        except AWSBatchError as error:
+            found = [untold(name, error)]
+        except Exception as error:  # noqa: BLE001  (what one check stumbles over must not keep the others from being made)
+            found = [unknown(name, f"could not tell: {error!r}")]
+        for check in found:
+            report.add(check)
+    if wishes.run and report.verdict is State.WRONG:
+        report.add(unknown("run", "no job was submitted: mend what is wrong first"))
+    elif wishes.run:
+        from . import trial
+
+        report.add(await trial.run(settings, report.note))
+
+
+class _Report:
+    """The checks so far.
+
+    Args:
+        as_json: Whether to show them at the end, as JSON.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._checks: list[Check] = []
+
+    def add(self, check: Check) -> None:
+        self._checks.append(check)
+        if self._as_json:
+            return
+        sign, colour = _SIGNS[check.state]
+        click.echo(f"{click.style(sign, colour)} {_within(f'{check.name}: {check.found}')}")
+        if check.fix:
+            click.echo(f"    → {_within(check.fix)}")
+
+    def note(self, line: str) -> None:
+        """Shows how something is getting on."""
+        click.echo(f"    {_within(line)}", err=self._as_json)
+
+    @property
+    def verdict(self) -> State:
+        """The worst of the checks so far."""
+        states = {check.state for check in self._checks}
+        return next((state for state in (State.WRONG, State.UNKNOWN) if state in states), State.WELL)
+
+    def end(self) -> int:
+        """Sums up and returns the exit code."""
+        verdict = self.verdict
+        if self._as_json:
+            content = {"state": verdict.value, "checks": [_shown(check) for check in self._checks]}
+            click.echo(json.dumps(content, indent=2))
+        else:
+            click.echo(_SUMS[verdict])
+        return _CODES[verdict]
+
+
+def _within(text: str) -> str:
+    """A text in a line of the report: what follows its first line is indented, so that it is no line of its own."""
+    return printable(text).replace("\n", "\n    ")
+
+
+def _shown(check: Check) -> dict[str, Any]:
+    return {**dataclasses.asdict(check), "state": check.state.value}

@@ -1,0 +1,257 @@
+"""Which rights the executor needs: one table of every AWS call, and the IAM documents that are made of it.
+
+A call that the core makes and this table lacks fails a test, so that no right is ever missing from the documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from covalent_awsbatch_plugin.options.settings import Settings, checked, resolved
+from covalent_awsbatch_plugin.task.connection import client
+
+
+@dataclass(frozen=True)
+class Right:
+    """An IAM action and what it is needed for.
+
+    Attributes:
+        sid: The statement that it stands in.
+        action: IAM's name of it.
+        resource: What it is needed on: a key of `resources`.
+        calls: The API operations that need it, where they are not named as the action.
+        without: What becomes worse without it; empty if no task can run.
+    """
+
+    sid: str
+    action: str
+    resource: str
+    calls: tuple[str, ...] = ()
+    without: str = ""
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The API operations that need it, such as `s3:UploadPart`."""
+        return self.calls or (self.action,)
+
+
+_REASONS = "a job that cannot start does not say why"
+_WRITES = ("s3:PutObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
+_READS = ("s3:GetObject", "s3:HeadObject")
+_PARTS = "parts of an upload that broke off stay in the bucket, and cost"
+
+USER = (
+    Right("Watch", "batch:DescribeComputeEnvironments", "any", without=_REASONS),
+    Right("Watch", "batch:DescribeJobDefinitions", "any", without="each process registers a revision an image"),
+    Right("Watch", "batch:DescribeJobQueues", "any", without=_REASONS),
+    Right("Watch", "batch:DescribeJobs", "any"),
+    Right("Watch", "batch:ListJobs", "any", without="a lost answer to SubmitJob ends the task"),
+    Right("Register", "batch:RegisterJobDefinition", "definition"),
+    Right("Submit", "batch:SubmitJob", "submission"),
+    Right("Jobs", "batch:TagResource", "jobs", ("batch:SubmitJob",), without="a job with tags cannot be submitted"),
+    Right("Jobs", "batch:TerminateJob", "jobs", without="a job that was cancelled runs on, and costs"),
+    Right("Roles", "iam:PassRole", "roles", ("batch:RegisterJobDefinition",)),
+    Right("Objects", "s3:AbortMultipartUpload", "objects", without=_PARTS),
+    Right("Objects", "s3:GetObject", "objects", _READS),
+    Right("Objects", "s3:PutObject", "objects", _WRITES),
+    Right("Cleanup", "s3:DeleteObject", "objects", ("s3:DeleteObjects",), without="s3_cleanup leaves objects behind"),
+    Right("Bucket", "s3:ListBucket", "bucket", _READS, without="an object that is missing looks denied"),
+    Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
+    Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
+    Right("Images", "ecr:DescribeImages", "image", without="a job without its image does not say what is missing"),
+    Right("Key", "kms:Decrypt", "key", _WRITES + _READS),
+    Right("Key", "kms:GenerateDataKey", "key", _WRITES),
+)
+"""Whoever runs Covalent's server."""
+
+JOB = (
+    Right("Objects", "s3:AbortMultipartUpload", "objects", without=_PARTS),
+    Right("Objects", "s3:GetObject", "objects", _READS),
+    Right("Objects", "s3:PutObject", "objects", _WRITES),
+    Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
+    Right("Key", "kms:Decrypt", "key", _WRITES + _READS),
+    Right("Key", "kms:GenerateDataKey", "key", _WRITES),
+)
+"""The job role, beside what the functions themselves do."""
+
+DOCTOR = (
+    Right("DoctorBucket", "s3:GetEncryptionConfiguration", "bucket", ("s3:GetBucketEncryption",)),
+    Right("DoctorBucket", "s3:ListBucket", "bucket", ("s3:HeadBucket",)),
+    Right("DoctorRoles", "iam:GetRole", "all_roles"),
+    Right("DoctorRights", "iam:SimulatePrincipalPolicy", "any"),
+    Right("DoctorLogs", "logs:DescribeLogGroups", "any"),
+    Right("DoctorImages", "ecr:BatchGetImage", "image"),
+    Right("DoctorImages", "ecr:GetDownloadUrlForLayer", "image"),
+)
+"""What `covalent-awsbatch doctor` can tell more with. The executor never makes these calls."""
+
+FREE = ("sts:GetCallerIdentity",)
+"""Calls that nobody needs a right for."""
+
+EXAMPLE = Settings(
+    region="us-east-1",
+    container_image_uri="<account>.dkr.ecr.<region>.amazonaws.com/<repository>",
+    s3_cleanup="always",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the resources are.
+
+    Attributes:
+        account: Twelve digits.
+        region: Of queue, job definitions and logs.
+        partition: `aws`, `aws-cn`, `aws-us-gov` …
+    """
+
+    account: str
+    region: str
+    partition: str = "aws"
+
+
+EXAMPLE_PLACE = Place("<account>", "<region>")
+"""Placeholders, as the README shows them."""
+
+
+def partition_of(region: str) -> str:
+    """The AWS partition that a region is in."""
+    partitions = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc", "us-iso-": "aws-iso"}
+    partitions |= {"us-isob-": "aws-iso-b", "eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f"}
+    return next((name for begin, name in partitions.items() if region.startswith(begin)), "aws")
+
+
+def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
+    """The ARNs that a configuration needs rights on, by kind; those of a kind that it does not use are empty.
+
+    Args:
+        settings: The configuration.
+        place: Where it is in force.
+    """
+    batch = f"arn:{place.partition}:batch:{place.region}:{place.account}"
+    definition = f"{batch}:job-definition/{settings.batch_job_definition_name}"
+    queue = (
+        settings.batch_queue if settings.batch_queue.startswith("arn:") else f"{batch}:job-queue/{settings.batch_queue}"
+    )
+    bucket = settings.s3_bucket_name
+    is_arn = bucket.startswith("arn:")
+    bucket = bucket if is_arn else f"arn:{place.partition}:s3:::{bucket}"
+    roles = [role_arn(role, place) for role in (settings.batch_execution_role_name, settings.batch_job_role_name)]
+    group = f"log-group:{settings.batch_job_log_group_name}:*"
+    return {
+        "any": ["*"],
+        "definition": [definition, f"{definition}:*"],
+        "submission": [queue, definition, f"{definition}:*"],
+        "jobs": [f"{batch}:job/*"],
+        "roles": list(dict.fromkeys(roles)),
+        # Also the caller's own role, whose ARN a session's lacks the path of.
+        "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
+        "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
+        "bucket": [bucket],
+        "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
+        "image": _repository(settings.container_image_uri, place),
+        "key": _key(settings.s3_kms_key_id, place),
+    }
+
+
+def role_arn(role: str, place: Place) -> str:
+    """The ARN of a role, as the core makes it of a name; an ARN stays what it is."""
+    return role if role.startswith("arn:") else f"arn:{place.partition}:iam::{place.account}:role/{role.lstrip('/')}"
+
+
+def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tuple[Right, list[str]]]:
+    """The rights that a configuration needs, each with its ARNs."""
+    arns = resources(settings, place)
+    unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
+    # Who asks for tags cannot submit a job without the right to give them.
+    essential = {"batch:TagResource"} if settings.tags else set()
+    return [
+        (replace(right, without="") if right.action in essential else right, arns[right.resource])
+        for right in rights
+        if right.sid not in unused and arns[right.resource]
+    ]
+
+
+def document(rights: Iterable[Right], settings: Settings, place: Place) -> dict[str, Any]:
+    """A policy that allows what a configuration needs, and nothing else.
+
+    Args:
+        rights: `USER`, `JOB` …
+        settings: The configuration.
+        place: Where it is in force.
+    """
+    statements: dict[str, dict[str, Any]] = {}
+    for right, arns in needed(rights, settings, place):
+        statement = statements.setdefault(right.sid, {"Sid": right.sid, "Effect": "Allow", "Action": []})
+        statement["Action"].append(right.action)
+        statement["Resource"] = _single(arns)
+        if right.resource == "key" and "alias/" in settings.s3_kms_key_id:
+            alias = settings.s3_kms_key_id[settings.s3_kms_key_id.index("alias/") :]
+            statement["Condition"] = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}}
+    for statement in statements.values():
+        statement["Action"] = _single(statement["Action"])
+    return {"Version": "2012-10-17", "Statement": list(statements.values())}
+
+
+def text(policy: dict[str, Any]) -> str:
+    """A policy as people write it: short lists on one line."""
+    written = json.dumps(policy, indent=2)
+
+    def joined(match: re.Match[str]) -> str:
+        line = "[" + ", ".join(part.strip() for part in match[1].strip().split(",\n")) + "]"
+        return line if len(line) <= 90 else match[0]
+
+    return re.sub(r"\[\n([^\[\]{}]*?)\s*\]", joined, written)
+
+
+def printed(
+    whose: str, given: Mapping[str, Any], *, for_doctor: bool = False, account: str | None = None, example: bool = False
+) -> str:
+    """What `covalent-awsbatch policy` prints.
+
+    Args:
+        whose: `user` or `job`.
+        given: Options of the executor that override the section of Covalent's configuration.
+        for_doctor: Whether to add what the doctor can tell more by.
+        account: Account number; AWS is asked where it is not known.
+        example: Whether to use placeholders and the defaults.
+
+    Raises:
+        AWSBatchError: An option cannot work, or AWS does not say which account this is.
+    """
+    rights = (USER if whose == "user" else JOB) + (DOCTOR if for_doctor else ())
+    if example:
+        return text(document(rights, EXAMPLE, EXAMPLE_PLACE))
+    settings = checked(resolved(given), given)
+    partition = partition_of(settings.region)
+    if account is None:
+        account = asyncio.run(_account(settings))
+    return text(document(rights, settings, Place(account, settings.region, partition)))
+
+
+async def _account(settings: Settings) -> str:
+    return (await client(settings).identity())["Account"]
+
+
+def _single(values: Sequence[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _repository(image: str, place: Place) -> list[str]:
+    found = re.match(r"([^./]+)\.dkr\.ecr[\w-]*\.([^./]+)\.amazonaws\.com[^/]*/([^:@]+)", image)
+    return [f"arn:{place.partition}:ecr:{found[2]}:{found[1]}:repository/{found[3]}"] if found else []
+
+
+def _key(key: str, place: Place) -> list[str]:
+    if not key:
+        return []
+    if ":key/" in key:
+        return [key]
+    owner = key.partition(":alias/")[0] if key.startswith("arn:") else ""
+    at = owner or f"arn:{place.partition}:kms:{place.region}:{place.account}"
+    return [f"{at}:key/*" if "alias/" in key else f"{at}:key/{key}"]

@@ -1,0 +1,4 @@
+"""`covalent-awsbatch jobs`: what is under way, and what is left behind.
+
+Uses `server`, `task` and `options`.
+"""

@@ -1,0 +1,301 @@
+"""What a job left in the bucket: its result, or why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import platform
+from dataclasses import dataclass, replace
+from typing import Any
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client, Job, Reader
+from covalent_awsbatch_plugin.agreement.naming import io_output_key, output_key
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.printable import one_line, printable
+
+from . import archive, threads, transfer
+
+_LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
+_LONGEST_REASON = 300
+_NOT_SIGNED = {
+    "wrong": "its signature is not the job's",
+    "missing": "it has no signature, as others of its image have; or was the image replaced meanwhile?",
+}
+_LONGEST_LINE = 1000  # characters of one of them
+_TAIL = 20  # lines of the log in an error message
+_PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
+_SAYS_NOTHING = ("exited", "unknown", "not_inspected", "vanished")  # causes for which the function's own word is better
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the program in the container said.
+
+    Attributes:
+        succeeded: Whether it left a result.
+        stdout: What the function printed.
+        stderr: What it printed to the error stream.
+        traceback: Why it failed, as Python prints it; empty if it did not or could not say.
+        exception: Class name of the exception, if it said.
+        output: Bytes of the serialised result; None if it is an object of its own.
+        sha256: Hexadecimal digits of what that object's content has to have, if known.
+        bare: Bytes of the bare pickle, if the result is one, of the public image's program.
+        reader: Where to read it for the first time; None to ask for it.
+        attempt: Number of the attempt that wrote this, from 1; None if it did not say.
+        interrupted: Whether the container was asked to end while the function ran.
+        python: Version of the container's Python, if it said.
+        of_job: The job that wrote this, if it is not the one that was asked about; nothing else is then of interest.
+    """
+
+    succeeded: bool
+    stdout: str = ""
+    stderr: str = ""
+    traceback: str = ""
+    exception: str | None = None
+    output: bytes | None = None
+    sha256: str | None = None
+    bare: int | None = None
+    reader: Reader | None = None
+    attempt: int | None = None
+    interrupted: bool = False
+    python: str | None = None
+    of_job: str | None = None
+
+
+async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None = None) -> Report | None:
+    """Read what stands at a result's key, whichever image ran.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        job_id: The job whose report is wanted: that of another job does not count.
+
+    Returns:
+        The report, or None if there is none.
+
+    Raises:
+        ResultError: It is corrupt, or somebody else than the task's job wrote it.
+    """
+    found = await client.report(bucket, key)
+    if found is None:
+        return await _printed(client, bucket, key)
+    if found["format"] != 1 and job_id is not None and found["job_id"] not in (None, job_id):
+        return Report(succeeded=False, of_job=found["job_id"])
+    if found["signature"] in _NOT_SIGNED:
+        why = _NOT_SIGNED[found["signature"]]
+        raise errors.ResultError(
+            f"The result s3://{bucket}/{key} was refused: the task's job did not write it ({why}). Who can write to "
+            "this bucket?",
+            bucket=bucket,
+            key=key,
+        )
+    if found["format"] == 1:
+        try:
+            printed = await _printed(client, bucket, key)
+        except errors.AWSBatchError as error:  # the result itself is there
+            _log.warning("What the function printed cannot be read: %s", error)
+            printed = Report(succeeded=True, stderr=f"{error.message}\n")
+        bare = {"bare": found["size"], "reader": found["reader"]}
+        return replace(printed or Report(succeeded=True), succeeded=True, **bare)
+    return Report(
+        succeeded=found["status"] == "succeeded",
+        stdout=found["stdout"],
+        stderr=found["stderr"],
+        traceback=found["traceback"] or "",
+        exception=found["exception"],
+        output=found["output"],
+        sha256=found["output_sha256"],
+        attempt=found["attempt"],
+        interrupted=found["status"] == "terminated",
+        python=found["python"],
+    )
+
+
+async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -> tuple[Report | None, str]:
+    """Read what a job that failed may have left; a report that cannot be read must not hide why it failed.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        job_id: The job.
+
+    Returns:
+        The report, or None if there is none; and why it could not be read, or nothing.
+    """
+    try:
+        report = await fetch_report(client, bucket, key, job_id)
+    except errors.AWSBatchError as error:
+        return None, f"What it may have reported cannot be read: {error.message}."
+    return (None if report is None or report.of_job else report), ""
+
+
+async def fetch_result(client: Client, bucket: str, key: str, report: Report) -> Any:
+    """Bring the result itself, still serialised by Covalent.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        key: Key of the result.
+        report: What `fetch_report` returned for it.
+
+    Returns:
+        A `TransportableObject`.
+
+    Raises:
+        ResultError: It is missing, corrupt, or not to be trusted.
+    """
+    try:
+        if report.bare is not None:
+            return await threads.run(report.bare, transfer.load_bare, client, bucket, key, report.reader)
+        if report.output is None:
+            return await threads.run(
+                threads.LARGE, transfer.load_output, client, bucket, output_key(key), report.sha256
+            )
+        file = _Bytes(report.output)
+        return archive.load(file) if file.size < _LITTLE else await threads.run(file.size, archive.load, file)
+    except FileNotFoundError as error:
+        raise errors.ResultError(
+            f"{error}: the job succeeded, but its result was removed before it was read."
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise errors.ResultError(
+            f"The result s3://{bucket}/{key} is corrupt: {one_line(error, _LONGEST_REASON)}.", bucket=bucket, key=key
+        ) from error
+
+
+async def never_started(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
+    """Explain why a job was given up that had waited for a machine for too long.
+
+    Args:
+        client: Connection to use.
+        settings: The task's options.
+        job: The job, still RUNNABLE when it was looked at.
+
+    Returns:
+        The error to raise; its message says what is wrong with queue and compute environments, if AWS tells.
+    """
+    reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
+    try:
+        reasons += await asyncio.wait_for(
+            client.queue_problems(settings.batch_queue, settings.vcpu, settings.platform == "FARGATE"), _PATIENCE
+        )
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
+        reasons.append(f"the queue could not be looked at: {error}")
+    asked = f"{settings.vcpu:g} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
+    message = (
+        f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
+        f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
+    )
+    return errors.JobFailedError(message, **{**_details(job), "cause": "never_started"})
+
+
+async def failure(
+    client: Client, settings: Settings, job: Job, report: Report | None, unread: str = ""
+) -> errors.JobFailedError:
+    """Explain a job that failed.
+
+    Args:
+        client: Connection to use.
+        settings: The task's options.
+        job: The job as it ended.
+        report: What its program said, if anything.
+        unread: Why that could not be read, if so.
+
+    Returns:
+        The error to raise. Its message is the function's own traceback where an exception ended the last attempt, else
+        a sentence, followed by the log's last lines where the program could not report.
+    """
+    details = _details(job)
+    if report and report.traceback and _of_last_attempt(report, job) and job.cause in _SAYS_NOTHING:
+        if report.python and _minor(report.python) != _minor(platform.python_version()):
+            hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
+            report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
+        if job.attempts > 1:
+            report = replace(report, traceback=f"{report.traceback}\n{_repeated(settings, job)}")
+        return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
+    message = job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE")
+    if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
+        message = f"{message} {problem}"
+    if unread:
+        message = f"{message} {unread}"
+    if report is None:
+        message = "\n".join([message, *await _log_tail(client, settings, job)])
+    if job.console and not settings.endpoint_url:
+        message = f"{message}\nThe job in AWS's console: {job.console}"
+    return errors.JobFailedError(message, **details)
+
+
+def _repeated(settings: Settings, job: Job) -> str:
+    said = f"The job failed in all {job.attempts} attempts (retry_attempts={settings.retry_attempts})."
+    if settings.retry_on == "any":
+        said += ' With retry_on="infrastructure" an exception of the function is not tried again.'
+    return said
+
+
+def _details(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "queue": job.queue,
+        "attempts": job.attempts,
+        "exit_code": job.exit_code,
+        "status_reason": job.status_reason,
+        "container_reason": job.container_reason,
+        "cause": job.cause,
+        "console": job.console,
+    }
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _of_last_attempt(report: Report, job: Job) -> bool:
+    """An earlier attempt's exception does not explain why a later one was killed."""
+    return report.attempt is None or job.attempts == 0 or report.attempt >= job.attempts
+
+
+async def _printed(client: Client, bucket: str, key: str) -> Report | None:
+    """What the public image's program leaves beside the result, also on failure."""
+    found = await client.printed(bucket, io_output_key(key))
+    if found is None:
+        return None
+    stdout, stderr, traceback, exception = found
+    return Report(succeeded=False, stdout=stdout, stderr=stderr, traceback=traceback or "", exception=exception)
+
+
+class _Bytes(io.BytesIO):
+    """Bytes as a file whose length is known."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.size = len(data)
+
+
+async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
+    """What to say of the last attempt's log: its last lines. A log that cannot be read must not hide the cause."""
+    if not job.log_stream:
+        return []
+    try:
+        tail = client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
+        lines = await asyncio.wait_for(tail, _PATIENCE)
+    except errors.AccessError as error:
+        place = f"log group {settings.batch_job_log_group_name}, stream {job.log_stream}"
+        return [f"Its log ({place}) may not be read here: {error.message}"]
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
+        _log.info("no log for job %s: %s", job.id, error)
+        return []
+    return ["The last lines of its log:", *(f"  {printable(line, _LONGEST_LINE)}" for line in lines)] if lines else []
+
+
+async def _image_problem(client: Client, job: Job) -> str:
+    try:
+        problem = await asyncio.wait_for(client.image_problem(job.image or ""), _PATIENCE)
+    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
+        _log.info("ECR does not tell about the image of job %s: %s", job.id, error)
+        return ""
+    return f"{problem[0].upper()}{problem[1:]}." if problem else ""
