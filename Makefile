@@ -60,6 +60,7 @@ lint: build ## Check format, lints, types, stubs and the dependency tree
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m mypy.stubtest covalent_awsbatch_plugin._core
 	$(BIN)/python scripts/notices.py --check
 

@@ -210,7 +210,7 @@ def jobs_that_run(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
         shortest_timeout: Seconds that a time limit must have at least.
     """
     original = moto.batch.models.Job
-    LocalJob.scheduler = LocalBatchResponse.scheduler = scheduler
+    LocalBatchResponse.scheduler, LocalJob.terminator = scheduler, scheduler.terminate
     LocalBatchResponse.shortest_timeout = shortest_timeout
     # Moto's `submit_job` makes its jobs of what stands under this name, and starts each as a thread.
     moto.batch.models.Job = LocalJob  # type: ignore[misc]

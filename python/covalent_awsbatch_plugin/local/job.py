@@ -13,7 +13,7 @@ from .retry import Outcome
 from .summary import JobSummary
 
 if TYPE_CHECKING:
-    from .scheduler import Scheduler
+    from collections.abc import Callable
 
 WAITING = (JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE)
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
@@ -32,8 +32,8 @@ class LocalJob(Job):
         process: What runs, while it runs.
     """
 
-    scheduler: ClassVar[Scheduler]
-    """Takes the orders to terminate; set while an embedded AWS runs."""
+    terminator: ClassVar[Callable[[LocalJob, str], None]]
+    """Ends a job that somebody wants ended, for this reason; set while an embedded AWS runs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,7 +142,7 @@ class LocalJob(Job):
 
     def terminate(self, reason: str) -> None:
         """Ends the job: what TerminateJob does, and CancelJob to a job that has not started."""
-        self.scheduler.terminate(self, reason)
+        type(self).terminator(self, reason)
 
     def describe_short(self) -> dict[str, Any]:
         """Returns what ListJobs says of the job."""

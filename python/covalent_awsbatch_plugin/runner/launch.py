@@ -6,38 +6,14 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
 
 from covalent_awsbatch_plugin.agreement.naming import SIGNING_KEY
 
 from .channel import Listener
-
-ORDERS = {signal.SIGTERM, signal.SIGINT}
-"""What the supervisor is asked to end by."""
-
-TERMINATION = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
-"""What it passes on to the worker instead: a handler for it, which forked children inherit, is in nobody's way."""
+from .process import Worker
+from .signals import ORDERS
 
 _VARIABLES = ("S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME")
-
-
-@dataclass(frozen=True)
-class Worker:
-    """The function's process, as the supervisor holds it.
-
-    Attributes:
-        pid: Its id, which is that of its process group, too.
-        listener: Where its answer arrives.
-        task: Descriptor that the task is written to.
-        stdout: Descriptor from which comes what it prints, and its children.
-        stderr: The same for the error stream.
-    """
-
-    pid: int
-    listener: Listener
-    task: int
-    stdout: int
-    stderr: int
 
 
 def main() -> int:

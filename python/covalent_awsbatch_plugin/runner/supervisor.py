@@ -18,13 +18,13 @@ from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY, SEN
 from covalent_awsbatch_plugin.printable import printable
 
 from . import envelope as envelopes
-from .launch import ORDERS, TERMINATION
 from .output import Pump, write
+from .signals import ORDERS, TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .launch import Worker
+    from .process import Worker
 
 LINGER = 10.0
 """Seconds that the function's process may go on after its answer, for threads that still run, before it is killed."""

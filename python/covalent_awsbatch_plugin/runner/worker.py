@@ -18,8 +18,8 @@ from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
 from . import channel
 from .container import SecondLook, quick_covalent
 from .explanation import Terminated, explain, mismatch, name_of
-from .launch import TERMINATION
 from .output import text_stream
+from .signals import TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
