@@ -110,7 +110,7 @@ prop_compose! {
     }
 }
 
-fn explained(job: &Job, asked: Asked) {
+fn explained(job: &Job, asked: Asked<'_>) {
     assert!(!cause(job).as_str().is_empty());
     assert!(sentence(job, asked).contains(&job.id), "a sentence names its job");
     let _ = (job.console(), job.has_ended());
@@ -120,8 +120,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_job_has_a_cause_and_a_sentence(job in job(), memory in any::<f64>(), time_limit in any::<u32>(), fargate in any::<bool>()) {
-        explained(&job, Asked { memory, time_limit, fargate });
+    fn every_job_has_a_cause_and_a_sentence(job in job(), memory in any::<f64>(), time_limit in any::<u32>(), fargate in any::<bool>(), dispatcher in of(".*")) {
+        explained(&job, Asked { memory, time_limit, fargate, dispatcher: dispatcher.as_deref() });
     }
 
     #[test]
@@ -130,7 +130,7 @@ proptest! {
         prop_assert_eq!(job.id.as_str(), detail.job_id().unwrap_or_default());
         prop_assert_eq!(job.exit_code, detail.container().and_then(ContainerDetail::exit_code));
         prop_assert_eq!(job.attempts.len(), detail.attempts().len());
-        explained(&job, Asked { memory: 3.75, time_limit: 300, fargate: false });
+        explained(&job, Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None });
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub fn batch(data: &[u8]) {
             for job in &jobs {
                 assert!(!cause(job).as_str().is_empty());
                 short_text(
-                    &sentence(job, Asked { memory: 3.75, time_limit: 300, fargate: false }).replace(&job.id, ""),
+                    &sentence(job, Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None })
+                        .replace(&job.id, ""),
                 );
                 let _ = job.console();
             }

@@ -67,13 +67,15 @@ class Job:
         `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
         """
 
-    def sentence(self, memory: float, time_limit: int, fargate: bool) -> str:
+    def sentence(self, memory: float, time_limit: int, fargate: bool, dispatcher: str | None = None) -> str:
         """What happened, why, and what to do, in one line.
 
         Args:
             memory: GB that the job had asked for.
             time_limit: Seconds that an attempt might run; 0 for no limit.
             fargate: Whether it was to run on Fargate.
+            dispatcher: Versions of what packaged the function, if its container left not a word: they are then to be
+                compared.
         """
 
 @final

@@ -85,8 +85,9 @@ impl PyJob {
         outcome::cause(&self.0).as_str()
     }
 
-    fn sentence(&self, memory: f64, time_limit: u32, fargate: bool) -> String {
-        outcome::sentence(&self.0, Asked { memory, time_limit, fargate })
+    #[pyo3(signature = (memory, time_limit, fargate, dispatcher=None))]
+    fn sentence(&self, memory: f64, time_limit: u32, fargate: bool, dispatcher: Option<&str>) -> String {
+        outcome::sentence(&self.0, Asked { memory, time_limit, fargate, dispatcher })
     }
 
     fn __repr__(&self) -> String {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cloudpickle
+import covalent
 from lab import BUCKET, endings, results
 
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError, ResultError
@@ -14,6 +17,14 @@ OPTIONS = {"memory": 3.75, "time_limit": 300, "retry_attempts": 3, "poll_freq": 
 # Programs that do not sign run from images of their own.
 PUBLIC_IMAGE = {"container_image_uri": "public:stable"}
 VERSION_1_0_0 = {"container_image_uri": "ours:1.0.0"}
+FOREIGN_IMAGE = {"container_image_uri": "somebody/elses:2"}
+
+# What an image without a word is told to be compared with, and how.
+COMPARED = (
+    "its image's Python, cloudpickle or Covalent differs from this dispatcher's",
+    f"Python {platform.python_version()}, cloudpickle {cloudpickle.__version__}, Covalent {covalent.__version__}",
+    "docker run --rm --entrypoint python somebody/elses:2 -c ",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,20 @@ ROWS = {
         JobFailedError,
         "exited",
         ("exited with code 3", "after 3 attempts", "giving up"),
+    ),
+    "silent-exit-1": Row(
+        endings.printing(endings.exited(1), "half way"),
+        JobFailedError,
+        "exited",
+        ("exited with code 1 after 3 attempts", *COMPARED, "half way"),
+        FOREIGN_IMAGE,
+    ),
+    "silent-crash": Row(
+        endings.exited(139),
+        JobFailedError,
+        "exited",
+        ("exited with code 139", *COMPARED, "crashed in native code"),
+        FOREIGN_IMAGE,
     ),
     "out-of-memory": Row(endings.out_of_memory(), JobFailedError, "out_of_memory", ("3.75 GB", "raise `memory`")),
     "time-limit": Row(endings.timed_out(), JobFailedError, "time_limit", ("300 s", "raise `time_limit`")),

@@ -115,7 +115,7 @@ pub fn failures() -> Vec<Job> {
 /// Says of each job why it failed; returns how much there is to read.
 #[must_use]
 pub fn classify(jobs: &[Job]) -> usize {
-    let asked = Asked { memory: 3.75, time_limit: 300, fargate: false };
+    let asked = Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
     jobs.iter().map(|job| cause(job).as_str().len() + sentence(job, asked).len()).sum()
 }
 

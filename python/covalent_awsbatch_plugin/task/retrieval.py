@@ -23,6 +23,7 @@ _NOT_SIGNED = {
     "wrong": "its signature is not the job's",
     "missing": "it has no signature, as others of its image have; or was the image replaced meanwhile?",
 }
+_PACKAGED_BY = "Python {python}, cloudpickle {cloudpickle}, Covalent {covalent}"
 _LONGEST_LINE = 1000  # characters of one of them
 _TAIL = 20  # lines of the log in an error message
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
@@ -218,7 +219,13 @@ async def failure(
         if job.attempts > 1:
             report = replace(report, traceback=f"{report.traceback}\n{_repeated(settings, job)}")
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
-    message = job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE")
+    silent = report is None and not unread
+    message = job.sentence(
+        settings.memory_mib / 1024,
+        settings.time_limit,
+        settings.platform == "FARGATE",
+        _PACKAGED_BY.format_map(transfer.versions()) if silent else None,
+    )
     if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
         message = f"{message} {problem}"
     if unread:

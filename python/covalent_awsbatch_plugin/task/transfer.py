@@ -25,6 +25,17 @@ _LONGEST_REASON = 300
 _log = logging.getLogger(__name__)
 
 
+def versions() -> dict[str, str]:
+    """Versions of `python`, `cloudpickle` and `covalent`, by which calls are packaged here."""
+    import covalent
+
+    return {
+        "python": platform.python_version(),
+        "cloudpickle": cloudpickle.__version__,
+        "covalent": covalent.__version__,
+    }
+
+
 async def upload(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -> None:
     """Pickle a call into the bucket.
 
@@ -67,16 +78,9 @@ class _Packaging:
         self._stopped = False
 
     def run(self, client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -> Writer:
-        import covalent
-
         from . import pickling
 
-        versions = {
-            "python": platform.python_version(),
-            "cloudpickle": cloudpickle.__version__,
-            "covalent": covalent.__version__,
-        }
-        metadata = {SENDER_METADATA + name: version for name, version in versions.items()}
+        metadata = {SENDER_METADATA + name: version for name, version in versions().items()}
         self._writer = writer = client.writer(bucket, key, metadata)
         if self._stopped:
             writer.stop()

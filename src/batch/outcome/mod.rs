@@ -11,18 +11,20 @@ use crate::batch::waiting;
 
 /// What the job was given, for sentences that advise to give it more.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct Asked<'a> {
     /// Memory in GB.
     pub memory: f64,
     /// Seconds an attempt may run; 0 for no limit.
     pub time_limit: u32,
     /// Whether it was to run on Fargate, where there is no instance to look at.
     pub fargate: bool,
+    /// Versions of what packaged the function, such as `Python 3.11.9`, if its container left not a word.
+    pub dispatcher: Option<&'a str>,
 }
 
 /// What happened, why, and what to do, in one line.
 #[must_use]
-pub fn sentence(job: &Job, asked: Asked) -> String {
+pub fn sentence(job: &Job, asked: Asked<'_>) -> String {
     let cause = cause(job);
     let said = said(job);
     let attempts = match job.attempts.len() {
@@ -69,11 +71,7 @@ pub fn sentence(job: &Job, asked: Asked) -> String {
             "Job {id} ended, but the ECS agent could not say how ({said}), and it left no result; run it again."
         ),
         Cause::Terminated => format!("Job {id} was terminated: {said}."),
-        Cause::Exited => format!(
-            "The container of job {id} exited with code {}{attempts} without leaving a result{}.",
-            job.exit_code.unwrap_or_default(),
-            meaning(job.exit_code.unwrap_or_default())
-        ),
+        Cause::Exited => exited(job, asked.dispatcher, &attempts),
         Cause::Vanished => format!(
             "AWS Batch has no record of job {id} any more and it left no result; it may have ended more than a day ago. \
              Run it again."
@@ -82,8 +80,29 @@ pub fn sentence(job: &Job, asked: Asked) -> String {
     }
 }
 
+/// What a container that ended by itself may have met with.
+///
+/// One that left not a word has mostly met with a pickle that it cannot read, which foreign programs do not catch, or with
+/// bytecode that is not its own, which brings the interpreter down. That is said before what is less likely.
+fn exited(job: &Job, dispatcher: Option<&str>, attempts: &str) -> String {
+    let (id, code) = (&job.id, job.exit_code.unwrap_or_default());
+    let ended = format!("The container of job {id} exited with code {code}{attempts} without leaving a result");
+    let meaning = meaning(code);
+    match dispatcher.filter(|_| matches!(code, 1 | 139)) {
+        Some(dispatcher) => format!(
+            "{ended}, and without saying why. Most often its image's Python, cloudpickle or Covalent differs from this \
+             dispatcher's, which is {dispatcher}. What the image has, this shows: docker run --rm --entrypoint python {} \
+             -c \"import sys, covalent, cloudpickle; print(sys.version, cloudpickle.__version__, covalent.__version__)\". \
+             If they are the same{}.",
+            job.image.as_deref().unwrap_or("IMAGE"),
+            if meaning.is_empty() { ", the container's log says what its program met with" } else { meaning },
+        ),
+        None => format!("{ended}{meaning}."),
+    }
+}
+
 /// What to do.
-fn advice(cause: Cause, asked: Asked) -> &'static str {
+fn advice(cause: Cause, asked: Asked<'_>) -> &'static str {
     match cause {
         Cause::HostLost if asked.fargate => {
             "run it again, raise `retry_attempts`, or use a queue with FARGATE in place of FARGATE_SPOT"
@@ -168,7 +187,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sentence_names_the_limit_that_was_asked_for() {
-        let asked = Asked { memory: 3.75, time_limit: 300, fargate: false };
+        let asked = Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
         let killed = failed("Essential container in task exited", "OutOfMemoryError: killed", Some(137));
         assert!(sentence(&killed, asked).contains("3.75 GB"));
         let late = failed("Job attempt duration exceeded timeout", "", None);
@@ -177,27 +196,42 @@ pub(crate) mod tests {
 
     #[test]
     fn an_unknown_failure_shows_all_there_is() {
-        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false };
+        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None };
         let text = sentence(&failed("Task failed to start", "Strange: new", Some(7)), asked);
         assert!(text.contains("Task failed to start; Strange: new; exit code 7"), "{text}");
+    }
+
+    #[test]
+    fn a_container_without_a_word_is_told_to_compare_versions_first() {
+        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: Some("Python 3.11.9") };
+        for (code, then) in [(1, "log"), (139, "crashed in native code")] {
+            let silent = failed("Essential container in task exited", "", Some(code));
+            let text = sentence(&Job { image: Some("i:1".into()), ..silent.clone() }, asked);
+            let (version, other) = (text.find("Python 3.11.9").unwrap(), text.find(then).unwrap());
+            assert!(version < other && text.contains("python i:1 -c"), "{text}");
+            assert!(!sentence(&silent, Asked { dispatcher: None, ..asked }).contains("dispatcher"), "it left a word");
+        }
+        let killed = failed("Essential container in task exited", "", Some(137));
+        assert!(!sentence(&killed, asked).contains("dispatcher"), "the kernel's word");
     }
 
     #[test]
     fn advice_fits_the_platform_and_no_sentence_ends_twice() {
         let full = failed("Task failed to start", "CannotPullContainerError: no space left on device.", None);
         for (fargate, word) in [(true, "`ephemeral_storage`"), (false, "larger disks")] {
-            let text = sentence(&full, Asked { memory: 1.0, time_limit: 0, fargate });
+            let text = sentence(&full, Asked { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
             assert!(text.contains(word) && !text.contains(".."), "{text}");
         }
         let ended = Job { is_terminated: true, ..failed("I need the machine.", "", Some(143)) };
-        let text = sentence(&ended, Asked { memory: 1.0, time_limit: 0, fargate: false });
+        let text = sentence(&ended, Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
         assert!(text.contains("I need the machine; exit code 143."), "{text}");
     }
 
     #[test]
     fn a_limit_of_the_queue_says_what_the_state_meant() {
         let reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT";
-        let text = sentence(&failed(reason, "", None), Asked { memory: 1.0, time_limit: 0, fargate: false });
+        let text =
+            sentence(&failed(reason, "", None), Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
         assert!(text.contains("lower `vcpu`"), "{text}");
     }
 }
