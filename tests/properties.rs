@@ -37,7 +37,10 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn status() -> impl Strategy<Value = String> {
-    prop_oneof![select(&["FAILED", "SUCCEEDED", "VANISHED", "RUNNABLE"][..]).prop_map(str::to_owned), text()]
+    prop_oneof![
+        select(&["FAILED", "SUCCEEDED", "VANISHED", "RUNNABLE", "STARTING"][..]).prop_map(str::to_owned),
+        text()
+    ]
 }
 
 prop_compose! {
@@ -55,11 +58,12 @@ prop_compose! {
         (status_reason, container_reason, exit_code) in (of(text()), of(text()), any::<Option<i32>>()),
         (log_stream, image, is_terminated) in (of(text()), of(text()), any::<bool>()),
         (created_at, started_at, stopped_at) in any::<(Option<i64>, Option<i64>, Option<i64>)>(),
+        (age, waits_for_others, stuck_for) in any::<(Option<i64>, bool, Option<u64>)>(),
         attempts in vec(attempt_of_a_job(), 0..12),
     ) -> Job {
         Job {
             id, name, queue, status, status_reason, is_terminated, exit_code, container_reason, log_stream, image, created_at,
-            started_at, stopped_at, attempts,
+            age, waits_for_others, stuck_for, started_at, stopped_at, attempts,
         }
     }
 }

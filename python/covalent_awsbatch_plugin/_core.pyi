@@ -64,7 +64,7 @@ class Job:
         One of `cancelled`, `time_limit`, `state_time_limit`, `out_of_memory`, `host_lost`, `pull_limit`,
         `wrong_architecture`, `image_unavailable`, `program_missing`, `disk_full`, `gpu_driver`, `log_denied`,
         `role_unusable`, `role_not_passed`, `network`, `initialization`, `overrides_too_long`, `agent_trouble`,
-        `not_inspected`, `terminated`, `exited`, `vanished` and `unknown`.
+        `not_inspected`, `terminated`, `exited`, `vanished`, `stuck` and `unknown`.
         """
 
     def sentence(self, memory: float, time_limit: int, fargate: bool, dispatcher: str | None = None) -> str:
@@ -119,6 +119,8 @@ class Client:
 
     def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:
         """Wait for a job's end, or until Batch has lost its record, or it could not start for too long.
+
+        A job that stays SUBMITTED, PENDING or STARTING for hours is returned with that status and the cause `stuck`.
 
         Args:
             job_id: The job.

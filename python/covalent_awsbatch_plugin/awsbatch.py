@@ -30,7 +30,7 @@ from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 from .printable import PrintableRecords
 from .server import presence, questions
-from .task import retrieval, subclasses, transfer
+from .task import retrieval, subclasses, transfer, unstarted
 from .task.connection import client, identity
 
 if TYPE_CHECKING:
@@ -314,7 +314,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             await connection.terminate(
                 job_id, f"No machine for it within runnable_timeout={settings.runnable_timeout:g}"
             )
-            raise await retrieval.never_started(connection, settings, job)
+            raise await unstarted.never_started(connection, settings, job)
+        if job.cause == "stuck":
+            # Before its result is looked for: a host that AWS does not hear from may run it all the same.
+            await connection.terminate(job_id, f"It stayed {job.status} for too long")
         metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
         key = _named(RESULT_FILENAME, metadata)
         report, unread = await retrieval.fetch_last_words(connection, settings.s3_bucket_name, key, job_id)
@@ -328,6 +331,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         if job.status == "VANISHED":
             # Should it run after all, nobody waits for it any more.
             self._ended(job_id, "AWS Batch had no record of this job for a while, and its task has ended", connection)
+        if job.cause == "stuck":
+            raise await unstarted.stuck(connection, settings, job)
         raise await retrieval.failure(connection, settings, job, report, unread)
 
     async def query_result(self, task_metadata: dict[str, Any]) -> tuple[Any, str, str]:

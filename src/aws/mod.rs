@@ -6,6 +6,7 @@
 pub mod account_limiter;
 pub mod clients;
 pub mod credentials;
+pub(crate) mod dates;
 pub mod detached;
 pub mod http;
 pub mod identity;

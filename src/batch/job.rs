@@ -6,6 +6,7 @@ use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus}
 use serde::Serialize;
 
 use crate::aws::clients::Clients;
+use crate::aws::dates::Dates;
 use crate::aws::retry;
 use crate::error::Result;
 
@@ -37,6 +38,12 @@ pub struct Job {
     pub image: Option<String>,
     /// When it was submitted.
     pub created_at: Option<i64>,
+    /// How long ago that was, by AWS's own clock, when it was looked at; none where the answer had no date.
+    pub age: Option<i64>,
+    /// Whether it waits for other jobs while it is PENDING: those that it depends on, or its own children.
+    pub waits_for_others: bool,
+    /// Seconds that it was in its state when the watcher gave it up for that, and else nothing.
+    pub stuck_for: Option<u64>,
     /// When its first attempt began to run.
     pub started_at: Option<i64>,
     /// When it ended.
@@ -108,6 +115,9 @@ impl From<&JobDetail> for Job {
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
             image: text(container.and_then(|container| container.image())),
             created_at: detail.created_at(),
+            age: None,
+            waits_for_others: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
+            stuck_for: None,
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
             attempts,
@@ -150,7 +160,9 @@ async fn describe_trying(clients: &Clients, ids: &[String], tries: u32) -> Resul
     });
     let mut fewer_tries = aws_sdk_batch::Config::builder();
     fewer_tries.set_retry_config(retries);
-    let request = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).customize().config_override(fewer_tries);
+    let dates = Dates::default();
+    let request = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).customize();
+    let request = request.config_override(fewer_tries).interceptor(dates.clone());
     let answer = request.send().await.map_err(|error| {
         let subject = match ids {
             [id] => format!("job {id}"),
@@ -158,7 +170,12 @@ async fn describe_trying(clients: &Clients, ids: &[String], tries: u32) -> Resul
         };
         clients.batch_error("batch:DescribeJobs", subject, error)
     })?;
-    let jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
+    let mut jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
+    if let Some(now) = dates.last() {
+        for job in &mut jobs {
+            job.age = job.created_at.map(|created| now.saturating_sub(created));
+        }
+    }
     for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
         let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
         let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));

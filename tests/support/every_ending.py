@@ -154,6 +154,16 @@ ROWS = {
         words=("posix.system",),
     ),
     "poisoned-record": Row(endings.malformed(), AWSBatchError, words=("cannot be understood", "job")),
+    "stuck": Row(
+        replace(endings.stuck(status="SUBMITTED"), entry={"createdAt": 1_700_000_000_000}),
+        JobFailedError,
+        "stuck",
+        (
+            "was terminated because it had been SUBMITTED for",
+            "the scheduler of AWS Batch has not looked at it",
+            "run it",
+        ),
+    ),
     "never-started": Row(
         endings.stuck(endings.STUCK["resources"]),
         JobFailedError,

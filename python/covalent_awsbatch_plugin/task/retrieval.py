@@ -169,32 +169,6 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
         ) from error
 
 
-async def never_started(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
-    """Explain why a job was given up that had waited for a machine for too long.
-
-    Args:
-        client: Connection to use.
-        settings: The task's options.
-        job: The job, still RUNNABLE when it was looked at.
-
-    Returns:
-        The error to raise; its message says what is wrong with queue and compute environments, if AWS tells.
-    """
-    reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
-    try:
-        reasons += await asyncio.wait_for(
-            client.queue_problems(settings.batch_queue, settings.vcpu, settings.platform == "FARGATE"), _PATIENCE
-        )
-    except (errors.AWSBatchError, asyncio.TimeoutError) as error:
-        reasons.append(f"the queue could not be looked at: {error}")
-    asked = f"{settings.vcpu:g} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
-    message = (
-        f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
-        f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
-    )
-    return errors.JobFailedError(message, **{**_details(job), "cause": "never_started"})
-
-
 async def failure(
     client: Client, settings: Settings, job: Job, report: Report | None, unread: str = ""
 ) -> errors.JobFailedError:
@@ -211,14 +185,14 @@ async def failure(
         The error to raise. Its message is the function's own traceback where an exception ended the last attempt, else
         a sentence, followed by the log's last lines where the program could not report.
     """
-    details = _details(job)
+    known = details(job)
     if report and report.traceback and _of_last_attempt(report, job) and job.cause in _SAYS_NOTHING:
         if report.python and _minor(report.python) != _minor(platform.python_version()):
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
         if job.attempts > 1:
             report = replace(report, traceback=f"{report.traceback}\n{_repeated(settings, job)}")
-        return errors.JobFailedError(report.traceback, exception=report.exception, **{**details, "cause": "exception"})
+        return errors.JobFailedError(report.traceback, exception=report.exception, **{**known, "cause": "exception"})
     silent = report is None and not unread
     message = job.sentence(
         settings.memory_mib / 1024,
@@ -232,19 +206,25 @@ async def failure(
         message = f"{message} {unread}"
     if report is None:
         message = "\n".join([message, *await _log_tail(client, settings, job)])
-    if job.console and not settings.endpoint_url:
-        message = f"{message}\nThe job in AWS's console: {job.console}"
-    return errors.JobFailedError(message, **details)
+    return errors.JobFailedError(message + console(settings, job), **known)
 
 
-def _repeated(settings: Settings, job: Job) -> str:
-    said = f"The job failed in all {job.attempts} attempts (retry_attempts={settings.retry_attempts})."
-    if settings.retry_on == "any":
-        said += ' With retry_on="infrastructure" an exception of the function is not tried again.'
-    return said
+def console(settings: Settings, job: Job) -> str:
+    """A line with the way to the job's page in AWS's console; empty where there is no such page.
+
+    Args:
+        settings: The task's options.
+        job: The job.
+    """
+    return f"\nThe job in AWS's console: {job.console}" if job.console and not settings.endpoint_url else ""
 
 
-def _details(job: Job) -> dict[str, Any]:
+def details(job: Job) -> dict[str, Any]:
+    """What an error tells programs of a job.
+
+    Args:
+        job: The job.
+    """
     return {
         "job_id": job.id,
         "queue": job.queue,
@@ -255,6 +235,13 @@ def _details(job: Job) -> dict[str, Any]:
         "cause": job.cause,
         "console": job.console,
     }
+
+
+def _repeated(settings: Settings, job: Job) -> str:
+    said = f"The job failed in all {job.attempts} attempts (retry_attempts={settings.retry_attempts})."
+    if settings.retry_on == "any":
+        said += ' With retry_on="infrastructure" an exception of the function is not tried again.'
+    return said
 
 
 def _minor(version: str) -> str:

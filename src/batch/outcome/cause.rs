@@ -56,6 +56,8 @@ pub enum Cause {
     Exited,
     /// Batch has no record of the job any more.
     Vanished,
+    /// It did not get out of a state before RUNNING, and was given up.
+    Stuck,
     /// None of the above.
     Unknown,
 }
@@ -87,6 +89,7 @@ impl Cause {
             Self::Terminated => "terminated",
             Self::Exited => "exited",
             Self::Vanished => "vanished",
+            Self::Stuck => "stuck",
             Self::Unknown => "unknown",
         }
     }
@@ -122,6 +125,9 @@ pub fn cause(job: &Job) -> Cause {
     let container = beginning(job.container_reason.as_deref());
     if job.status == "VANISHED" {
         return Cause::Vanished;
+    }
+    if job.stuck_for.is_some() {
+        return Cause::Stuck;
     }
     if reason.starts_with(CANCEL_REASON) {
         return Cause::Cancelled;

@@ -76,6 +76,13 @@ pub fn sentence(job: &Job, asked: Asked<'_>) -> String {
             "AWS Batch has no record of job {id} any more and it left no result; it may have ended more than a day ago. \
              Run it again."
         ),
+        Cause::Stuck => format!(
+            "Job {id} was terminated{attempts} because it had been {} for {}: {} ({said}); {}.",
+            job.status,
+            waiting::duration(job.stuck_for.unwrap_or_default()),
+            waiting::stay(&job.status, job.waits_for_others).unwrap_or("that is longer than it may be"),
+            unstuck(&job.status, asked.fargate)
+        ),
         Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({said})."),
     }
 }
@@ -137,6 +144,24 @@ fn advice(cause: Cause, asked: Asked<'_>) -> &'static str {
         Cause::OverridesTooLong => "put less into `environment`",
         Cause::AgentTrouble if asked.fargate => "run it again",
         _ => "run it again, and if that lasts look at the instance's disk space and ECS agent",
+    }
+}
+
+/// What to do about a job that did not get out of this state.
+fn unstuck(status: &str, fargate: bool) -> &'static str {
+    match status {
+        "STARTING" if fargate => {
+            "run it again; if that lasts, look at the subnets' way to the registry, and use a smaller image"
+        }
+        "STARTING" => {
+            "run it again, for another machine; if that lasts, look at the instance's ECS agent, its disk and its subnet's way \
+             to the registry, and use a smaller image"
+        }
+        "PENDING" => "look at the job in AWS's console and at the limits of its queue, and run it again",
+        _ => {
+            "look whether queue and compute environments are ENABLED and VALID, and at health.aws.amazon.com, and run it \
+             again"
+        }
     }
 }
 
@@ -225,6 +250,24 @@ pub(crate) mod tests {
         let ended = Job { is_terminated: true, ..failed("I need the machine.", "", Some(143)) };
         let text = sentence(&ended, Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
         assert!(text.contains("I need the machine; exit code 143."), "{text}");
+    }
+
+    #[test]
+    fn a_stuck_job_says_in_what_state_for_how_long_and_what_to_do_on_its_platform() {
+        let stuck =
+            |status: &str| Job { id: "1".into(), status: status.into(), stuck_for: Some(10_800), ..Job::default() };
+        for (status, fargate, word) in [
+            ("SUBMITTED", false, "ENABLED"),
+            ("PENDING", false, "limits of its queue"),
+            ("STARTING", false, "ECS agent"),
+            ("STARTING", true, "subnets' way"),
+        ] {
+            let job = stuck(status);
+            let text = sentence(&job, Asked { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
+            assert!(text.contains(&format!("it had been {status} for 3 h: ")) && text.contains(word), "{text}");
+            assert_eq!(text.contains("instance"), status == "STARTING" && !fargate, "{text}");
+            assert_eq!(cause(&job).as_str(), "stuck");
+        }
     }
 
     #[test]

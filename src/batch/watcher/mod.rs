@@ -74,7 +74,7 @@ impl Subscription {
 
 impl Watcher {
     /// Waits until the job is over, or Batch has lost its record (status `VANISHED`), or it could not start for too long
-    /// (status `RUNNABLE`).
+    /// (status `RUNNABLE`), or it is stuck in another state before `RUNNING` (see [`Job::stuck_for`]).
     ///
     /// Dropping the future is all that it takes to stop watching. Must be called within a tokio runtime.
     pub async fn end_of(clients: &Arc<Clients>, id: &str, watch: Watch) -> Result<Job> {
@@ -235,8 +235,8 @@ impl Actor {
                 tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
                 watched.last = Some(job.clone());
             }
-            if job.has_ended() || watched.has_waited_enough(&job, now) {
-                self.finish(&job.id, || Ok(job.clone()));
+            if let Some(told) = watched.outcome(&job, now) {
+                self.finish(&job.id, || Ok(told.clone()));
             }
         }
         for id in ids {

@@ -19,11 +19,16 @@ use super::*;
 use crate::aws::clients::timeouts;
 use crate::aws::throughput::tests::trickle;
 
+mod stuck;
+
 /// A state that makes a record which cannot be understood.
 const POISON: &str = "POISON";
 
 /// A state in which there is no record.
 const GONE: &str = "GONE";
+
+/// What AWS's clock says; this machine's may say anything.
+const DATE: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
 
 /// Answers `DescribeJobs` from a table of states and counts the calls. An entry is `(status, from this second on)`.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +40,8 @@ struct State {
     calls: Vec<(Instant, usize)>,
     /// So many calls get an answer that trickles in without an end.
     trickling: usize,
+    /// What a job's record has beside its state.
+    fields: HashMap<String, serde_json::Value>,
     /// HTTP status to refuse calls with, and until which second.
     refusing: Option<(u16, u64)>,
     start: Option<Instant>,
@@ -43,6 +50,11 @@ struct State {
 impl Script {
     fn job(self, id: &str, states: &[(&'static str, u64)]) -> Self {
         self.0.lock().unwrap().states.insert(id.into(), states.to_vec());
+        self
+    }
+
+    fn fields(self, id: &str, fields: serde_json::Value) -> Self {
+        self.0.lock().unwrap().fields.insert(id.into(), fields);
         self
     }
 
@@ -133,10 +145,23 @@ impl State {
                 if *status == POISON {
                     return Some(json!({ "jobId": id, "status": 7, "container": "none" }));
                 }
-                Some(json!({ "jobId": id, "jobName": id, "status": status, "jobQueue": "q", "jobDefinition": "d" }))
+                // `STARTING+1` is the state of a job that has had one attempt.
+                let (status, attempts) = status.split_once('+').unwrap_or((status, "0"));
+                let attempts = vec![json!({}); attempts.parse().unwrap()];
+                let mut record = json!({
+                    "jobId": id, "jobName": id, "status": status, "jobQueue": "q", "jobDefinition": "d",
+                    "attempts": attempts,
+                });
+                let fields = self.fields.get(*id).and_then(|fields| fields.as_object().cloned());
+                record.as_object_mut().unwrap().extend(fields.unwrap_or_default());
+                Some(record)
             })
             .collect();
-        http::Response::builder().status(200).body(SdkBody::from(json!({ "jobs": jobs }).to_string())).unwrap()
+        http::Response::builder()
+            .status(200)
+            .header("date", DATE)
+            .body(SdkBody::from(json!({ "jobs": jobs }).to_string()))
+            .unwrap()
     }
 }
 
