@@ -9,6 +9,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::intermediary::Unanswered;
+use crate::silence::{NotAsked, chain};
+
 /// Any fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -60,6 +63,8 @@ struct Details {
     code: Option<String>,
     request_id: Option<String>,
     never_arrived: bool,
+    endpoint: Option<String>,
+    unasked: bool,
     source: Option<Source>,
 }
 
@@ -74,6 +79,8 @@ impl Error {
             code: None,
             request_id: None,
             never_arrived: false,
+            endpoint: None,
+            unasked: false,
             source: None,
         }))
     }
@@ -102,7 +109,12 @@ impl Error {
             Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
             kind => kind,
         };
+        let unasked = chain(&error).find_map(|error| error.downcast_ref::<NotAsked>());
+        let endpoint = chain(&error).find_map(|error| error.downcast_ref::<Unanswered>()).map(Unanswered::host);
+        let endpoint = unasked.map(NotAsked::of_whom).or_else(|| endpoint.map(str::to_owned));
+        let unasked = unasked.is_some();
         let message = match (kind, &error) {
+            _ if unasked => format!("AWS was not asked for {operation} on {subject}"),
             (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
             (Kind::Access, _) => format!("no usable AWS credentials for {operation} on {subject}"),
             (Kind::NotFound, _) => format!("{subject} does not exist"),
@@ -136,6 +148,8 @@ impl Error {
             code,
             request_id,
             never_arrived,
+            endpoint,
+            unasked,
             source,
         }))
     }
@@ -151,6 +165,8 @@ impl Error {
             code: self.0.code.clone(),
             request_id: self.0.request_id.clone(),
             never_arrived: self.0.never_arrived,
+            endpoint: self.0.endpoint.clone(),
+            unasked: self.0.unasked,
             source: None,
         }))
     }
@@ -204,10 +220,22 @@ impl Error {
         self.0.never_arrived
     }
 
+    /// Host and port of whoever did not answer.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        self.0.endpoint.as_deref()
+    }
+
+    /// Whether a command did not ask any more, since there was no answer before.
+    #[must_use]
+    pub fn was_not_asked(&self) -> bool {
+        self.0.unasked
+    }
+
     /// Whether the same call may well succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
+        !self.0.unasked && matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
     }
 }
 
@@ -220,8 +248,8 @@ fn name(text: &str) -> String {
 fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static)>) -> String {
     let mut line = message.to_owned();
     let mut source = source.map(|source| source as &(dyn StdError + 'static));
-    // Where credentials are the cause, the layers above it only say "dispatch failure".
-    source = source.and_then(credentials_error).or(source);
+    // The layers above what tells of credentials, or of whom was asked, only say "dispatch failure".
+    source = source.and_then(|source| telling(source)).or(source);
     while let Some(error) = source {
         let text = error.to_string();
         if !line.contains(&text) {
@@ -281,14 +309,9 @@ where
 
 /// Whether the connection itself failed: nobody listened.
 fn is_unconnected(error: &ConnectorError) -> bool {
-    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    chain(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// What to do about it, where AWS's own words leave that open.
@@ -351,16 +374,14 @@ pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
     }
 }
 
+/// The first of an error and its sources that says something.
+fn telling<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    chain(error).find(|error| error.is::<CredentialsError>() || error.is::<Unanswered>() || error.is::<NotAsked>())
+}
+
 /// The error of a credentials provider among an error and its sources.
 fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    let mut source = Some(error);
-    while let Some(error) = source {
-        if error.is::<CredentialsError>() {
-            return Some(error);
-        }
-        source = error.source();
-    }
-    None
+    chain(error).find(|error| error.is::<CredentialsError>())
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships n
     Args:
         message: What happened, why, and what to do. What it quotes of AWS or of a function is made printable.
         **details: Plain values that a program may want: `job_id`, `queue`, `operation`, `bucket`, `key`, `code`
-            (AWS's error code), `request_id`, `exit_code`, `attempts`, `cause`, `console` (link to the job's page).
+            (AWS's error code), `request_id`, `endpoint` (host that did not answer), `exit_code`, `attempts`, `cause`,
+            `console` (link to the job's page).
     """
 
     def __init__(self, message: str = "", **details: Any) -> None:
@@ -58,6 +59,16 @@ class JobFailedError(AWSBatchError):
 
 class ResultError(AWSBatchError):
     """The job succeeded but what it left behind cannot be used: missing, corrupt, or not to be trusted."""
+
+
+def unanswered(error: AWSBatchError, unasked: str) -> AWSBatchError:
+    """The error of a call that was not answered, with what a command did not ask therefore.
+
+    Args:
+        error: The error.
+        unasked: What is not known now.
+    """
+    return type(error)(f"{error.message}. Not asked therefore: {unasked}.", **error.details)
 
 
 def _rebuild(kind: type[AWSBatchError], message: str, details: dict[str, Any]) -> AWSBatchError:

@@ -22,6 +22,7 @@ use super::identity::Identity;
 use super::renewal::Renewing;
 use super::retry::{self, SkewedSignature, partition};
 use super::settings::ClientSettings;
+use super::silence::NamedTimeouts;
 use super::single_flight::SingleFlight;
 use crate::batch::definition::Registry;
 use crate::batch::submission::Names;
@@ -43,6 +44,8 @@ const READ_TIMEOUT: Duration = Duration::from_mins(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same where a part of an object, of 16 MiB or more, goes with the call.
 const TRANSFER_TIMEOUT: Duration = Duration::from_hours(2);
+/// How long a call may take with all its attempts where a person waits for it.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Connections to one account and region, and what is known about it. Everything with state hangs off this value.
 #[derive(Debug)]
@@ -88,15 +91,16 @@ impl Clients {
     /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         credentials::check(settings)?;
-        let http = http::client()?;
+        let http = http::client(settings.impatient.then(Arc::default))?;
         let renewing = Renewing::new(settings.clone(), http.clone());
         let loader = credentials::loader(settings, &http)
             .credentials_provider(renewing.clone())
             // The provider is one, and hears of credentials that have expired.
             .identity_cache(IdentityCache::no_cache())
-            .retry_config(retry::patient())
-            .timeout_config(timeouts());
-        let mut clients = Self::with(&loader.load().await, Some(SharedInterceptor::new(renewing)));
+            .retry_config(if settings.impatient { retry::brief() } else { retry::patient() })
+            .timeout_config(if settings.impatient { brief_timeouts() } else { timeouts() });
+        let looking = [SharedInterceptor::new(renewing), SharedInterceptor::new(NamedTimeouts::default())];
+        let mut clients = Self::with(&loader.load().await, &looking);
         if !settings.profile.is_empty() {
             clients.whose = format!("profile {}", settings.profile);
         }
@@ -106,11 +110,11 @@ impl Clients {
     /// The clients of a configuration that is complete.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self::with(config, None)
+        Self::with(config, &[])
     }
 
     /// The same, all of whose attempts somebody looks at.
-    fn with(config: &SdkConfig, looking: Option<SharedInterceptor>) -> Self {
+    fn with(config: &SdkConfig, looking: &[SharedInterceptor]) -> Self {
         let endpoint = s3_endpoint(config);
         let mut s3 = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(endpoint.is_some())
@@ -134,13 +138,13 @@ impl Clients {
             .retry_partition(partition("sts"));
         let mut ecr = aws_sdk_ecr::config::Builder::from(config).retry_classifier(SkewedSignature);
         let mut iam = aws_sdk_iam::config::Builder::from(config).retry_classifier(SkewedSignature);
-        if let Some(looking) = looking {
+        for looking in looking {
             s3.push_interceptor(looking.clone());
             batch.push_interceptor(looking.clone());
             logs.push_interceptor(looking.clone());
             sts.push_interceptor(looking.clone());
             ecr.push_interceptor(looking.clone());
-            iam.push_interceptor(looking);
+            iam.push_interceptor(looking.clone());
         }
         Self {
             watcher: Watcher::default(),
@@ -202,6 +206,11 @@ pub(crate) fn timeouts() -> TimeoutConfig {
         .read_timeout(READ_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build()
+}
+
+/// The same for a command: an answer that begins and does not end is no longer waited for than one that does not begin.
+fn brief_timeouts() -> TimeoutConfig {
+    timeouts().to_builder().operation_timeout(BRIEF_TIMEOUT).build()
 }
 
 /// For a call of S3 that takes as long as its content, or as S3 takes to put parts together: several minutes, by its

@@ -24,6 +24,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::intermediary::Asked;
+use super::silence::Impatience;
 use super::throughput;
 use crate::error::{Error, Kind, Result};
 
@@ -38,7 +39,9 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 ///
 /// Reads `AWS_CA_BUNDLE` (a PEM file that replaces the system's certificates, as in the AWS CLI) and `HTTPS_PROXY`,
 /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` in either case. This machine is never reached through a proxy.
-pub fn client() -> Result<SharedHttpClient> {
+///
+/// A command's client has its impatience.
+pub fn client(impatience: Option<Arc<Impatience>>) -> Result<SharedHttpClient> {
     let context = TlsContext::builder()
         .with_trust_store(trust_store()?)
         .build()
@@ -69,6 +72,7 @@ pub fn client() -> Result<SharedHttpClient> {
                     far: pool(ProxyConfig::from_env()),
                     proxies: proxies.clone(),
                     patience: settings.read_timeout(),
+                    impatience: impatience.clone(),
                 })
             })
             .clone()
@@ -84,16 +88,27 @@ struct Routes {
     proxies: Arc<Matcher>,
     /// How long a server may be silent before its answer.
     patience: Option<Duration>,
+    impatience: Option<Arc<Impatience>>,
 }
 
 impl HttpConnector for Routes {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let near = is_near(request.uri());
+        let uri = request.uri().to_owned();
+        let near = is_near(&uri);
         let asked = Asked::of(&request, (!near).then_some(&*self.proxies));
         let moved = throughput::counted(&mut request);
         let call = if near { self.near.call(request) } else { self.far.call(request) };
         let patience = self.patience;
-        HttpConnectorFuture::new(async move { asked.judged(throughput::answered(call, &moved, patience).await) })
+        // Most machines have no metadata service, and the SDK asks it for credentials briefly.
+        let impatience = self.impatience.clone().filter(|_| !is_metadata(&host(&uri)));
+        HttpConnectorFuture::new(async move {
+            let answer = throughput::answered(call, &moved, patience);
+            let outcome = match impatience {
+                Some(impatience) => impatience.bounded(&asked, answer).await,
+                None => answer.await,
+            };
+            asked.judged(outcome)
+        })
     }
 }
 
@@ -130,17 +145,29 @@ fn trust_store() -> Result<TrustStore> {
 
 /// Whether a URL leads to this machine: a loopback address, or the link-local ones of the metadata services.
 pub(crate) fn is_near(url: &str) -> bool {
+    let host = host(url);
+    let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    loopback || host == "localhost" || is_metadata(&host)
+}
+
+/// Whether an address is one of the metadata services of EC2, ECS and EKS.
+fn is_metadata(host: &str) -> bool {
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_link_local(),
+        Ok(IpAddr::V6(address)) => METADATA_V6.contains(&address),
+        Err(_) => false,
+    }
+}
+
+/// The host of a URL.
+fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
     };
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
-        Ok(IpAddr::V6(address)) => address.is_loopback() || METADATA_V6.contains(&address),
-        Err(_) => host == "localhost",
-    }
+    host.to_owned()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -12,10 +13,15 @@ use aws_smithy_types::retry::ErrorKind;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
+use super::regions;
+use crate::silence::{NotAsked, chain};
+
 /// What was asked of whom.
 #[derive(Clone, Debug)]
 pub struct Asked {
     host: String,
+    /// The one that the request is signed for; empty if it is not signed.
+    region: String,
     proxy: Option<String>,
     content: Content,
 }
@@ -47,7 +53,27 @@ impl Asked {
             Some("GetObject") => Content::Down,
             _ => Content::None,
         };
-        Self { host: uri.as_ref().map(place).unwrap_or_default(), proxy, content }
+        let signature = request.headers().get("authorization").unwrap_or_default();
+        let scope = signature.split_once("Credential=").and_then(|(_, scope)| scope.split('/').nth(2));
+        let region = scope.unwrap_or_default().to_owned();
+        Self { host: uri.as_ref().map(place).unwrap_or_default(), region, proxy, content }
+    }
+
+    /// Host and port of the URL.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What to say of a name to which no address belongs, or to which a proxy does not lead.
+    fn unresolved(&self) -> String {
+        // The region stands in the names of AWS's own hosts, and not in those of others.
+        let of_region = self.host.split('.').any(|label| label == self.region);
+        match regions::doubt(&self.region).filter(|_| of_region) {
+            Some(doubt) => format!("; its name cannot be resolved: {doubt}"),
+            None if self.proxy.is_some() => String::new(),
+            None => "; its name cannot be resolved: look at the name and at this machine's network".to_owned(),
+        }
     }
 
     /// The outcome of the request, if it is AWS's.
@@ -64,6 +90,7 @@ impl Asked {
                 }
                 Ok(answer)
             }
+            Err(error) if chain(&error).any(<dyn StdError>::is::<NotAsked>) => Err(error),
             Err(error) => Err(self.unanswered(error)),
         }
     }
@@ -104,7 +131,7 @@ impl Asked {
 
     fn unanswered(self, error: ConnectorError) -> ConnectorError {
         let (timeout, io, user, kind) = (error.is_timeout(), error.is_io(), error.is_user(), error.as_other());
-        let error = Box::new(Unanswered { asked: self, source: error });
+        let error = Box::new(Unanswered::new(self, error.into_source()));
         match () {
             () if timeout => ConnectorError::timeout(error),
             () if io => ConnectorError::io(error),
@@ -139,21 +166,39 @@ struct Elsewhere {
 
 /// Who was asked, where there is no answer.
 #[derive(Debug)]
-struct Unanswered {
+pub struct Unanswered {
     asked: Asked,
-    source: ConnectorError,
+    source: BoxError,
+}
+
+impl Unanswered {
+    /// This one was asked, and then there was this error.
+    pub fn new(asked: Asked, source: impl Into<BoxError>) -> Self {
+        Self { asked, source: source.into() }
+    }
+
+    /// Host and port of who was asked.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.asked.host
+    }
 }
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was asked", self.asked)?;
-        let mut source: Option<&(dyn StdError + 'static)> = Some(&self.source);
-        while let Some(error) = source {
-            // What the HTTP client makes of the status by which a proxy refuses a tunnel.
-            if error.to_string().contains("proxy authorization required") {
+        if !self.asked.region.is_empty() {
+            write!(f, ", in region {}", self.asked.region)?;
+        }
+        for error in chain(&*self.source) {
+            // The HTTP client tells these apart in words alone.
+            let text = error.to_string();
+            if text.contains("proxy authorization required") {
                 return f.write_str(", and the proxy wants a user and a password (status 407)");
             }
-            source = error.source();
+            if text == "dns error" || text.starts_with("tunnel error") {
+                return f.write_str(&self.asked.unresolved());
+            }
         }
         Ok(())
     }
@@ -161,7 +206,7 @@ impl fmt::Display for Unanswered {
 
 impl StdError for Unanswered {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.source)
+        Some(&*self.source)
     }
 }
 

@@ -225,7 +225,7 @@ mod tests {
             region: "eu-west-1".into(),
             ..ClientSettings::default()
         };
-        Renewing::new(settings, crate::aws::http::client().unwrap())
+        Renewing::new(settings, crate::aws::http::client(None).unwrap())
     }
 
     fn keys(key: &str) -> String {

@@ -37,6 +37,12 @@ pub fn patient() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE)
 }
 
+/// The same for a command, for which a person waits.
+#[must_use]
+pub fn brief() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(2).with_max_backoff(Duration::from_secs(1))
+}
+
 /// How long a Batch call goes on while AWS throttles it: throttling is transient, and the rate limiter slows down with each refusal.
 pub const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
 

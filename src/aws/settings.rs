@@ -18,6 +18,8 @@ pub struct ClientSettings {
     pub credentials: String,
     /// URL of an AWS-compatible endpoint for all services.
     pub endpoint_url: String,
+    /// Whether a person waits for a command: what does not answer is asked once, and no longer than ten seconds in all.
+    pub impatient: bool,
 }
 
 /// Reads settings, naming the field that does not fit and never a value.

@@ -26,11 +26,15 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         ("subject", error.subject()),
         ("code", error.code()),
         ("request_id", error.request_id()),
+        ("endpoint", error.endpoint()),
     ];
     for (name, value) in named {
         if let Some(value) = value {
             details.set_item(name, value)?;
         }
+    }
+    if error.was_not_asked() {
+        details.set_item("asked", false)?;
     }
     let class = py.import("covalent_awsbatch_plugin.errors")?.getattr(class)?;
     Ok(PyErr::from_value(class.call((error.to_string(),), Some(&details))?))

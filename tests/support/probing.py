@@ -27,7 +27,7 @@ class Probe:
         [outcome] = self.together(environment, settings)
         return outcome
 
-    def together(self, environment: dict[str, str], *clients: dict[str, str]) -> list[dict[str, Any]]:
+    def together(self, environment: dict[str, str], *clients: dict[str, Any]) -> list[dict[str, Any]]:
         """What came of it for several clients that ask at the same time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None

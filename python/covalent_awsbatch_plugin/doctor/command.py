@@ -62,10 +62,11 @@ def run_doctor(given: Mapping[str, Any], wishes: Wishes) -> int:
 
 
 async def _examine(settings: Settings, wishes: Wishes, report: _Report) -> None:
-    case = Case(settings, client(settings))
+    case = Case(settings, client(settings, impatient=True))
     for name, step in checks.STEPS:
         if case.place is None and name not in checks.WITHOUT_CREDENTIALS:
-            report.add(unknown(name, "not asked, for want of credentials"))
+            silence = f"not asked: no answer from {case.silent}"
+            report.add(unknown(name, silence if case.silent else "not asked, for want of credentials"))
             continue
         try:
             found = await step(case)

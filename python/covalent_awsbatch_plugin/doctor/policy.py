@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from covalent_awsbatch_plugin.errors import AWSBatchError, unanswered
 from covalent_awsbatch_plugin.options.settings import Settings, checked, resolved
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -235,7 +236,12 @@ def printed(
 
 
 async def _account(settings: Settings) -> str:
-    return (await client(settings).identity())["Account"]
+    try:
+        return (await client(settings, impatient=True).identity())["Account"]
+    except AWSBatchError as error:
+        if not error.details.get("endpoint"):
+            raise
+        raise unanswered(error, "which account this is; with --account nothing has to be asked") from error
 
 
 def _single(values: Sequence[str]) -> str | list[str]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.errors import AWSBatchError, unanswered
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.server import orphans
@@ -68,8 +69,13 @@ def run_jobs(settings: Settings, wishes: Wishes) -> int:
     Raises:
         AWSBatchError: AWS did not answer; nothing was done.
     """
-    connection = client(settings)
-    survey = orphans.survey(connection, settings.batch_queue)
+    connection = client(settings, impatient=True)
+    try:
+        survey = orphans.survey(connection, settings.batch_queue)
+    except AWSBatchError as error:
+        if not error.details.get("endpoint"):
+            raise
+        raise unanswered(error, "which jobs there are and who waits for them; none was ended") from error
     if survey.problem:
         _say(
             f"{survey.problem}. Start it, or run this where it runs: until then nobody can tell which jobs are orphans."

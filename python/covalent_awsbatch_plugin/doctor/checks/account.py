@@ -33,6 +33,7 @@ async def credentials(case: Case) -> Sequence[Check]:
         return [wrong("credentials", said, _CREDENTIALS.get(code, f"AWS says {code}: use other credentials"))]
     except AWSBatchError as error:
         case.reached = False
+        case.silent = str(error.details.get("endpoint", ""))
         fix = "look at the network, the proxy, `endpoint_url`, and whether there is a region of this name"
         return [wrong("credentials", error.message, fix)]
     case.arn = identity["Arn"]
@@ -57,7 +58,8 @@ async def region(case: Case) -> Sequence[Check]:
 async def clock(case: Case) -> Sequence[Check]:
     """Whether this machine's clock agrees with AWS's, which refuses what is signed five minutes apart."""
     if not case.reached:
-        return [unknown("clock", "could not tell: no answer of AWS to go by")]
+        silence = f"not asked: no answer from {case.silent}"
+        return [unknown("clock", silence if case.silent else "could not tell: no answer of AWS to go by")]
     skew = await case.ask.clock_skew()
     if skew is None:
         return [unknown("clock", "could not tell: the answer had no date")]

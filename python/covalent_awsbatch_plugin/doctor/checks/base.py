@@ -51,6 +51,7 @@ class Case:
         arn: The caller; empty until it is known.
         place: Account, region and partition; None until they are known.
         reached: Whether AWS answered at all.
+        silent: Host that did not answer when it was asked for the caller; empty if it did.
         proven: Actions that were seen to be allowed.
         architectures: What the queue's instances may be.
     """
@@ -60,6 +61,7 @@ class Case:
     arn: str = ""
     place: Place | None = None
     reached: bool = True
+    silent: str = ""
     proven: set[str] = field(default_factory=set)
     architectures: set[str] = field(default_factory=lambda: {"amd64"})
 
@@ -95,4 +97,6 @@ def untold(name: str, error: AWSBatchError) -> Check:
     """A question was not answered: denied, for want of a right that only the doctor needs, or failed."""
     if isinstance(error, AccessError) and error.details.get("code") in _DENIED and error.details.get("operation"):
         return unknown(name, f"could not tell: needs {error.details['operation']}")
+    if not error.details.get("asked", True):
+        return unknown(name, f"not asked: no answer from {error.details['endpoint']}")
     return unknown(name, f"could not tell: {error.message}")

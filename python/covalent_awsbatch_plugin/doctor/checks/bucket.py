@@ -10,7 +10,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError
 
-from .base import Case, Check, unknown, untold, well, wrong
+from .base import Case, Check, untold, well, wrong
 
 PROBE = "covalent-awsbatch-doctor.probe"
 """Key of the object that shows that the bucket can be used; always the same, for where deleting is not allowed."""
@@ -59,7 +59,7 @@ async def _objects(case: Case) -> Check:
                 fix = f"set `s3_kms_key_id` to a key that is enabled and that {case.arn} may use"
                 return wrong("objects", error.message, fix)
             if not isinstance(error, AccessError):
-                return unknown("objects", f"could not tell: {error.message}")
+                return untold("objects", error)
             fix = f"allow {action} on {objects} to {case.arn}; a bucket of another account needs `s3_bucket_owner`"
             return wrong("objects", error.message, fix)
         done.append(verb)
