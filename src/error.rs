@@ -1,5 +1,6 @@
 //! What can go wrong, and the one place where AWS's error codes are read.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 
@@ -9,8 +10,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::intermediary::Unanswered;
-use crate::silence::{NotAsked, chain};
+use crate::aws::bucket_region::TOLD;
+use crate::aws::intermediary::Unanswered;
+use crate::aws::silence::{NotAsked, chain};
 
 /// Any fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -129,9 +131,10 @@ impl Error {
             (Some(text), None) => Some(text.to_owned()),
             (None, None) => None,
         };
-        let advice = advice(kind, code.as_deref(), operation);
+        let there = error.raw_response().and_then(|response| response.headers().get(TOLD)).map(name);
+        let advice = advice(kind, code.as_deref(), operation, there.as_deref());
         let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
-        let message = [Some(message.as_str()), advice].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let message = [Some(message.as_str()), advice.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("; ");
         // The service's own words stand in the message; the source would only say "service error" once more.
         let never_arrived = matches!(
             &error,
@@ -315,8 +318,8 @@ fn is_unconnected(error: &ConnectorError) -> bool {
 }
 
 /// What to do about it, where AWS's own words leave that open.
-fn advice(kind: Kind, code: Option<&str>, operation: &str) -> Option<&'static str> {
-    match code {
+fn advice(kind: Kind, code: Option<&str>, operation: &str, there: Option<&str>) -> Option<Cow<'static, str>> {
+    let advice = match code {
         Some("AccessDenied") if operation == "s3:GetObject" => {
             Some("without s3:ListBucket on the bucket AWS says so also of an object that does not exist")
         }
@@ -325,7 +328,11 @@ fn advice(kind: Kind, code: Option<&str>, operation: &str) -> Option<&'static st
         }
         Some("NoSuchBucket") => Some("create the bucket, or set `s3_bucket_name` and `region` to those of yours"),
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
-            Some("the bucket is in another region: set `region`")
+            let there = there.unwrap_or("another region, and S3 does not say in which");
+            return Some(Cow::Owned(format!(
+                "the bucket is in {there}: set `s3_bucket_name` to one in the region of the queue, or `region`, which \
+                 moves the queue as well"
+            )));
         }
         Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "InvalidSignatureException") => {
             Some("look at this machine's clock and at the secret key")
@@ -334,7 +341,8 @@ fn advice(kind: Kind, code: Option<&str>, operation: &str) -> Option<&'static st
             "give the executor a `profile` or `credentials`, or set the AWS variables where Covalent's server runs",
         ),
         _ => None,
-    }
+    };
+    advice.map(Cow::Borrowed)
 }
 
 /// The codes are those of the services' API references; a HEAD request has none, and then the status speaks.

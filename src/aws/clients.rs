@@ -16,6 +16,7 @@ use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::Semaphore;
 
 use super::account_limiter::AccountLimiter;
+use super::bucket_region::{BucketRegions, InItsRegion};
 use super::credentials;
 use super::http;
 use super::identity::Identity;
@@ -58,7 +59,7 @@ pub struct Clients {
     pub ecr: aws_sdk_ecr::Client,
     /// Identity and Access Management, which only the doctor asks.
     pub iam: aws_sdk_iam::Client,
-    /// S3, path-style when the endpoint is not AWS's own.
+    /// S3, path-style when the endpoint is not AWS's own. It finds buckets of other regions.
     pub s3: aws_sdk_s3::Client,
     /// The Security Token Service.
     pub sts: aws_sdk_sts::Client,
@@ -122,6 +123,8 @@ impl Clients {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled()) // `throughput` has more of it
             .retry_classifier(SkewedSignature)
+            .retry_classifier(InItsRegion)
+            .interceptor(BucketRegions::default())
             .retry_partition(partition("s3"));
         let region = config.region().map(ToString::to_string).unwrap_or_default();
         let identity = Arc::new(SingleFlight::default());

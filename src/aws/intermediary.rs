@@ -14,7 +14,7 @@ use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::regions;
-use crate::silence::{NotAsked, chain};
+use crate::aws::silence::{NotAsked, chain};
 
 /// What was asked of whom.
 #[derive(Clone, Debug)]

@@ -4,13 +4,14 @@
 //! Uses [`crate::error`] and nothing else of this crate.
 
 pub mod account_limiter;
+pub(crate) mod bucket_region;
 pub mod clients;
 pub mod credentials;
 pub(crate) mod dates;
 pub mod detached;
 pub mod http;
 pub mod identity;
-mod intermediary;
+pub(crate) mod intermediary;
 pub mod rate_limiter;
 pub(crate) mod regions;
 pub mod renewal;

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::{Instant, sleep};
 
+use crate::aws::bucket_region::is_learned;
 use crate::error::{Kind, Result};
 
 /// Tries of one request, the first included; with their pauses they outlast an outage of a minute.
@@ -116,7 +117,8 @@ impl ClassifyRetry for SkewedSignature {
     }
 }
 
-/// For calls that may not happen twice: lets the SDK try again only what AWS refused because of the clock.
+/// For calls that may not happen twice: lets the SDK try again only what AWS refused because of the clock, or because a
+/// bucket is in another region.
 pub struct OnlyForTheClock<E>(PhantomData<fn() -> E>);
 
 impl<E> OnlyForTheClock<E> {
@@ -148,7 +150,7 @@ where
         let code = OrchestratorError::as_operation_error(error)
             .and_then(|error| error.downcast_ref::<E>())
             .and_then(ProvideErrorMetadata::code);
-        if code.is_some_and(|code| CLOCK.contains(&code)) {
+        if code.is_some_and(|code| CLOCK.contains(&code)) || is_learned(context) {
             RetryAction::NoActionIndicated
         } else {
             RetryAction::RetryForbidden

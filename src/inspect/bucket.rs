@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use crate::aws::bucket_region::TOLD;
 use crate::error::{Error, Result};
 use crate::s3::storage::Storage;
 
 /// What `HeadBucket` tells.
 #[derive(Debug, Serialize)]
 pub struct Bucket {
-    /// `found`, `missing`, `elsewhere` (in another region) or `denied`.
+    /// `found`, `missing`, `elsewhere` (in another region, and cannot be reached there) or `denied`.
     pub state: &'static str,
     /// Its region, which S3 tells also to those who may not look into it.
     pub region: Option<String>,
@@ -22,7 +23,7 @@ pub async fn look(storage: &Storage, bucket: &str) -> Result<Bucket> {
         Err(error) => error,
     };
     let response = error.raw_response();
-    let region = response.and_then(|response| response.headers().get("x-amz-bucket-region")).map(str::to_owned);
+    let region = response.and_then(|response| response.headers().get(TOLD)).map(str::to_owned);
     let state = match response.map(|response| response.status().as_u16()) {
         Some(404) => "missing",
         Some(301) => "elsewhere",

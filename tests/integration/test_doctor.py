@@ -115,7 +115,6 @@ def test_it_leaves_nothing_in_the_bucket(aws: LocalAWS, options: dict[str, Any])
     ("broken", "name", "said"),
     [
         ({"s3_bucket_name": "gone"}, "bucket", ("no bucket gone", "aws s3 mb s3://gone")),
-        ({"region": "eu-central-1"}, "bucket", ("in us-east-1, not in eu-central-1", "set `region` to us-east-1")),
         ({"region": "eu-central-1"}, "queue", ("no queue", "eu-central-1", "set `batch_queue` and `region`")),
         ({"batch_queue": "gone"}, "queue", ("there is no queue gone", "set `batch_queue`")),
         ({"batch_job_role_name": "Gone"}, "job role", ("there is no role Gone", "create it", "batch_job_role_name")),
@@ -229,11 +228,20 @@ def answering_head(aws: LocalAWS, status: int, region: str) -> HttpServer:
 
 
 @pytest.mark.parametrize("status", [301, 400])
-def test_a_bucket_of_another_region(aws: LocalAWS, options: dict[str, Any], status: int) -> None:
+def test_a_bucket_of_another_region_that_is_not_there_either(
+    aws: LocalAWS, options: dict[str, Any], status: int
+) -> None:
     with answering_head(aws, status, "eu-west-1") as server:
         report = ask({**options, "endpoint_url": server.url})
     assert list(report.wrong()) == ["bucket"]
-    assert "is in eu-west-1, not in us-east-1 → set `region` to eu-west-1" in report.wrong()["bucket"]
+    assert "is in eu-west-1, and cannot be reached from us-east-1" in report.wrong()["bucket"]
+
+
+def test_a_bucket_of_another_region_that_may_not_be_listed(aws: LocalAWS, options: dict[str, Any]) -> None:
+    with answering_head(aws, 403, "eu-west-1") as server:
+        report = ask({**options, "endpoint_url": server.url})
+    assert report.code == 0
+    assert "which may not be listed, is in eu-west-1, queue in us-east-1: transfer" in report.found("bucket")
 
 
 def test_a_bucket_that_may_not_be_listed_is_tried(aws: LocalAWS, options: dict[str, Any]) -> None:

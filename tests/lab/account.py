@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import wording
 from .batch import Jobs, Names
@@ -64,9 +64,7 @@ class Account:
         self.clock = Clock()
         self.recorder = Recorder()
         self.store = Store()
-        self.store.buckets.update(
-            {name: Bucket(bucket.denied, bucket.listable, bucket.owner) for name, bucket in setup.buckets.items()}
-        )
+        self.store.buckets.update({name: replace(bucket, objects={}) for name, bucket in setup.buckets.items()})
         self.start = self.clock.now()
         self.plan = Plan(setup.seed, tuple(setup.faults), self.start)
         self.definitions = Definitions(self._arn)
@@ -148,11 +146,14 @@ class Account:
             return _refusal(call, AwsError("LaboratoryMistake", "see its error stream", 500), request_id)
 
     def _check(self, call: Asked) -> None:
-        """What holds for each call: it is signed with good keys, and a bucket belongs to whom the caller expects."""
+        """What holds for each call: it is signed with good keys, and a bucket is where and whose the caller expects."""
         if not call.request.access_key:
             raise wording.missing(call.service)
         if self._credentials.are_expired(call.request.access_key):
             raise wording.expired(call.service)
+        bucket = self.store.buckets.get(call.parameters["Bucket"]) if call.service == "s3" else None
+        if bucket and (elsewhere := bucket.elsewhere(call.request.region, call.request.method == "HEAD")):
+            raise elsewhere
         expected = call.request.headers.get("x-amz-expected-bucket-owner")
         if expected and expected != (self.store.bucket(call.parameters["Bucket"]).owner or self.setup.account):
             raise AwsError("AccessDenied", "Access Denied", 403)

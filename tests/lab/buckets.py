@@ -36,8 +36,8 @@ class Buckets:
 
     def head_bucket(self, asked: Asked) -> Reply:
         """Tells whether there is a bucket."""
-        self._store.bucket(asked.parameters["Bucket"])
-        return Reply(200, {"x-amz-bucket-region": "us-east-1"})
+        bucket = self._store.bucket(asked.parameters["Bucket"])
+        return Reply(200, {"x-amz-bucket-region": bucket.region or "us-east-1"})
 
     def list_objects_v2(self, asked: Asked) -> Reply:
         """Lists objects in the order of their keys."""

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 _SCOPE = re.compile(r"Credential=([^/]+)/")
+_REGION = re.compile(r"Credential=[^/]+/\d+/([^/]+)/")
 
 
 class Request:
@@ -30,6 +31,12 @@ class Request:
     def access_key(self) -> str:
         """Access key id of the credentials that signed the request; empty if it is not signed."""
         found = _SCOPE.search(self.headers.get("authorization", ""))
+        return found[1] if found else ""
+
+    @property
+    def region(self) -> str:
+        """Region that the request was signed for; empty if it is not signed."""
+        found = _REGION.search(self.headers.get("authorization", ""))
         return found[1] if found else ""
 
 

@@ -62,6 +62,7 @@ def asked(request: Request) -> Asked:
     """
     call = _asked(request)
     call.facts["accessKey"] = request.access_key
+    call.facts["region"] = request.region
     call.facts["agent"] = request.headers.get("user-agent", "").partition("/")[0]
     if call.service == "s3":
         for name in ("Bucket", "Key", "partNumber", "uploadId"):

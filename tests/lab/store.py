@@ -76,12 +76,32 @@ class Bucket:
         denied: Whether every call on it is.
         listable: Whether the caller may list it. Who may not, is told "denied" of an object that is not there.
         owner: Account that it belongs to; empty for the laboratory's own.
+        region: Region that a call on it has to be signed for; empty for any.
+        tells: Whether who asks for it elsewhere is told where it is.
     """
 
     denied: bool = False
     listable: bool = True
     owner: str = ""
+    region: str = ""
+    tells: bool = True
     objects: dict[str, Stored] = field(default_factory=dict)
+
+    def elsewhere(self, region: str, head: bool) -> AwsError | None:
+        """What S3 answers to a call that is signed for another region than the bucket's.
+
+        Args:
+            region: What the call is signed for.
+            head: Whether it is a HEAD, to which the other one of two answers is given.
+        """
+        if self.region in ("", region):
+            return None
+        told = {"x-amz-bucket-region": self.region} if self.tells else {}
+        if head:
+            message = f"The authorization header is malformed; the region '{region}' is wrong"
+            return AwsError("AuthorizationHeaderMalformed", message, 400, told)
+        message = "The bucket you are attempting to access must be addressed using the specified endpoint."
+        return AwsError("PermanentRedirect", message, 301, told)
 
 
 class Store:

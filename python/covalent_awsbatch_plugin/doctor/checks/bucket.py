@@ -10,7 +10,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError
 
-from .base import Case, Check, untold, well, wrong
+from .base import Case, Check, State, untold, well, wrong
 
 PROBE = "covalent-awsbatch-doctor.probe"
 """Key of the object that shows that the bucket can be used; always the same, for where deleting is not allowed."""
@@ -26,7 +26,7 @@ _PROBE_CONTENT = b"covalent-awsbatch doctor\n"
 
 
 async def bucket(case: Case) -> Sequence[Check]:
-    """Whether the bucket is there, in this region, can be used, and how it encrypts."""
+    """Whether the bucket is there, in which region, can be used, and how it encrypts."""
     name, here = case.settings.s3_bucket_name, case.settings.region
     try:
         answer = json.loads(await case.ask.bucket(name))
@@ -36,9 +36,15 @@ async def bucket(case: Case) -> Sequence[Check]:
     if answer["state"] == "missing":
         fix = f"create it: `aws s3 mb s3://{name} --region {here}`, or set `s3_bucket_name` to one that you have"
         return [wrong("bucket", f"there is no bucket {name}", fix)]
-    if answer["state"] == "elsewhere" or (there and there != here):
-        fix = f"set `region` to {there}, or `s3_bucket_name` to a bucket in {here}"
-        return [wrong("bucket", f"{name} is in {there or 'another region'}, not in {here}", fix)]
+    fix = f"set `s3_bucket_name` to a bucket in {here}, or `region`, which moves the queue as well"
+    if answer["state"] == "elsewhere":
+        there = there or "another region, and S3 does not say in which"
+        return [wrong("bucket", f"{name} is in {there}, and cannot be reached from {here}", fix)]
+    listed = name if answer["state"] == "found" else f"{name}, which may not be listed,"
+    if there and there != here:
+        # It works, and is seldom meant.
+        found = f"{listed} is in {there}, queue in {here}: transfer between regions costs"
+        return [Check("bucket", State.WELL, found, fix), await _objects(case), await _encryption(case)]
     found = f"{name} in {there or here}" if answer["state"] == "found" else f"{name}, which may not be listed"
     return [well("bucket", found), await _objects(case), await _encryption(case)]
 

@@ -1,0 +1,209 @@
+//! Buckets in another region than the queue: S3 says where one is, and from then on it is asked there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_s3::config::endpoint::Params;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut, InterceptorContext,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::retry::ErrorKind;
+
+/// Where S3 says in which region a bucket is.
+pub const TOLD: &str = "x-amz-bucket-region";
+/// Marks an answer after which the call is to be made again, in the region that has been learned.
+const LEARNED: &str = "x-covalent-awsbatch-learned";
+/// Letters of a region's name.
+const LONGEST_NAME: usize = 40;
+
+/// The regions of the buckets that are not where they were looked for, as S3 told them.
+#[derive(Clone, Debug, Default)]
+pub struct BucketRegions(Arc<Mutex<HashMap<String, String>>>);
+
+impl BucketRegions {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for BucketRegions {
+    fn name(&self) -> &'static str {
+        "BucketRegions"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
+        let Some((params, bucket)) = params.and_then(|params| Some((params, params.bucket()?))) else { return Ok(()) };
+        let Some(region) = self.known().get(bucket).cloned() else { return Ok(()) };
+        if params.region() != Some(&region) {
+            // Host and signature follow from these.
+            let moved = moved(params, region)?;
+            config.interceptor_state().store_put(EndpointResolverParams::new(moved));
+        }
+        Ok(())
+    }
+
+    fn modify_before_attempt_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
+        let Some((params, bucket)) = params.and_then(|params| Some((params, params.bucket()?))) else { return Ok(()) };
+        let Some(answer) = context.response_mut() else { return Ok(()) };
+        if let Some(region) = elsewhere(answer).filter(|region| params.region() != Some(region)) {
+            tracing::info!("the bucket {bucket} is in {region}, and is asked for there");
+            self.known().insert(bucket.to_owned(), region);
+            answer.headers_mut().insert(LEARNED, "yes");
+        }
+        Ok(())
+    }
+}
+
+/// The region to which S3 sends the caller of a bucket that is elsewhere.
+fn elsewhere(answer: &HttpResponse) -> Option<String> {
+    if !matches!(answer.status().as_u16(), 301 | 307 | 400) {
+        return None;
+    }
+    let told = answer.headers().get(TOLD).map(str::to_owned).or_else(|| {
+        let body = String::from_utf8_lossy(answer.body().bytes()?);
+        Some(body.split_once("<Region>")?.1.split_once("</Region>")?.0.to_owned())
+    })?;
+    // It becomes a part of the host's name.
+    let fits = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
+    (!told.is_empty() && told.len() <= LONGEST_NAME && told.chars().all(fits)).then_some(told)
+}
+
+/// The same parameters of an endpoint, for another region.
+fn moved(params: &Params, region: String) -> Result<Params, BoxError> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let moved = Params::builder()
+        .set_bucket(owned(params.bucket()))
+        .region(region)
+        .set_use_fips(params.use_fips())
+        .set_use_dual_stack(params.use_dual_stack())
+        .set_endpoint(owned(params.endpoint()))
+        .set_force_path_style(params.force_path_style())
+        .set_accelerate(params.accelerate())
+        .set_use_global_endpoint(params.use_global_endpoint())
+        .set_use_object_lambda_endpoint(params.use_object_lambda_endpoint())
+        .set_key(owned(params.key()))
+        .set_prefix(owned(params.prefix()))
+        .set_copy_source(owned(params.copy_source()))
+        .set_disable_access_points(params.disable_access_points())
+        .set_disable_multi_region_access_points(params.disable_multi_region_access_points())
+        .set_use_arn_region(params.use_arn_region())
+        .set_use_s3_express_control_endpoint(params.use_s3_express_control_endpoint())
+        .set_disable_s3_express_session_auth(params.disable_s3_express_session_auth());
+    Ok(moved.build()?)
+}
+
+/// Whether the region of a bucket has been learned from an answer, so that it says nothing of the call itself.
+#[must_use]
+pub fn is_learned(context: &InterceptorContext) -> bool {
+    context.response().is_some_and(|answer| answer.headers().contains_key(LEARNED))
+}
+
+/// Has a call made again, at once, when the region of its bucket has been learned.
+#[derive(Clone, Copy, Debug)]
+pub struct InItsRegion;
+
+impl ClassifyRetry for InItsRegion {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        if is_learned(context) {
+            RetryAction::retryable_error_with_explicit_delay(ErrorKind::TransientError, Duration::ZERO)
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "in its region"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+    use crate::aws::clients::Clients;
+
+    /// S3 with a bucket in Ireland; keeps the hosts that it was asked by.
+    #[derive(Clone, Debug, Default)]
+    struct Ireland(Arc<Mutex<Vec<String>>>);
+
+    impl HttpConnector for Ireland {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let host = request.uri().split('/').nth(2).unwrap().to_owned();
+            let there = host.contains(".eu-west-1.");
+            assert_eq!(there, request.headers().get("authorization").unwrap().contains("/eu-west-1/s3/"));
+            self.0.lock().unwrap().push(host);
+            let mut answer = HttpResponse::new(if there { 200 } else { 301 }.try_into().unwrap(), SdkBody::empty());
+            answer.headers_mut().insert(TOLD, "eu-west-1");
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    #[tokio::test]
+    async fn host_and_signature_are_those_of_the_buckets_region() {
+        let ireland = Ireland::default();
+        let connector = SharedHttpConnector::new(ireland.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "tests")))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        let clients = Clients::new(&config);
+        for bucket in ["one", "one", "other"] {
+            assert!(clients.s3.head_bucket().bucket(bucket).send().await.is_ok());
+        }
+        let hosts =
+            ["one.s3.us-east-1", "one.s3.eu-west-1", "one.s3.eu-west-1", "other.s3.us-east-1", "other.s3.eu-west-1"];
+        let hosts = hosts.map(|host| format!("{host}.amazonaws.com"));
+        assert_eq!(*ireland.0.lock().unwrap(), hosts);
+    }
+
+    fn told(status: u16, header: Option<&'static str>, body: &'static str) -> Option<String> {
+        let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+        if let Some(region) = header {
+            answer.headers_mut().insert(TOLD, region);
+        }
+        elsewhere(&answer)
+    }
+
+    #[test]
+    fn s3_tells_a_region_in_a_header_or_in_its_words() {
+        let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
+        assert_eq!(told(301, Some("eu-west-1"), ""), Some("eu-west-1".into()));
+        assert_eq!(told(400, None, malformed), Some("eu-west-1".into()));
+        assert_eq!(told(301, None, "<Error><Code>PermanentRedirect</Code></Error>"), None);
+        assert_eq!(told(200, Some("eu-west-1"), ""), None);
+        for region in ["", "evil.example/", "EU", "x@y"] {
+            assert_eq!(told(301, Some(region), ""), None, "{region}");
+        }
+    }
+}
