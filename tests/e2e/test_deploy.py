@@ -114,12 +114,20 @@ def with_covalent(aws: LocalAWS, machine: Machine) -> None:
     assert inventory(aws.client) == before
 
     image = f"{REGISTRY.format(region='us-east-1')}/lab:1"
-    options = ["--vcpu=1", "--memory=0.5", "--poll_freq=1", "--tags=team:physics", "--environment=OMP_NUM_THREADS:1"]
+    options = [
+        "--vcpus=1",
+        "--aws_batch_job_definition=lab-jobs",
+        "--memory=0.5",
+        "--poll_freq=1",
+        "--tags=team:physics",
+        "--environment=OMP_NUM_THREADS:1",
+    ]
     queue = ["--capacity=SPOT,EC2", "--create_ecr=true", f"--container_image_uri={image}"]
     machine.run("covalent", "deploy", "up", "awsbatch", *place, *queue, *options)
     assert machine.covalent_status() == "up"
     section = machine.section
     assert (section["batch_queue"], section["vcpu"], section["tags"]) == ("lab-queue", 1, {"team": "physics"})
+    assert section["batch_job_definition_name"] == "lab-jobs"
     check_bucket(aws.client, section)
     resources = environments(aws.client, section)
     assert [one["type"] for one in resources] == ["SPOT", "EC2"]

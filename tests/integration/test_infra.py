@@ -58,7 +58,8 @@ def terraform(binaries: Path, directory: Path, *arguments: str) -> str:
 
 def test_the_variables_are_those_of_the_class() -> None:
     """Covalent drops every default as soon as one option is passed: Terraform's own must be the same."""
-    found = VARIABLE.findall((INFRA / "variables.tf").read_text(encoding="utf-8"))
+    texts = [(INFRA / name).read_text(encoding="utf-8") for name in ("variables.tf", "former_names.tf")]
+    found = VARIABLE.findall("".join(texts))
     declared = {name: (json.loads(default), json.loads(description)) for name, default, description in found}
     fields = ExecutorInfraDefaults.model_fields
     assert declared == {name: (field.default, field.description) for name, field in fields.items()}

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from covalent_awsbatch_plugin.printable import printable
 
-from .deployment import Deployment, default_directory, read, variables
+from .deployment import Deployment, default_directory, ours, read, variables
+from .former_names import FORMER
 from .infra import ExecutorInfraDefaults
 from .terraform import TerraformError
 
@@ -22,7 +23,13 @@ _WIDTH = 160
 _TYPES: dict[Any, type] = {int: int, float: float, bool: bool}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Options are taken as Covalent's own command has them, too: --aws_region.
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+    }
+)
 def deploy() -> None:
     """Create a job queue and all it needs with Terraform or OpenTofu, and delete it again.
 
@@ -45,7 +52,7 @@ def _variables(function: Callable[..., None]) -> Callable[..., None]:
     """An option for every variable, and a file with them."""
     for name, field in reversed(ExecutorInfraDefaults.model_fields.items()):
         dashed = f"--{name.replace('_', '-')}"
-        kind = _TYPES.get(field.annotation, str)
+        kind = _TYPES.get(ExecutorInfraDefaults.model_fields[FORMER.get(name, name)].annotation, str)
         default = f" Default: {field.default}." if field.default not in ("", False) else ""
         function = click.option(
             f"{dashed}/--no-{name.replace('_', '-')}" if kind is bool else dashed,
@@ -53,6 +60,7 @@ def _variables(function: Callable[..., None]) -> Callable[..., None]:
             type=kind,
             default=None,
             help=f"{field.description}{default}",
+            hidden=name in FORMER,
         )(function)
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     return click.option("--var-file", type=path, help="File with variables: terraform.tfvars or JSON.")(function)
@@ -126,7 +134,7 @@ def _run(options: dict[str, Any], action: Callable[[Deployment], object]) -> Non
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     try:
-        asked = {**(read(var_file) if var_file else {}), **given}
+        asked = {**(read(var_file) if var_file else {}), **ours(given)}
         place = directory or default_directory(asked.get("prefix", ExecutorInfraDefaults().prefix))
         place = place.absolute()
         action(Deployment(place, variables(place, asked), backend or "", console))

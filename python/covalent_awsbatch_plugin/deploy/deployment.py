@@ -30,6 +30,7 @@ from covalent_awsbatch_plugin.options import limits
 from covalent_awsbatch_plugin.options.settings import DEFAULTS
 from covalent_awsbatch_plugin.printable import one_line, printable
 
+from . import former_names
 from .infra import ExecutorInfraDefaults
 from .terraform import Terraform, TerraformError
 
@@ -308,6 +309,7 @@ def variables(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         TerraformError: A line for each value that cannot work.
     """
+    asked = ours(asked)
     values: dict[str, Any] = {}
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region:
@@ -334,11 +336,23 @@ def variables(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     return checked.model_dump(include=set(values))
 
 
+def ours(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables by their names of now, as they are merged and remembered.
+
+    Raises:
+        TerraformError: One was given by both of its names, and they differ.
+    """
+    try:
+        return former_names.replaced(values)
+    except ValueError as error:
+        raise TerraformError(str(error)) from error
+
+
 def read(path: Path) -> dict[str, Any]:
     """Reads a file of variables: `terraform.tfvars` with plain values, or JSON.
 
     Raises:
-        TerraformError: It is neither.
+        TerraformError: It is neither, or it contradicts itself.
     """
     text = path.read_text(encoding="utf-8")
     try:
@@ -348,7 +362,7 @@ def read(path: Path) -> dict[str, Any]:
         raise TerraformError(f"{path}: {error}. It takes lines such as max_vcpus = 64, or a JSON object.") from error
     if not isinstance(content, dict):
         raise TerraformError(f"{path}: not an object of names and values")
-    return content
+    return ours(content)
 
 
 def _keep_half_made(terraform: Terraform) -> None:

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from covalent_awsbatch_plugin.options import fargate, pairs, placement, settings
 
+from . import former_names
+
 CAPACITY = ("EC2", "SPOT", "FARGATE", "FARGATE_SPOT")
 """What a compute environment may consist of."""
 
@@ -182,6 +184,16 @@ class ExecutorInfraDefaults(BaseModel):
         description="Tags of the jobs and of all that is created: name:value with commas between, or a JSON object.",
     )
 
+    # Fields only because Covalent's command looks for names among them: the value is moved before it is looked at.
+    aws_region: str | None = Field(default=None, description="What region was called in 0.42.0.")
+    subnet_id: str | None = Field(default=None, description="What subnet_ids was called in 0.42.0.")
+    aws_s3_bucket: str | None = Field(default=None, description="What s3_bucket_name was called in 0.42.0.")
+    aws_batch_queue: str | None = Field(default=None, description="What batch_queue was called in 0.42.0.")
+    aws_batch_job_definition: str | None = Field(
+        default=None, description="What batch_job_definition_name was called in 0.42.0."
+    )
+    vcpus: float | None = Field(default=None, description="What vcpu was called in 0.42.0.")
+
     @property
     def fargate(self) -> bool:
         """Whether the jobs run on Fargate instead of machines."""
@@ -190,6 +202,7 @@ class ExecutorInfraDefaults(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _executor_options(cls, values: Any) -> Any:
+        values = former_names.replaced(values)
         # Nothing is allowed here that the executor would refuse afterwards; an empty name is still to be made.
         options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
         if _is_fargate(str(values.get("capacity", ""))):

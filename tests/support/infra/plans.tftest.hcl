@@ -94,6 +94,33 @@ run "without_tls" {
   }
 }
 
+run "former_names" {
+  command = apply
+
+  variables {
+    aws_region               = "eu-west-1"
+    aws_s3_bucket            = "mine"
+    aws_batch_queue          = "line"
+    aws_batch_job_definition = "mine"
+    vcpus                    = 4
+    vpc_id                   = "vpc-1"
+    subnet_id                = "subnet-1"
+  }
+
+  assert {
+    condition     = aws_s3_bucket.this.bucket == "mine" && aws_batch_job_queue.this.name == "line"
+    error_message = "what is created has the names that were given"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].subnets == toset(["subnet-1"])
+    error_message = "the subnet that was given"
+  }
+  assert {
+    condition     = [for name in ["region", "batch_job_definition_name", "vcpu"] : tostring(output.executor[name])] == ["eu-west-1", "mine", "4"]
+    error_message = "the executor's options"
+  }
+}
+
 run "spot_first" {
   command = plan
 

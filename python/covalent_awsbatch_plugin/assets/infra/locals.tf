@@ -4,13 +4,13 @@ locals {
 
   # IAM's names are the account's and S3's the whole world's, while everything else belongs to a region: with these, one
   # prefix serves in every region.
-  regional = "${var.prefix}-${var.region}"
-  bucket   = coalesce(var.s3_bucket_name, "${var.prefix}-${local.account}-${var.region}")
+  regional = "${var.prefix}-${local.region}"
+  bucket   = coalesce(local.asked_bucket, "${var.prefix}-${local.account}-${local.region}")
 
   # What a bill can be split by, over what the user wants.
   tags = merge(local.pairs.tags, { "covalent-awsbatch" = var.prefix })
 
-  queue          = coalesce(var.batch_queue, "${var.prefix}-queue")
+  queue          = coalesce(local.asked_queue, "${var.prefix}-queue")
   log_group      = coalesce(var.batch_job_log_group_name, "${var.prefix}-job-logs")
   job_role       = coalesce(var.batch_job_role_name, "${local.regional}-job")
   execution_role = coalesce(var.batch_execution_role_name, "${local.regional}-execution")
@@ -21,9 +21,9 @@ locals {
   capacity       = [for kind in split(",", var.capacity) : trimspace(kind)]
   fargate        = startswith(local.capacity[0], "FARGATE")
   platform       = local.fargate ? "FARGATE" : "EC2"
-  given_subnets  = var.subnet_ids == "" ? [] : [for subnet in split(",", var.subnet_ids) : trimspace(subnet)]
+  given_subnets  = local.asked_subnets == "" ? [] : [for subnet in split(",", local.asked_subnets) : trimspace(subnet)]
 
-  own_network = var.vpc_id == "" && var.subnet_ids == ""
+  own_network = var.vpc_id == "" && local.asked_subnets == ""
   vpc_id      = local.own_network ? aws_vpc.this[0].id : var.vpc_id
   subnet_ids  = local.own_network ? aws_subnet.public[*].id : local.given_subnets
 

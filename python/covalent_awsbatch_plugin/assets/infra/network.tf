@@ -70,7 +70,7 @@ resource "aws_route_table_association" "public" {
 resource "aws_vpc_endpoint" "s3" {
   count             = local.own_network ? 1 : 0
   vpc_id            = aws_vpc.this[0].id
-  service_name      = "com.amazonaws.${var.region}.s3"
+  service_name      = "com.amazonaws.${local.region}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = [aws_route_table.public[0].id]
   tags              = merge(local.tags, { Name = var.prefix })
@@ -87,7 +87,7 @@ resource "aws_security_group" "jobs" {
     create_before_destroy = true
 
     precondition {
-      condition     = (var.vpc_id == "") == (var.subnet_ids == "")
+      condition     = (var.vpc_id == "") == (local.asked_subnets == "")
       error_message = "vpc_id and subnet_ids belong together: give both, or neither for a network of its own."
     }
   }

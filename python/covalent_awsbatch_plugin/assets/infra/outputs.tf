@@ -3,7 +3,7 @@ locals {
   executor = {
     credentials               = var.credentials
     profile                   = var.profile
-    region                    = var.region
+    region                    = local.region
     endpoint_url              = var.endpoint_url
     s3_bucket_name            = aws_s3_bucket.this.id
     s3_bucket_owner           = var.s3_bucket_owner
@@ -12,14 +12,14 @@ locals {
     batch_execution_role_name = aws_iam_role.execution.name
     batch_job_role_name       = aws_iam_role.job.name
     batch_job_log_group_name  = aws_cloudwatch_log_group.jobs.name
-    batch_job_definition_name = var.batch_job_definition_name
+    batch_job_definition_name = local.batch_job_definition_name
     ecr_repo_name             = local.repository
     container_image_uri       = var.container_image_uri
     platform                  = local.platform
     # The subnets made here are public: without an address of its own, a job on Fargate reaches nothing from them.
     assign_public_ip  = local.own_network || var.assign_public_ip
     ephemeral_storage = local.fargate && var.ephemeral_storage == 0 ? var.disk_gb : var.ephemeral_storage
-    vcpu              = var.vcpu
+    vcpu              = local.vcpu
     memory            = var.memory
     num_gpus          = var.num_gpus
     retry_attempts    = var.retry_attempts

@@ -1,7 +1,7 @@
 # Covalent hands neither HOME nor any AWS_… variable to Terraform, hence account and region are variables. Where they are
 # empty, the provider looks where every AWS SDK does.
 provider "aws" {
-  region                   = var.region
+  region                   = local.region
   profile                  = var.profile == "" ? null : var.profile
   shared_credentials_files = var.credentials == "" ? null : [pathexpand(var.credentials)]
 

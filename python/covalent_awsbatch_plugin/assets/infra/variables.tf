@@ -1,4 +1,5 @@
-# The fields of ExecutorInfraDefaults in infra.py: the same names, defaults and descriptions, which a test compares.
+# The fields of ExecutorInfraDefaults in infra.py: the same names, defaults and descriptions, which a test compares. The
+# last of them are in former_names.tf.
 
 variable "prefix" {
   type        = string
