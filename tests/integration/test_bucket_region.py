@@ -11,15 +11,15 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import CliRunner
-from covalent_awsbatch_plugin.settings import Settings
 from lab import BUCKET, Bucket, Lab
 from support import bench
 from support.bucket import PART
 
-from covalent_awsbatch_plugin import connection
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.errors import ServiceError
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.task import connection
 
 HERE, THERE = "us-east-1", "eu-west-1"
 S3 = {"PutObject", "GetObject", "HeadBucket", "DeleteObjects", "CreateMultipartUpload", "UploadPart"}

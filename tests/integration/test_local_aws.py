@@ -297,6 +297,24 @@ def test_a_job_that_no_environment_can_hold_says_why(account: Account) -> None:
     assert account.describe(job_id)["statusReason"] == "too big"
 
 
+@pytest.mark.parametrize(
+    ("resource", "value"), [("MEMORY", str(1024 * 1024)), ("GPU", "1"), ("VCPU", "193")], ids=["memory", "gpu", "vcpu"]
+)
+def test_a_job_that_no_machine_can_hold_waits_for_ever_and_says_why(
+    account: Account, resource: str, value: str
+) -> None:
+    resources = [{"type": resource, "value": value}]
+    job_id = account.submit("true", containerOverrides={"resourceRequirements": resources})
+    behind = account.submit("true")
+    job = account.describe(job_id)
+    assert job["status"] == "RUNNABLE"
+    assert job["statusReason"].startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (")
+    assert account.describe(behind)["status"] == "RUNNABLE", "it is at the head of its queue"
+    account.batch.terminate_job(jobId=job_id, reason="too big")
+    assert account.describe(job_id)["statusReason"] == "too big"
+    assert account.wait(behind)["status"] == "SUCCEEDED"
+
+
 def test_many_at_once(account: Account) -> None:
     definition = account.define("many")
     with ThreadPoolExecutor(8) as pool:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from covalent_awsbatch_plugin.checks import STEPS
 from support.probing import Probe
 from support.servers import Answer, HttpServer
 
 from covalent_awsbatch_plugin.cli import main
+from covalent_awsbatch_plugin.doctor.checks import STEPS
 from covalent_awsbatch_plugin.local import LocalAWS
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "secret-of-ENV"}

@@ -23,6 +23,7 @@ class Queue:
         environment_reason: Why the environment is in that status.
         max_vcpus: Limit of the compute environment.
         kind: `EC2`, `SPOT`, `FARGATE` or `FARGATE_SPOT`.
+        instance_types: Of its machines, if it has any.
     """
 
     state: str = "ENABLED"
@@ -32,6 +33,7 @@ class Queue:
     environment_reason: str = "ComputeEnvironment Healthy"
     max_vcpus: int = 256
     kind: str = "EC2"
+    instance_types: tuple[str, ...] = ("optimal",)
 
 
 class Queues:
@@ -94,7 +96,13 @@ class Queues:
                 "state": queue.environment_state,
                 "status": queue.environment_status,
                 "statusReason": queue.environment_reason,
-                "computeResources": {"type": queue.kind, "minvCpus": 0, "maxvCpus": queue.max_vcpus, "subnets": []},
+                "computeResources": {
+                    "type": queue.kind,
+                    "minvCpus": 0,
+                    "maxvCpus": queue.max_vcpus,
+                    "instanceTypes": [] if queue.kind.startswith("FARGATE") else list(queue.instance_types),
+                    "subnets": [],
+                },
                 "serviceRole": "arn:aws:iam::123456789012:role/AWSBatchServiceRole",
             }
             for name, queue in self.queues.items()

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from covalent.cloud_resource_manager.core import get_plugin_settings, validate_options
-from covalent_awsbatch_plugin.terraform import TerraformError
 from pydantic import ValidationError
 
 from covalent_awsbatch_plugin import ExecutorInfraDefaults, ExecutorPluginDefaults
 from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.deploy.deployment import read, variables
 from covalent_awsbatch_plugin.deploy.former_names import FORMER
+from covalent_awsbatch_plugin.deploy.terraform import TerraformError
 
 OF_THEN = {
     "prefix": "team",

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.doctor.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
-from covalent_awsbatch_plugin.options import placement
 from covalent_awsbatch_plugin.options.settings import Settings
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -162,62 +161,6 @@ def test_a_document_fits_into_a_managed_policy() -> None:
 def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
     ids = [statement["Sid"] for statement in document(USER, EXAMPLE, EXAMPLE_PLACE)["Statement"]]
     assert set(ids) == {right.sid for right in USER} - {"Key"}
-
-
-@pytest.mark.parametrize(
-    ("types", "job", "fits"),
-    [
-        (["optimal"], {"vcpu": 16, "memory": 60}, True),
-        (["c5.large"], {"vcpu": 2, "memory": 3.75}, True),
-        (["c5.large"], {"vcpu": 4, "memory": 3.75}, False),
-        (["c5.large"], {"vcpu": 2, "memory": 6}, False),
-        (["c5.large"], {"vcpu": 2, "memory": 4}, False),
-        (["c5n.large"], {"vcpu": 2, "memory": 5}, True),
-        (["c4.large"], {"vcpu": 2, "memory": 3.75}, False),
-        (["c4.8xlarge"], {"vcpu": 16, "memory": 59}, True),
-        (["c5.large", "r5.xlarge"], {"vcpu": 4, "memory": 30}, True),
-        (["m5.metal", "c5"], {"vcpu": 16, "memory": 900}, True),
-        (["m6i.4xlarge"], {"vcpu": 16, "memory": 60}, True),
-        (["optimal"], {"num_gpus": 1}, False),
-        (["optimal", "g4dn.xlarge"], {"num_gpus": 1}, True),
-        (["p3.2xlarge"], {"num_gpus": 1}, True),
-        (["m5"], {"num_gpus": 1}, False),
-        (["c5.4xlarge", "g4dn.xlarge"], {"vcpu": 16, "num_gpus": 1}, False),
-        (["optimal", "g4dn.xlarge"], {"vcpu": 16, "num_gpus": 1}, False),
-        (["optimal", "g4dn"], {"vcpu": 16, "num_gpus": 1}, True),
-        ([], {"num_gpus": 1}, True),
-        (["m5"], {"vcpu": 17}, False),
-        (["m5"], {"platform": "FARGATE"}, False),
-    ],
-)
-def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fits: bool) -> None:
-    environment = {"kind": "EC2", "max_vcpus": 16, "instance_types": types}
-    assert (not placement.problems(Settings(**job), environment)) == fits
-
-
-@pytest.mark.parametrize(
-    ("kind", "job", "fits"),
-    [
-        ("FARGATE", {"platform": "FARGATE", "vcpu": 16}, True),
-        ("FARGATE_SPOT", {"platform": "FARGATE", "vcpu": 0.25, "memory": 1}, True),
-        ("FARGATE", {"platform": "FARGATE", "vcpu": 32, "memory": 60}, False),
-        ("FARGATE", {}, False),
-    ],
-)
-def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any], fits: bool) -> None:
-    environment = {"kind": kind, "max_vcpus": 16, "instance_types": []}
-    assert (not placement.problems(Settings(**job), environment)) == fits
-
-
-def test_what_instances_are_made_of() -> None:
-    def of(*types: str) -> set[str]:
-        return placement.architectures({"instance_types": list(types)})
-
-    assert of("optimal") == of("c5.large") == of("g4dn.xlarge") == of("p3") == of() == {"amd64"}
-    assert of("c7g.large") == of("m6gd") == of("a1.large") == of("g5g.xlarge") == of("t4g.small") == {"arm64"}
-    assert of("c7g.large", "c5.large") == {"amd64", "arm64"}
-    assert of("default_arm64") == {"arm64"}
-    assert of("default_x86_64") == {"amd64"}
 
 
 def test_the_job_role_does_not_get_what_the_doctor_needs() -> None:

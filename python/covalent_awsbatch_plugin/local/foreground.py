@@ -10,7 +10,8 @@ from types import FrameType
 
 import toml
 
-from . import LocalAWS, resources
+from covalent_awsbatch_plugin import LocalAWS, resources
+
 from .configuration import configured, runs_directory
 from .progress import Progress
 from .run_directory import run_directory

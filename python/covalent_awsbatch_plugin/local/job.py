@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from moto.batch.models import Job
 from moto.batch.utils import JobStatus
 
+from covalent_awsbatch_plugin.options.instance_types import Size
+
 from .process import JobProcess
 from .retry import Outcome
 from .summary import JobSummary
@@ -68,11 +70,18 @@ class LocalJob(Job):
 
     @property
     def vcpus(self) -> float:
-        """How many vCPUs the job asks for, SubmitJob's wish before the definition's."""
-        for requirement in self.resource_requirements:
-            if requirement["type"] == "VCPU":
-                return float(requirement["value"])
-        return float(self._property("vcpus") or 1)
+        """How many vCPUs the job asks for, what SubmitJob said before the definition's."""
+        return self.size.vcpus
+
+    @property
+    def size(self) -> Size:
+        """What a machine must have room for."""
+        asked = {requirement["type"]: float(requirement["value"]) for requirement in self.resource_requirements}
+        return Size(
+            asked.get("VCPU") or float(self._property("vcpus") or 1),
+            asked.get("MEMORY") or float(self._property("memory") or 0),
+            asked.get("GPU", 0),
+        )
 
     @property
     def resource_requirements(self) -> list[dict[str, str]]:

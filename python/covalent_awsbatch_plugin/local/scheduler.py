@@ -12,6 +12,8 @@ from collections.abc import Callable
 from moto.batch.models import ComputeEnvironment
 from moto.batch.utils import JobStatus
 
+from covalent_awsbatch_plugin.options import instance_types
+
 from .api import api_lock
 from .job import ENDED, LocalJob
 from .retry import Outcome, is_retried
@@ -21,9 +23,14 @@ _log = logging.getLogger(__name__)
 Runner = Callable[[LocalJob, ComputeEnvironment], Outcome]
 """Runs one attempt of a job in a compute environment and returns how it ended; called in a thread of its own."""
 
+# AWS's own words.
 TOO_BIG = (
-    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - The job requests more vCPUs than the maxvCpus of the compute "
-    "environments of its queue."
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the job "
+    "resource requirement."
+)
+NO_MACHINE = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that "
+    "can be met by the CE(s) attached to the job queue."
 )
 _KILL_SECONDS = 5.0
 
@@ -134,13 +141,12 @@ class Scheduler:
     def _find_room(self, job: LocalJob) -> ComputeEnvironment | None:
         if job.job_queue.state == "DISABLED":
             return None
-        sizes = {}
-        for environment in job.job_queue.environments:
-            size = float((environment.compute_resources or {}).get("maxvCpus", 0))
-            sizes[environment.arn] = size
-            if environment.state != "DISABLED" and self._used[environment.arn] + job.vcpus <= size:
+        obstacles = {environment: _obstacle(job, environment) for environment in job.job_queue.environments}
+        able = [environment for environment, obstacle in obstacles.items() if obstacle is None]
+        for environment in able:
+            if environment.state != "DISABLED" and self._used[environment.arn] + job.vcpus <= _max_vcpus(environment):
                 return environment
-        job.status_reason = TOO_BIG if job.vcpus > max(sizes.values(), default=0) else None
+        job.status_reason = None if able else TOO_BIG if TOO_BIG in obstacles.values() else NO_MACHINE
         return None
 
     def _start(self, job: LocalJob, environment: ComputeEnvironment) -> None:
@@ -176,6 +182,18 @@ class Scheduler:
         if parent and all(child.status in ENDED for child in parent.children):
             failed = any(child.status == JobStatus.FAILED for child in parent.children)
             parent.end(not failed, "Array Child Job failed" if failed else None)
+
+
+def _obstacle(job: LocalJob, environment: ComputeEnvironment) -> str | None:
+    """Why an environment could not hold a job even if it were empty; None if it can, or if nobody can tell."""
+    types = (environment.compute_resources or {}).get("instanceTypes") or []
+    if instance_types.holds(types, job.size) is False:
+        return NO_MACHINE
+    return TOO_BIG if job.vcpus > _max_vcpus(environment) else None
+
+
+def _max_vcpus(environment: ComputeEnvironment) -> float:
+    return float((environment.compute_resources or {}).get("maxvCpus", 0))
 
 
 def _join(threads: list[threading.Thread], seconds: float) -> bool:

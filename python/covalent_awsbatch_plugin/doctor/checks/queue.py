@@ -57,17 +57,30 @@ async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
     names = {answer["name"] for answer in answers}
     gone = [arn for arn in arns if arn.rpartition("/")[2] not in names]
     checks = [_environment(case.settings, answer) for answer in answers]
-    if any(check.state is State.WELL for check in checks):
-        # A queue's jobs go to whichever of its environments can hold them.
-        checks = [
-            well(check.name, f"{check.found}; the job goes to another one of the queue's")
-            if check.state is State.WRONG and answer["status"] == "VALID"
-            else check
-            for check, answer in zip(checks, answers, strict=True)
-        ]
-    return checks + [
+    return _together(checks, [answer["status"] == "VALID" for answer in answers]) + [
         wrong("environment", f"{arn} does not exist", "take it out of the queue, or create it") for arn in gone
     ]
+
+
+def _together(checks: list[Check], valid: list[bool]) -> list[Check]:
+    """A queue's jobs go to whichever of its environments can hold them: one is enough.
+
+    Args:
+        checks: Of each by itself.
+        valid: Whether AWS calls it so; one that is not is to be mended anyhow.
+    """
+    states = {check.state for check, is_valid in zip(checks, valid, strict=True) if is_valid}
+    found = list(checks)
+    for number, check in enumerate(checks):
+        if not valid[number] or check.state is State.WELL:
+            continue
+        if State.WELL in states:
+            found[number] = well(check.name, f"{check.found}; the job goes to another one of the queue's")
+        elif State.UNKNOWN in states and check.state is State.WRONG:
+            found[number] = unknown(
+                check.name, f"{check.found}; could not tell whether another one of the queue's does"
+            )
+    return found
 
 
 def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
@@ -92,4 +105,7 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
         return well(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
     job = f"vcpu={settings.vcpu:g}, memory={settings.memory_mib / 1024:g}"
     job += f", num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
-    return well(name, f"{found}, {answer['kind']}, up to {answer['max_vcpus']} vCPUs; a job of {job} fits")
+    found += f", {answer['kind']}, up to {answer['max_vcpus']} vCPUs"
+    if doubt := placement.doubt(settings, answer):
+        return unknown(name, f"{found}; could not tell whether a job of {job} fits: {doubt}")
+    return well(name, f"{found}; a job of {job} fits")
