@@ -48,7 +48,7 @@ def run_demo() -> int:
         raise RuntimeError(f'the demo needs {", ".join(missing)}: pip install "covalent-awsbatch-plugin[demo]"')
     progress = Progress()
     with progress.console.status("starting the embedded AWS") as spinner:
-        from covalent_awsbatch_plugin import LocalAWS
+        from . import LocalAWS
 
         with LocalAWS() as aws:
             progress.line("aws", f"embedded AWS at {aws.endpoint_url}")

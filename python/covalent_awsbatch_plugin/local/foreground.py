@@ -10,8 +10,7 @@ from types import FrameType
 
 import toml
 
-from covalent_awsbatch_plugin import LocalAWS, resources
-
+from . import LocalAWS, resources
 from .configuration import configured, runs_directory
 from .progress import Progress
 from .run_directory import run_directory
