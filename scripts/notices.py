@@ -24,6 +24,8 @@ OTHERS = ("tests", "test", "benches", "examples", "fuzz")
 # Texts that crates leave out, and what is linked without being a crate; from the repositories.
 _TEXTS = Path(__file__).with_name("licenses")
 _ABSENT = {"base64-simd": "nugine-simd.txt", "vsimd": "nugine-simd.txt"}
+# Linked on UEFI firmware alone, for which there is no wheel.
+_NOWHERE = "r-efi"
 _STANDARD_LIBRARY = ("Rust's standard library", "MIT OR Apache-2.0", "rust.txt")
 
 _HEAD = """\
@@ -39,7 +41,7 @@ def linked() -> list[tuple[str, str]]:
     flags = ["--locked", "--package", "covalent-awsbatch-plugin", "--target", "all", "--edges", "normal,no-proc-macro"]
     tree = _cargo("tree", *flags, "--prefix", "none", "--no-dedupe", "--format", "{p}")
     names = {tuple(line.split()[:2]) for line in tree.splitlines() if "covalent-awsbatch-plugin" not in line.split()[0]}
-    return sorted((name, version.removeprefix("v")) for name, version in names)
+    return sorted((name, version.removeprefix("v")) for name, version in names if name != _NOWHERE)
 
 
 def notices() -> str:

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::bucket_region::TOLD;
+use crate::aws::credentials::NoCredentials;
 use crate::aws::intermediary::Unanswered;
 use crate::aws::silence::{NotAsked, chain};
 
@@ -67,6 +68,7 @@ struct Details {
     never_arrived: bool,
     endpoint: Option<String>,
     unasked: bool,
+    without: Option<NoCredentials>,
     source: Option<Source>,
 }
 
@@ -83,6 +85,7 @@ impl Error {
             never_arrived: false,
             endpoint: None,
             unasked: false,
+            without: None,
             source: None,
         }))
     }
@@ -115,6 +118,7 @@ impl Error {
         let endpoint = chain(&error).find_map(|error| error.downcast_ref::<Unanswered>()).map(Unanswered::host);
         let endpoint = unasked.map(NotAsked::of_whom).or_else(|| endpoint.map(str::to_owned));
         let unasked = unasked.is_some();
+        let without = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
         let message = match (kind, &error) {
             _ if unasked => format!("AWS was not asked for {operation} on {subject}"),
             (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
@@ -132,7 +136,8 @@ impl Error {
             (None, None) => None,
         };
         let there = error.raw_response().and_then(|response| response.headers().get(TOLD)).map(name);
-        let advice = advice(kind, code.as_deref(), operation, there.as_deref());
+        let said = said.or_else(|| without.as_ref().map(ToString::to_string));
+        let advice = advice(kind, code.as_deref(), operation, there.as_deref(), without.is_some());
         let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
         let message = [Some(message.as_str()), advice.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("; ");
         // The service's own words stand in the message; the source would only say "service error" once more.
@@ -140,7 +145,7 @@ impl Error {
             &error,
             SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(is_unconnected)
         );
-        let told = matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
+        let told = without.is_some() || matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
         let source = (!told).then(|| Source::from(error));
         let subject = Some(subject);
         Self(Box::new(Details {
@@ -153,6 +158,7 @@ impl Error {
             never_arrived,
             endpoint,
             unasked,
+            without,
             source,
         }))
     }
@@ -170,6 +176,7 @@ impl Error {
             never_arrived: self.0.never_arrived,
             endpoint: self.0.endpoint.clone(),
             unasked: self.0.unasked,
+            without: self.0.without.clone(),
             source: None,
         }))
     }
@@ -227,6 +234,12 @@ impl Error {
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.as_deref()
+    }
+
+    /// Why there are no credentials, where that is what failed.
+    #[must_use]
+    pub fn without_credentials(&self) -> Option<&NoCredentials> {
+        self.0.without.as_ref()
     }
 
     /// Whether a command did not ask any more, since there was no answer before.
@@ -318,7 +331,13 @@ fn is_unconnected(error: &ConnectorError) -> bool {
 }
 
 /// What to do about it, where AWS's own words leave that open.
-fn advice(kind: Kind, code: Option<&str>, operation: &str, there: Option<&str>) -> Option<Cow<'static, str>> {
+fn advice(
+    kind: Kind,
+    code: Option<&str>,
+    operation: &str,
+    there: Option<&str>,
+    explained: bool,
+) -> Option<Cow<'static, str>> {
     let advice = match code {
         Some("AccessDenied") if operation == "s3:GetObject" => {
             Some("without s3:ListBucket on the bucket AWS says so also of an object that does not exist")
@@ -337,7 +356,7 @@ fn advice(kind: Kind, code: Option<&str>, operation: &str, there: Option<&str>) 
         Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "InvalidSignatureException") => {
             Some("look at this machine's clock and at the secret key")
         }
-        None if kind == Kind::Access => Some(
+        None if kind == Kind::Access && !explained => Some(
             "give the executor a `profile` or `credentials`, or set the AWS variables where Covalent's server runs",
         ),
         _ => None,

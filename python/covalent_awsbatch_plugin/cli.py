@@ -120,14 +120,15 @@ def jobs(  # noqa: PLR0913  (one for each option)
     try:
         sys.exit(run_jobs(checked(resolved(given), given), wishes))
     except AWSBatchError as error:
-        raise click.ClickException(error.message) from error
+        raise click.ClickException(_said(error)) from error
 
 
 @main.command()
 @click.option("--run", is_flag=True, help="Submit one tiny job, too, and follow it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.option("--verbose", is_flag=True, help="Show what each place says that may have credentials.")
 @_executor_options
-def doctor(*, run: bool, as_json: bool, **options: str | None) -> None:
+def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) -> None:
     """Check all that a task needs, in the order in which it needs it, and say how to mend what is wrong.
 
     Looked at is what the section [executors.awsbatch] of Covalent's configuration says, unless an option says
@@ -140,7 +141,7 @@ def doctor(*, run: bool, as_json: bool, **options: str | None) -> None:
 
     from .doctor.command import Wishes, run_doctor
 
-    sys.exit(run_doctor(_given(options), Wishes(run, as_json)))
+    sys.exit(run_doctor(_given(options), Wishes(run, as_json, verbose)))
 
 
 @main.command()
@@ -165,7 +166,14 @@ def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, 
             raise click.UsageError("--doctor is about whoever runs the doctor: covalent-awsbatch policy user --doctor")
         click.echo(printed(whose, _given(options), for_doctor=for_doctor, account=account, example=example))
     except AWSBatchError as error:
-        raise click.ClickException(error.message) from error
+        raise click.ClickException(_said(error)) from error
+
+
+def _said(error: Any) -> str:
+    """What a command says of an `AWSBatchError`: where there are no credentials, one line more with what to type."""
+    if found := error.details.get("found"):
+        return printable(f"no usable AWS credentials: {found}") + f"\n    → {printable(error.details['fix'])}"
+    return str(error.message)
 
 
 def _given(options: dict[str, str | None]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ impl Clients {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let error = Error::from_sdk(operation, subject, error);
-        if error.kind() == Kind::Access {
+        if error.kind() == Kind::Access && error.without_credentials().is_none() {
             error.advising(&format!("the credentials are those of {}", self.whose))
         } else {
             error

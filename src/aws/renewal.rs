@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::clients::timeouts;
-use super::credentials::{self, reason};
+use super::credentials::{self, NoCredentials, reason};
 use super::settings::ClientSettings;
 
 /// How long keys without an expiry of their own are used before they are looked for again.
@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LONGEST_LOOK: Duration = Duration::from_mins(5);
 /// What stands in the codes by which services refuse credentials that have expired.
 const EXPIRED: &str = "ExpiredToken";
+
+/// What comes of a look.
+type Found = Result<Credentials, NoCredentials>;
 
 /// The credentials to which some settings lead.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ struct Shared {
 struct State {
     kept: Option<Kept>,
     /// What comes of the look that is under way: credentials, or why there are none.
-    looking: Option<watch::Receiver<Option<Result<Credentials, String>>>>,
+    looking: Option<watch::Receiver<Option<Found>>>,
 }
 
 #[derive(Debug)]
@@ -102,13 +105,13 @@ impl Renewing {
         let found = timeout(PATIENCE, looking.wait_for(Option::is_some)).await;
         let found = found.map(|found| found.ok().and_then(|outcome| outcome.clone()));
         let outcome = match found {
-            Ok(outcome) => outcome.unwrap_or_else(|| Err("the look for them was given up".to_owned())),
+            Ok(outcome) => outcome.unwrap_or_else(|| Err(NoCredentials::new("the look for them was given up", ""))),
             Err(_) => Err(credentials::silence(&self.0.settings, PATIENCE).await),
         };
         outcome.map_err(CredentialsError::provider_error)
     }
 
-    fn begin_to_look(&self) -> watch::Receiver<Option<Result<Credentials, String>>> {
+    fn begin_to_look(&self) -> watch::Receiver<Option<Found>> {
         let (tell, looking) = watch::channel(None);
         let this = self.clone();
         tokio::spawn(async move {

@@ -33,6 +33,11 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             details.set_item(name, value)?;
         }
     }
+    if let Some(why) = error.without_credentials() {
+        details.set_item("found", &why.found)?;
+        details.set_item("fix", &why.fix)?;
+        details.set_item("providers", &why.providers)?;
+    }
     if error.was_not_asked() {
         details.set_item("asked", false)?;
     }

@@ -19,12 +19,10 @@ use crate::batch::outcome::CANCEL_REASON;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    // The SDK's own records would drown ours; its warnings pass.
+    // The SDK's own records are for whoever develops it, and show what a credential process printed or what stands in a
+    // file; what matters of them is in our errors.
     let logger = Logger::new(py, Caching::LoggersAndLevels)?
-        .filter(LevelFilter::Warn)
-        // They show what a credential process printed; our error says that it failed.
-        .filter_target("aws_config::meta::credentials".to_owned(), LevelFilter::Off)
-        .filter_target("aws_config::profile::credentials".to_owned(), LevelFilter::Off)
+        .filter(LevelFilter::Off)
         .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
     // A second interpreter in this process finds the logger installed.
     let _ = logger.install();

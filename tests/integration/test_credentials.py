@@ -184,7 +184,8 @@ def test_no_credentials_at_all(probe: Probe, aws: HttpServer) -> None:
     assert "dispatch failure" not in message
     assert "  " not in message
     for place in ("Environment", "Profile", "WebIdentityToken", "EcsContainer", "Ec2InstanceMetadata"):
-        assert place in message
+        assert place in outcome["details"]["providers"]
+        assert place not in message
     assert aws.requests == []
 
 

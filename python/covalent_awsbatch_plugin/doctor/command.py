@@ -35,10 +35,12 @@ class Wishes:
     Attributes:
         run: Run a job.
         as_json: Write JSON in place of lines.
+        verbose: Write also what each place says that may have credentials.
     """
 
     run: bool = False
     as_json: bool = False
+    verbose: bool = False
 
 
 def run_doctor(given: Mapping[str, Any], wishes: Wishes) -> int:
@@ -51,7 +53,7 @@ def run_doctor(given: Mapping[str, Any], wishes: Wishes) -> int:
     Returns:
         The exit code: 0 all is well, 1 something is wrong, 2 nothing is but something could not be told.
     """
-    report = _Report(wishes.as_json)
+    report = _Report(wishes)
     try:
         settings = checked(resolved(given), given)
     except SettingsError as error:
@@ -88,11 +90,11 @@ class _Report:
     """The checks so far.
 
     Args:
-        as_json: Whether to show them at the end, as JSON.
+        wishes: How to show them; as JSON at the end.
     """
 
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self, wishes: Wishes) -> None:
+        self._as_json, self._verbose = wishes.as_json, wishes.verbose
         self._checks: list[Check] = []
 
     def add(self, check: Check) -> None:
@@ -103,6 +105,8 @@ class _Report:
         click.echo(f"{click.style(sign, colour)} {_within(f'{check.name}: {check.found}')}")
         if check.fix:
             click.echo(f"    → {_within(check.fix)}")
+        if check.providers and self._verbose:
+            click.echo(f"    {_within(check.providers)}")
 
     def note(self, line: str) -> None:
         """Shows how something is getting on."""

@@ -9,7 +9,7 @@ from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.doctor.policy import Place
 from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError
 
-from .base import Case, Check, unknown, well, wrong
+from .base import Case, Check, State, unknown, well, wrong
 
 _SKEW_REFUSED = 300
 _SKEW_SEEN = 30
@@ -26,6 +26,11 @@ async def credentials(case: Case) -> Sequence[Check]:
     try:
         identity = await case.connection.identity()
     except AccessError as error:
+        if found := error.details.get("found"):
+            # Nothing was sent.
+            case.reached = False
+            fix = error.details["fix"] or _CREDENTIALS[""]
+            return [Check("credentials", State.WRONG, found, fix, providers=error.details["providers"])]
         code = str(error.details.get("code") or "").removesuffix("Exception")
         # Without a code nothing was sent, and then the chain of providers says more than the fix.
         case.reached = bool(code)

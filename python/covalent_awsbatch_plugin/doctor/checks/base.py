@@ -32,6 +32,7 @@ class Check:
         found: What there is, or why it could not be told.
         fix: What to do; empty if there is nothing to be done.
         seconds: Of `--run`: when the job was first seen in each state.
+        providers: What each place says that may have credentials, where there are none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Check:
     found: str
     fix: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    providers: str = ""
 
 
 @dataclass
