@@ -8,7 +8,7 @@ from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client, Job
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from .retrieval import console, details
+from . import retrieval
 
 _PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
 
@@ -31,7 +31,7 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
         f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
         f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
     )
-    return errors.JobFailedError(message, **{**details(job), "cause": "never_started"})
+    return errors.JobFailedError(message, **{**retrieval.details(job), "cause": "never_started"})
 
 
 async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
@@ -50,7 +50,7 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
     # Of what became of a machine that was found, the queue says nothing.
     if job.status != "STARTING" and (problems := await _problems(client, settings)):
         message += f" Of the queue is known: {'; '.join(problems)}."
-    return errors.JobFailedError(message + console(settings, job), **details(job))
+    return errors.JobFailedError(message + retrieval.console(settings, job), **retrieval.details(job))
 
 
 async def _problems(client: Client, settings: Settings) -> list[str]:
