@@ -1,6 +1,6 @@
 """From an empty account to a running workflow and back: with `covalent deploy`, and with `covalent-awsbatch deploy`.
 
-Each of the two is a long story, most of which is the provider's waiting: half a minute for a queue to be made, a whole
+Each is a long story, most of which is the provider's waiting: half a minute for a queue to be made, a whole
 one until it is gone, another one for a bucket's rules. Hence they run at the same time, each in an account of its own.
 """
 
@@ -28,7 +28,7 @@ from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 sys.path.append(str(Path(__file__).parents[1]))  # for `support`: pytest's importlib mode adds nothing by itself
 from support.accounts import Account, account, put_image
 from support.inventory import inventory
-from support.resources import check_bucket, check_group, check_machines, environments
+from support.resources import check_bucket, check_group, check_machines, check_templates, environments
 from support.terraform import install
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +222,25 @@ def with_our_own(aws: Account, machine: Machine, tmp_path: Path) -> None:
     assert machine.run(*deploy, "status", *which).startswith("down: 0 resources")
 
 
+def with_changes(aws: Account, machine: Machine) -> None:
+    """What stands in the machines' launch template is changed by one `up`, and the queue has machines like that."""
+    before = inventory(aws.client)
+    deploy = ["covalent-awsbatch", "deploy"]
+    place = ["--prefix=near", f"--endpoint-url={aws.endpoint_url}", f"--credentials={aws.credentials}"]
+    machine.run(*deploy, "up", *place, "--capacity=SPOT,EC2", "--yes")
+    check_templates(aws.client, machine.section, 100, {"covalent-awsbatch": "near", "Name": "near"})
+
+    machine.run(*deploy, "up", "--prefix=near", "--yes", "--disk-gb=200", "--tags=a:b")
+    told = machine.run(*deploy, "plan", "--prefix=near")
+    assert told.splitlines() == ["Nothing to do: everything is as it should be."]
+    check_templates(aws.client, machine.section, 200, {"a": "b", "covalent-awsbatch": "near", "Name": "near"})
+    assert [one["type"] for one in environments(aws.client, machine.section)] == ["SPOT", "EC2"]
+    assert machine.run(*deploy, "status", "--prefix=near").startswith("up: ")
+
+    machine.run(*deploy, "down", "--prefix=near", "--yes")
+    assert inventory(aws.client) == before
+
+
 def interrupted(machine: Machine, command: list[str]) -> str:
     """Runs a command that Ctrl-C ends while it waits for subnets that AWS has already, and returns what it says."""
     with subprocess.Popen(
@@ -244,11 +263,12 @@ def interrupted(machine: Machine, command: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
-    """Both of them, begun."""
-    covalent, ours = (tmp_path_factory.mktemp(name) for name in ("covalent", "ours"))
+    """All of them, begun."""
+    covalent, ours, changes = (tmp_path_factory.mktemp(name) for name in ("covalent", "ours", "changes"))
     machines = [
         Machine(covalent, install(covalent, for_covalent=True), "us-east-1"),
         Machine(ours, install(ours), "eu-central-1"),
+        Machine(changes, install(changes), "eu-west-1"),
     ]
     for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
         if not shutil.which(name):
@@ -256,15 +276,17 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
     with (
         LocalAWS(stop_grace=2) as first,
         account(machines[1].home, "eu-central-1") as second,
+        account(machines[2].home, "eu-west-1") as third,
         ThreadPoolExecutor() as pool,
     ):
         yield {
             "covalent": pool.submit(with_covalent, first, machines[0]),
             "ours": pool.submit(with_our_own, second, machines[1], ours),
+            "changes": pool.submit(with_changes, third, machines[2]),
         }
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("program", ["covalent", "ours"])
+@pytest.mark.parametrize("program", ["covalent", "ours", "changes"])
 def test_from_an_empty_account_to_a_workflow_and_back(stories: dict[str, Future[None]], program: str) -> None:
     stories[program].result()

@@ -44,6 +44,20 @@ def check_machines(client: Callable[[str], Any], resources: Mapping[str, Any]) -
     check_group(client, resources)
 
 
+def check_templates(
+    client: Callable[[str], Any], section: Mapping[str, Any], disk: int, tags: Mapping[str, str]
+) -> None:
+    """The machines of all of the queue's environments have this disk and these tags."""
+    for resources in environments(client, section):
+        asked = resources["launchTemplate"]
+        (version,) = client("ec2").describe_launch_template_versions(
+            LaunchTemplateId=asked["launchTemplateId"], Versions=[asked["version"]]
+        )["LaunchTemplateVersions"]
+        data = version["LaunchTemplateData"]
+        assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == disk
+        assert [{tag["Key"]: tag["Value"] for tag in of["Tags"]} for of in data["TagSpecifications"]] == [tags, tags]
+
+
 def check_group(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:
     """Out everywhere, nothing in."""
     (group,) = client("ec2").describe_security_groups(GroupIds=resources["securityGroupIds"])["SecurityGroups"]

@@ -38,6 +38,13 @@ resource "aws_launch_template" "machine" {
   }
 }
 
+# A new version of the template needs new environments: Batch does not update those with a service role of the user's. The
+# provider learns of it only once the version is made, and then no longer keeps to its plan. Hence this, which also exists
+# where there is no template to refer to.
+resource "terraform_data" "template" {
+  input = aws_launch_template.machine[*].latest_version
+}
+
 # Without a name, because the provider calls it `compute_environment_name` until 5 and `name` from 6 on. A new one for every
 # replacement is needed anyhow: AWS does not delete an environment while the queue has it, hence the new one comes first.
 resource "aws_batch_compute_environment" "this" {
@@ -76,6 +83,7 @@ resource "aws_batch_compute_environment" "this" {
 
   lifecycle {
     create_before_destroy = true
+    replace_triggered_by  = [terraform_data.template]
     # Batch sets it as jobs come and go.
     ignore_changes = [compute_resources[0].desired_vcpus]
 
