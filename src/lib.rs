@@ -1,8 +1,9 @@
 //! The core of `covalent-awsbatch-plugin`: packages a function, submits it as an AWS Batch job, watches it, and brings
 //! its result back.
 //!
-//! A folder is a subsystem, and its first lines say what it may use. Each uses those listed above it and none below; only
-//! [`python`] knows that there is an interpreter. A test holds it to that.
+//! A folder is a subsystem, and its first lines say what it may use: those listed above it. Not yet so: `aws::clients` holds
+//! state of `s3`, `envelope` and `batch`, and `error` reads errors of `aws`. Only [`python`] knows that there is an
+//! interpreter.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::pedantic)]
