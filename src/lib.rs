@@ -1,9 +1,8 @@
 //! The core of `covalent-awsbatch-plugin`: packages a function, submits it as an AWS Batch job, watches it, and brings
 //! its result back.
 //!
-//! A folder is a subsystem, and its first lines say what it may use: those listed above it. Not yet so: `aws::clients` holds
-//! state of `s3`, `envelope` and `batch`, and `error` reads errors of `aws`. Only [`python`] knows that there is an
-//! interpreter.
+//! A folder is a subsystem, and its first lines say what it may use. Each uses those listed above it and none below; only
+//! [`python`] knows that there is an interpreter. `tests/unit/test_core_layers.py` holds it to that.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::pedantic)]
@@ -24,6 +23,8 @@ pub mod envelope;
 pub mod batch;
 
 pub mod inspect;
+
+pub mod session;
 
 #[cfg(feature = "python")]
 mod python;

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use covalent_awsbatch_plugin::aws::clients::Clients;
 use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
 use covalent_awsbatch_plugin::batch::queue::{self, Demand};
-use covalent_awsbatch_plugin::batch::{job, listing, logs};
+use covalent_awsbatch_plugin::batch::{listing, logs};
 use covalent_awsbatch_plugin::ecr::image;
 use covalent_awsbatch_plugin::error::Result;
 use covalent_awsbatch_plugin::inspect as look;
-use covalent_awsbatch_plugin::s3::storage::Storage;
+use covalent_awsbatch_plugin::session::Session;
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -36,8 +36,8 @@ const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:1";
 
 /// Answers of AWS Batch.
 pub fn batch(data: &[u8]) {
-    answered(data, 6, async |call, clients| match call {
-        0 => job::describe(clients, &["1".to_owned()]).await.map(|jobs| {
+    answered(data, 6, async |call, session| match call {
+        0 => session.jobs.describe(&["1".to_owned()]).await.map(|jobs| {
             for job in &jobs {
                 assert!(!cause(job).as_str().is_empty());
                 short_text(
@@ -48,48 +48,50 @@ pub fn batch(data: &[u8]) {
             }
             shown(&jobs);
         }),
-        1 => listing::list(clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
-        2 => queue::look(clients, "q").await.map(|queue| shown(&queue)),
-        3 => queue::environments(clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
-        4 => queue::problems(clients, "q", Demand { vcpu: 8.0, fargate: false }).await.map(|problems| {
+        1 => listing::list(&session.clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
+        2 => queue::look(&session.clients, "q").await.map(|queue| shown(&queue)),
+        3 => queue::environments(&session.clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
+        4 => queue::problems(&session.clients, "q", Demand { vcpu: 8.0, fargate: false }).await.map(|problems| {
             problems.iter().for_each(|problem| short_text(problem));
         }),
-        _ => job::terminate(clients, "1", "why").await,
+        _ => session.jobs.terminate("1", "why").await,
     });
 }
 
 /// Answers of ECR.
 pub fn ecr(data: &[u8]) {
-    answered(data, 4, async |call, clients| match call {
-        0 => image::problem(clients, IMAGE).await.map(|problem| problem.iter().for_each(|problem| short_text(problem))),
-        1 => look::image::look(clients, IMAGE).await.map(|image| shown(&image)),
-        2 => look::image::manifest(clients, IMAGE).await.map(drop),
-        _ => look::image::part_url(clients, IMAGE, "sha256:ab").await.map(drop),
+    answered(data, 4, async |call, session| match call {
+        0 => image::problem(&session.clients, IMAGE)
+            .await
+            .map(|problem| problem.iter().for_each(|problem| short_text(problem))),
+        1 => look::image::look(&session.clients, IMAGE).await.map(|image| shown(&image)),
+        2 => look::image::manifest(&session.clients, IMAGE).await.map(drop),
+        _ => look::image::part_url(&session.clients, IMAGE, "sha256:ab").await.map(drop),
     });
 }
 
 /// Answers of the other services, which only an explanation or the doctor asks: JSON of CloudWatch Logs, XML of IAM, STS and
 /// S3.
 pub fn inspect(data: &[u8]) {
-    answered(data, 6, async |call, clients| match call {
-        0 => logs::tail(clients, "g", "s", 20).await.map(drop),
-        1 => look::log_group::look(clients, "g").await.map(|group| shown(&group)),
-        2 => look::role::look(clients, "r").await.map(|role| shown(&role)),
-        3 => look::simulation::simulate(clients, "p", vec!["s3:GetObject".to_owned()], "*").await.map(drop),
-        4 => look::clock::skew(clients).await.map(drop),
+    answered(data, 6, async |call, session| match call {
+        0 => logs::tail(&session.clients, "g", "s", 20).await.map(drop),
+        1 => look::log_group::look(&session.clients, "g").await.map(|group| shown(&group)),
+        2 => look::role::look(&session.clients, "r").await.map(|role| shown(&role)),
+        3 => look::simulation::simulate(&session.clients, "p", vec!["s3:GetObject".to_owned()], "*").await.map(drop),
+        4 => look::clock::skew(&session.clients).await.map(drop),
         _ => {
-            let storage = Storage::new(clients.clone(), Arc::default());
+            let storage = session.storage(Arc::default());
             look::encryption::look(&storage, "b").await.map(|encryption| shown(&encryption))
         }
     });
 }
 
-fn answered(data: &[u8], calls: u8, ask: impl AsyncFnOnce(u8, &Arc<Clients>) -> Result<()>) {
+fn answered(data: &[u8], calls: u8, ask: impl AsyncFnOnce(u8, &Session) -> Result<()>) {
     let Some((choice, body)) = data.split_first() else { return };
     let aws = Aws::shared();
     let status = STATUS[usize::from(choice / calls) % STATUS.len()];
     *aws.answer.0.lock().expect("nobody panics with it") = (status, Bytes::copy_from_slice(body));
-    let asked = async { timeout(PATIENCE, ask(choice % calls, &aws.clients)).await };
+    let asked = async { timeout(PATIENCE, ask(choice % calls, &aws.session)).await };
     let outcome = within(BESIDES + FOR_A_BYTE * body.len(), || aws.runtime.block_on(asked));
     if let Ok(Err(error)) = outcome {
         short(&error);
@@ -101,10 +103,10 @@ fn shown(value: &(impl Serialize + ?Sized)) {
     serde_json::to_string(value).expect("it is JSON");
 }
 
-/// Clients whose answers are the fuzzer's. On paused time, so that nobody waits for a turn or between two tries.
+/// A session whose answers are the fuzzer's. On paused time, so that nobody waits for a turn or between two tries.
 struct Aws {
     runtime: Runtime,
-    clients: Arc<Clients>,
+    session: Session,
     answer: Answer,
 }
 
@@ -123,7 +125,7 @@ impl Aws {
                 .http_client(http_client_fn(move |_, _| connector.clone()))
                 .build();
             let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-            Self { runtime, clients: Arc::new(Clients::new(&config)), answer }
+            Self { runtime, session: Session::new(Clients::new(&config)), answer }
         })
     }
 }

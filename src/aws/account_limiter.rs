@@ -9,10 +9,10 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-use super::identity::Identity;
+use super::identity::Caller;
 use super::rate_limiter::RateLimiter;
-use super::single_flight::SingleFlight;
-use crate::error::{Kind, kind_of_code};
+use super::sdk_error::kind_of_code;
+use crate::error::Kind;
 
 /// Where AWS says in an answer's headers what is wrong, with a URL behind a colon.
 const CODE: &str = "x-amzn-errortype";
@@ -20,21 +20,21 @@ const CODE: &str = "x-amzn-errortype";
 /// The account, as soon as it is known, and the region.
 #[derive(Clone, Debug)]
 pub struct AccountLimiter {
-    identity: Arc<SingleFlight<Identity>>,
+    caller: Caller,
     region: String,
 }
 
 impl AccountLimiter {
-    /// The pace of whoever this will turn out to be.
+    /// The limit of whoever this will turn out to be.
     #[must_use]
-    pub fn new(identity: Arc<SingleFlight<Identity>>, region: String) -> Self {
-        Self { identity, region }
+    pub fn new(caller: Caller, region: String) -> Self {
+        Self { caller, region }
     }
 
     /// The limiter of the account; a task asks for its identity before anything else.
     #[must_use]
     pub fn limiter(&self) -> Arc<RateLimiter> {
-        RateLimiter::shared(self.identity.get().map_or("", |identity| &identity.account), &self.region)
+        RateLimiter::shared(self.caller.known().map_or("", |identity| &identity.account), &self.region)
     }
 }
 

@@ -17,8 +17,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::retry::ErrorKind;
 
-/// Where S3 says in which region a bucket is.
-pub const TOLD: &str = "x-amz-bucket-region";
+use super::sdk_error::BUCKET_REGION;
+
 /// Marks an answer after which the call is to be made again, in the region that has been learned.
 const LEARNED: &str = "x-covalent-awsbatch-learned";
 /// Letters of a region's name.
@@ -80,7 +80,7 @@ fn elsewhere(answer: &HttpResponse) -> Option<String> {
     if !matches!(answer.status().as_u16(), 301 | 307 | 400) {
         return None;
     }
-    let told = answer.headers().get(TOLD).map(str::to_owned).or_else(|| {
+    let told = answer.headers().get(BUCKET_REGION).map(str::to_owned).or_else(|| {
         let body = String::from_utf8_lossy(answer.body().bytes()?);
         Some(body.split_once("<Region>")?.1.split_once("</Region>")?.0.to_owned())
     })?;
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(there, request.headers().get("authorization").unwrap().contains("/eu-west-1/s3/"));
             self.0.lock().unwrap().push(host);
             let mut answer = HttpResponse::new(if there { 200 } else { 301 }.try_into().unwrap(), SdkBody::empty());
-            answer.headers_mut().insert(TOLD, "eu-west-1");
+            answer.headers_mut().insert(BUCKET_REGION, "eu-west-1");
             HttpConnectorFuture::ready(Ok(answer))
         }
     }
@@ -190,7 +190,7 @@ mod tests {
     fn told(status: u16, header: Option<&'static str>, body: &'static str) -> Option<String> {
         let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         if let Some(region) = header {
-            answer.headers_mut().insert(TOLD, region);
+            answer.headers_mut().insert(BUCKET_REGION, region);
         }
         elsewhere(&answer)
     }

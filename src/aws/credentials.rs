@@ -8,9 +8,9 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-pub use self::why::NoCredentials;
 pub(crate) use self::why::{reason, silence};
 use super::settings::ClientSettings;
+pub use crate::error::NoCredentials;
 use crate::error::{Error, Kind, Result};
 
 const MISSING: &str = "no usable AWS credentials: the file that `credentials` names cannot be found";

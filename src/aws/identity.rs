@@ -1,6 +1,8 @@
 //! Who is calling: asked once per set of credentials, not per task.
 
-use super::clients::Clients;
+use std::sync::Arc;
+
+use super::single_flight::SingleFlight;
 use crate::error::{Error, Result};
 
 /// The caller, as `GetCallerIdentity` tells it.
@@ -32,12 +34,31 @@ impl Identity {
     }
 }
 
-/// The caller's identity. A failure is not remembered: the next task asks again.
-pub async fn identity(clients: &Clients) -> Result<&Identity> {
-    clients
-        .identity
-        .get_or_make(|| async {
-            let answer = clients
+/// Whoever the credentials belong to; cheap to clone, and all clones know the same.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The Security Token Service.
+    pub(crate) sts: aws_sdk_sts::Client,
+    identity: Arc<SingleFlight<Identity>>,
+}
+
+impl Caller {
+    /// The caller that this client signs as. Sends nothing yet.
+    #[must_use]
+    pub fn new(sts: aws_sdk_sts::Client) -> Self {
+        Self { sts, identity: Arc::default() }
+    }
+
+    /// The identity, if it is known.
+    #[must_use]
+    pub fn known(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// The identity. A failure is not remembered: the next task asks again.
+    pub async fn identity(&self) -> Result<&Identity> {
+        let ask = || async {
+            let answer = self
                 .sts
                 .get_caller_identity()
                 .send()
@@ -48,8 +69,9 @@ pub async fn identity(clients: &Clients) -> Result<&Identity> {
                 arn: answer.arn.unwrap_or_default(),
                 user_id: answer.user_id.unwrap_or_default(),
             })
-        })
-        .await
+        };
+        self.identity.get_or_make(ask).await
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use aws_smithy_types::retry::ErrorKind;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
+use super::not_asked::NotAsked;
 use super::regions;
-use crate::aws::silence::{NotAsked, chain};
+use crate::error::chain;
 
 /// What was asked of whom.
 #[derive(Clone, Debug)]

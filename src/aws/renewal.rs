@@ -22,9 +22,9 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::clients::timeouts;
 use super::credentials::{self, NoCredentials, reason};
 use super::settings::ClientSettings;
+use super::timeouts::timeouts;
 
 /// How long keys without an expiry of their own are used before they are looked for again.
 const FRESH: Duration = Duration::from_secs(30);

@@ -1,25 +1,17 @@
-//! What does not answer: who was asked is named, and a command, for which a person waits, does not wait for long.
+//! A command, for which a person waits, does not wait for long for what does not answer.
 
 use std::collections::BTreeSet;
-use std::error::Error as StdError;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut,
-};
-use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
-use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout};
 
-use super::http::is_near;
-use super::intermediary::{Asked, Unanswered};
+use super::intermediary::Asked;
+use super::not_asked::NotAsked;
+use crate::error::chain;
 
 /// What a command waits for an answer at the most, and for all that does not answer together. What is left after the first
 /// is enough to hear whether others answer.
@@ -78,90 +70,11 @@ fn is_unconnected(error: &ConnectorError) -> bool {
     chain(error).any(|error| error.to_string() == "client error (Connect)")
 }
 
-/// An error and its sources.
-pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
-}
-
-/// Nobody was asked, since these have not answered before.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer from {}", .silent.join(", "))]
-pub struct NotAsked {
-    silent: Vec<String>,
-}
-
-impl NotAsked {
-    /// Who has not answered.
-    #[must_use]
-    pub fn of_whom(&self) -> String {
-        self.silent.join(", ")
-    }
-}
-
-/// Has the SDK's own time-outs, which know nothing of hosts, name who was asked.
-#[derive(Debug)]
-pub struct NamedTimeouts(Matcher);
-
-impl Default for NamedTimeouts {
-    fn default() -> Self {
-        Self(Matcher::from_env())
-    }
-}
-
-#[dyn_dispatch_hint]
-impl Intercept for NamedTimeouts {
-    fn name(&self) -> &'static str {
-        "NamedTimeouts"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let request = context.request();
-        let asked = Asked::of(request, (!is_near(request.uri())).then_some(&self.0));
-        config.interceptor_state().store_put(LastAsked(asked));
-        Ok(())
-    }
-
-    fn modify_before_completion(
-        &self,
-        context: &mut FinalizerInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(LastAsked(asked)) = config.load::<LastAsked>()
-            && let Some(Err(error)) = context.output_or_error_mut()
-            && error.is_timeout_error()
-        {
-            let source = std::mem::replace(error, OrchestratorError::other("a time-out"));
-            *error = OrchestratorError::timeout(Unanswered::new(asked.clone(), source).into());
-        }
-        Ok(())
-    }
-}
-
-/// Whom the last attempt of a call asked.
-#[derive(Debug)]
-struct LastAsked(Asked);
-
-impl Storable for LastAsked {
-    type Storer = StoreReplace<Self>;
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
     use std::io;
 
-    use aws_config::retry::RetryConfig;
-    use aws_config::{BehaviorVersion, Region};
-    use aws_credential_types::Credentials;
-    use aws_smithy_runtime_api::client::http::{
-        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-    };
     use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
     use aws_smithy_types::body::SdkBody;
 
@@ -190,36 +103,6 @@ mod tests {
         assert_eq!(said(impatience.bounded(&logs, pending()).await), "no answer within 2 s");
         assert_eq!(said(impatience.bounded(&ecr, pending()).await), "no answer from iam.example, logs.example");
         assert_eq!(start.elapsed(), IN_ALL);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_time_out_of_an_attempt_names_who_was_asked() {
-        let mute = http_client_fn(|_, _| SharedHttpConnector::new(Mute));
-        let config = aws_sdk_sts::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::new("id", "key", None, None, "tests"))
-            .http_client(mute)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(crate::aws::clients::timeouts())
-            .interceptor(NamedTimeouts::default())
-            .build();
-        let outcome = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await;
-        let error = crate::error::Error::from_sdk("sts:GetCallerIdentity", "the caller", outcome.unwrap_err());
-        assert_eq!(error.endpoint(), Some("sts.eu-west-1.amazonaws.com"));
-        let said = error.to_string();
-        assert!(said.contains(": sts.eu-west-1.amazonaws.com was asked, in region eu-west-1: "), "{said}");
-        assert!(said.contains("30 s") || said.contains("30s"), "{said}");
-    }
-
-    /// What takes a request and never answers it.
-    #[derive(Debug)]
-    struct Mute;
-
-    impl HttpConnector for Mute {
-        fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
-            HttpConnectorFuture::new(pending())
-        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::request::{DefinitionSettings, Fargate};
 use crate::aws::clients::Clients;
-use crate::aws::identity::{Identity, identity};
+use crate::aws::identity::Identity;
 use crate::aws::retry::{self, OnlyForTheClock};
 use crate::aws::single_flight::SingleFlight;
 use crate::error::{Error, Kind, Result};
@@ -31,19 +31,51 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (ResourceType::Memory, "2048")];
 
 /// Definitions that are known to exist, by content. Concurrent askers of the same one wait for a single look-up.
-#[derive(Debug, Default)]
-pub struct Registry(Mutex<HashMap<Definition, Arc<SingleFlight<String>>>>);
+#[derive(Debug)]
+pub struct Definitions {
+    clients: Arc<Clients>,
+    known: Mutex<HashMap<Definition, Arc<SingleFlight<String>>>>,
+}
 
-impl Registry {
+impl Definitions {
+    /// None is known yet.
+    #[must_use]
+    pub fn new(clients: Arc<Clients>) -> Self {
+        Self { clients, known: Mutex::default() }
+    }
+
     fn cell(&self, definition: &Definition) -> Arc<SingleFlight<String>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(definition.clone()).or_default().clone()
     }
 
     /// Forgets a revision that turned out to be gone, so that the next job looks again.
     pub fn forget(&self, arn: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, cell| cell.get().is_none_or(|known| known != arn));
+    }
+
+    /// The ARN of an active revision with this content: remembered, found, or registered.
+    pub async fn find_or_register(&self, settings: &DefinitionSettings) -> Result<String> {
+        let clients = &*self.clients;
+        let definition = Definition::new(settings, clients.caller.identity().await?, &clients.region);
+        let cell = self.cell(&definition);
+        let arn = cell
+            .get_or_make(|| async {
+                let mut tries = 1;
+                loop {
+                    match retry::while_throttled(|| try_once(clients, &definition)).await {
+                        // The registration may have happened all the same: look again.
+                        Err(error) if (error.is_transient() || is_crowded(&error)) && tries < TRIES => {
+                            sleep(PAUSE * tries).await;
+                        }
+                        outcome => return outcome,
+                    }
+                    tries += 1;
+                }
+            })
+            .await?;
+        Ok(arn.clone())
     }
 }
 
@@ -107,28 +139,6 @@ impl Definition {
                     && container.execution_role_arn() == Some(&self.execution_role)
             })
     }
-}
-
-/// The ARN of an active revision with this content: remembered, found, or registered.
-pub async fn find_or_register(clients: &Clients, settings: &DefinitionSettings) -> Result<String> {
-    let definition = Definition::new(settings, identity(clients).await?, &clients.region);
-    let cell = clients.definitions.cell(&definition);
-    let arn = cell
-        .get_or_make(|| async {
-            let mut tries = 1;
-            loop {
-                match retry::while_throttled(|| try_once(clients, &definition)).await {
-                    // The registration may have happened all the same: look again.
-                    Err(error) if (error.is_transient() || is_crowded(&error)) && tries < TRIES => {
-                        sleep(PAUSE * tries).await;
-                    }
-                    outcome => return outcome,
-                }
-                tries += 1;
-            }
-        })
-        .await?;
-    Ok(arn.clone())
 }
 
 /// Whether others register revisions of the same name at the same moment.
@@ -281,7 +291,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_forgotten_revision_is_looked_up_again() {
-        let registry = Registry::default();
+        let config =
+            aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::v2026_01_12()).build();
+        let registry = Definitions::new(Arc::new(Clients::new(&config)));
         registry.cell(&definition()).get_or_make(|| async { Ok("arn:1".into()) }).await.unwrap();
         assert_eq!(registry.cell(&definition()).get().map(String::as_str), Some("arn:1"));
         registry.forget("arn:1");

@@ -1,17 +1,7 @@
 //! A job as `DescribeJobs` tells it, reduced to what decides and explains its end.
 
-use std::time::Duration;
-
 use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus};
 use serde::Serialize;
-
-use crate::aws::clients::Clients;
-use crate::aws::dates::Dates;
-use crate::aws::retry;
-use crate::error::Result;
-
-/// `DescribeJobs` takes this many ids a call.
-pub const IDS_PER_CALL: usize = 100;
 
 /// What is known about a job. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -137,72 +127,6 @@ impl From<&AttemptDetail> for Attempt {
             stopped_at: detail.stopped_at(),
         }
     }
-}
-
-/// How long a job's end is asked for while AWS does not answer.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// Looks up to [`IDS_PER_CALL`] jobs up in one call. An id without a record is missing from the answer.
-pub async fn describe(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
-    describe_trying(clients, ids, u32::MAX).await
-}
-
-/// The same for whoever looks again anyway: with no more than two of the SDK's tries, so that it ends soon.
-pub async fn describe_once(clients: &Clients, ids: &[String]) -> Result<Vec<Job>> {
-    describe_trying(clients, ids, 2).await
-}
-
-async fn describe_trying(clients: &Clients, ids: &[String], tries: u32) -> Result<Vec<Job>> {
-    clients.urgent_turn().await;
-    let retries = clients.batch.config().retry_config().map(|retries| {
-        let tries = tries.min(retries.max_attempts());
-        retries.clone().with_max_attempts(tries)
-    });
-    let mut fewer_tries = aws_sdk_batch::Config::builder();
-    fewer_tries.set_retry_config(retries);
-    let dates = Dates::default();
-    let request = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).customize();
-    let request = request.config_override(fewer_tries).interceptor(dates.clone());
-    let answer = request.send().await.map_err(|error| {
-        let subject = match ids {
-            [id] => format!("job {id}"),
-            ids => format!("{} jobs", ids.len()),
-        };
-        clients.batch_error("batch:DescribeJobs", subject, error)
-    })?;
-    let mut jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
-    if let Some(now) = dates.last() {
-        for job in &mut jobs {
-            job.age = job.created_at.map(|created| now.saturating_sub(created));
-        }
-    }
-    for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
-        let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
-        let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));
-        clients.signatures.learn(environment, job.image.as_deref().unwrap_or_default());
-    }
-    Ok(jobs)
-}
-
-/// Ends a job in whatever state it is; a job that is over stays as it is. Goes on for some minutes if AWS does not answer:
-/// the job would run, and cost, until its time limit.
-///
-/// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
-pub async fn terminate(clients: &Clients, id: &str, reason: &str) -> Result<()> {
-    retry::patiently(PATIENCE, || ask_to_end(clients, id, reason)).await
-}
-
-async fn ask_to_end(clients: &Clients, id: &str, reason: &str) -> Result<()> {
-    clients.urgent_turn().await;
-    clients
-        .batch
-        .terminate_job()
-        .job_id(id)
-        .reason(shortened(reason))
-        .send()
-        .await
-        .map_err(|error| clients.batch_error("batch:TerminateJob", format!("job {id}"), error))?;
-    Ok(())
 }
 
 /// The API's limit on a reason, in characters. What it tells is held to it as well: it becomes part of an error.

@@ -5,6 +5,7 @@
 
 pub mod definition;
 pub mod job;
+pub mod jobs;
 pub mod listing;
 pub mod logs;
 pub mod outcome;

@@ -17,12 +17,15 @@ use aws_sdk_batch::types::{
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use super::definition::Definitions;
+use super::jobs::Jobs;
 use super::request::{JobRequest, RetryOn};
-use super::{definition, job, listing, queue};
+use super::{listing, queue};
 use crate::aws::clients::Clients;
 use crate::aws::detached;
 use crate::aws::retry::{self, OnlyForTheClock};
 use crate::aws::single_flight::SingleFlight;
+use crate::envelope::signature::Signatures;
 use crate::error::{Error, Kind, Result};
 
 /// How long submission goes on after AWS first did not answer before it gives up.
@@ -66,28 +69,155 @@ impl Names {
     }
 }
 
-/// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
-///
-/// Dropping the future stops a submission that still waits for its turn. One under way goes on, and a job that it makes is
-/// then terminated.
-pub async fn submit(clients: Arc<Clients>, request: JobRequest) -> Result<Submitted> {
-    // Lives as long as somebody waits for the job.
-    let interest = Arc::new(());
-    let wanted = Arc::downgrade(&interest);
-    let submission = async move {
-        let id = adopt_or_submit(&clients, &request, &wanted).await?;
-        Ok(Submitted { id: Some(id), clients, runtime: Handle::current() })
-    };
-    let submitted = detached::run(submission, |_| async {}).await;
-    drop(interest);
-    submitted
+/// Submits jobs, and knows those that were submitted.
+#[derive(Debug)]
+pub struct Submitter {
+    clients: Arc<Clients>,
+    jobs: Arc<Jobs>,
+    definitions: Definitions,
+    signatures: Arc<Signatures>,
+    names: Names,
+}
+
+impl Submitter {
+    /// One that knows of no job yet.
+    #[must_use]
+    pub fn new(clients: Arc<Clients>, jobs: Arc<Jobs>, signatures: Arc<Signatures>) -> Self {
+        let definitions = Definitions::new(clients.clone());
+        Self { clients, jobs, definitions, signatures, names: Names::default() }
+    }
+
+    /// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
+    ///
+    /// Dropping the future stops a submission that still waits for its turn. One under way goes on, and a job that it makes
+    /// is then terminated.
+    pub async fn submit(self: Arc<Self>, request: JobRequest) -> Result<Submitted> {
+        // Lives as long as somebody waits for the job.
+        let interest = Arc::new(());
+        let wanted = Arc::downgrade(&interest);
+        let submission = async move {
+            let id = self.adopt_or_submit(&request, &wanted).await?;
+            Ok(Submitted { id: Some(id), jobs: self.jobs.clone(), runtime: Handle::current() })
+        };
+        let submitted = detached::run(submission, |_| async {}).await;
+        drop(interest);
+        submitted
+    }
+
+    async fn adopt_or_submit(&self, request: &JobRequest, wanted: &Weak<()>) -> Result<String> {
+        let cell = self.names.cell(request);
+        let family = cell.get_or_make(|| self.find_family(request)).await?;
+        let known = {
+            let names = family.lock().unwrap_or_else(PoisonError::into_inner);
+            names.get(&request.name).cloned().unwrap_or_default()
+        };
+        if let Some(live) = self.newest_live(&known).await? {
+            tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
+            return Ok(live);
+        }
+        let environment = request.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.signatures.learn(environment, &request.definition.image);
+        let id = self.submit_new(request, &known.iter().map(String::as_str).collect(), wanted).await?;
+        self.names.count.fetch_add(1, Ordering::Relaxed);
+        let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
+        names.entry(request.name.clone()).or_default().push(id.clone());
+        Ok(id)
+    }
+
+    /// What already runs or ran in a family, from before this process or from another one: one call a family.
+    async fn find_family(&self, request: &JobRequest) -> Result<Family> {
+        let clients = &*self.clients;
+        match retry::patiently(PATIENCE, || find(clients, &request.queue, &request.family)).await {
+            Ok(names) => {
+                self.names.count.fetch_add(names.len(), Ordering::Relaxed);
+                Ok(Mutex::new(names))
+            }
+            // An IAM policy written for the public plugin lacks this right.
+            Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
+                tracing::warn!("{error}; a job that is left from before would not be found");
+                Ok(Family::default())
+            }
+            Err(error) if error.kind() == Kind::Refused => Err(explained(clients, request, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn newest_live(&self, ids: &[String]) -> Result<Option<String>> {
+        let Some(newest) = ids.last() else { return Ok(None) };
+        let ids = std::slice::from_ref(newest);
+        // A job that was submitted a moment ago, by a process that has died since, may be listed and not yet be described.
+        for pause in [None].into_iter().chain(LOOKS.map(Some)) {
+            if let Some(pause) = pause {
+                sleep(pause).await;
+            }
+            let found = retry::while_throttled(|| self.jobs.describe(ids)).await?;
+            if let Some(job) = found.into_iter().find(|job| !job.status.is_empty()) {
+                return Ok((!job.has_ended()).then_some(job.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Submits under a name of which `known` are the ids that are not this submission's.
+    async fn submit_new(&self, request: &JobRequest, known: &HashSet<&str>, wanted: &Weak<()>) -> Result<String> {
+        let clients = &*self.clients;
+        let start = Instant::now();
+        let mut unanswered_since = None;
+        let mut pause = FIRST_PAUSE;
+        let mut unknown_since = None;
+        loop {
+            let definition = self.definitions.find_or_register(&request.definition).await?;
+            clients.turn().await;
+            if wanted.strong_count() == 0 {
+                return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name)));
+            }
+            let error = match try_once(clients, request, &definition).await {
+                Ok(id) => return Ok(id),
+                Err(error) => error,
+            };
+            let end = match error.kind() {
+                // The revision was deregistered since it was found: look for another one. Or it was registered a moment ago, and
+                // not all of AWS knows.
+                Kind::Refused
+                    if speaks_of_definition(&error)
+                        && unknown_since.is_none_or(|since: Instant| since.elapsed() < SETTLING) =>
+                {
+                    if unknown_since.is_none() {
+                        self.definitions.forget(&definition);
+                        unknown_since = Some(Instant::now());
+                    } else {
+                        sleep(pause).await;
+                    }
+                    continue;
+                }
+                Kind::Throttled => start + retry::PATIENCE_THROTTLED,
+                Kind::Ambiguous | Kind::Garbled => *unanswered_since.get_or_insert_with(Instant::now) + PATIENCE,
+                Kind::Refused => return Err(explained(clients, request, error).await),
+                _ => return Err(error),
+            };
+            // Also where patience ends: a job that nobody knows of would go on.
+            let may_be_there = error.kind() != Kind::Throttled && !error.never_arrived();
+            if may_be_there && let Some(id) = find_after(&error, clients, request, known).await? {
+                tracing::info!("job {} had been submitted after all, as {id}", request.name);
+                return Ok(id);
+            }
+            if Instant::now() + pause > end {
+                return Err(error);
+            }
+            tracing::info!("{error}; trying again");
+            if !may_be_there {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
 }
 
 /// A job that somebody wanted, until somebody has taken its id. Dropped before, it is terminated.
 #[derive(Debug)]
 pub struct Submitted {
     id: Option<String>,
-    clients: Arc<Clients>,
+    jobs: Arc<Jobs>,
     runtime: Handle,
 }
 
@@ -102,127 +232,16 @@ impl Submitted {
 impl Drop for Submitted {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
-        let clients = self.clients.clone();
+        let jobs = self.jobs.clone();
         let _entered = self.runtime.enter();
         drop(detached::run(
             async move {
-                if let Err(error) = job::terminate(&clients, &id, ABANDONED).await {
+                if let Err(error) = jobs.terminate(&id, ABANDONED).await {
                     tracing::warn!("job {id} goes on although its task was cancelled: {error}");
                 }
             },
             |()| async {},
         ));
-    }
-}
-
-async fn adopt_or_submit(clients: &Clients, request: &JobRequest, wanted: &Weak<()>) -> Result<String> {
-    let cell = clients.names.cell(request);
-    let family = cell.get_or_make(|| find_family(clients, request)).await?;
-    let known = {
-        let names = family.lock().unwrap_or_else(PoisonError::into_inner);
-        names.get(&request.name).cloned().unwrap_or_default()
-    };
-    if let Some(live) = newest_live(clients, &known).await? {
-        tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
-        return Ok(live);
-    }
-    let environment = request.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    clients.signatures.learn(environment, &request.definition.image);
-    let id = submit_new(clients, request, &known.iter().map(String::as_str).collect(), wanted).await?;
-    clients.names.count.fetch_add(1, Ordering::Relaxed);
-    let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
-    names.entry(request.name.clone()).or_default().push(id.clone());
-    Ok(id)
-}
-
-/// What already runs or ran in a family, from before this process or from another one: one call a family.
-async fn find_family(clients: &Clients, request: &JobRequest) -> Result<Family> {
-    match retry::patiently(PATIENCE, || find(clients, &request.queue, &request.family)).await {
-        Ok(names) => {
-            clients.names.count.fetch_add(names.len(), Ordering::Relaxed);
-            Ok(Mutex::new(names))
-        }
-        // An IAM policy written for the public plugin lacks this right.
-        Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
-            tracing::warn!("{error}; a job that is left from before would not be found");
-            Ok(Family::default())
-        }
-        Err(error) if error.kind() == Kind::Refused => Err(explained(clients, request, error).await),
-        Err(error) => Err(error),
-    }
-}
-
-async fn newest_live(clients: &Clients, ids: &[String]) -> Result<Option<String>> {
-    let Some(newest) = ids.last() else { return Ok(None) };
-    let ids = std::slice::from_ref(newest);
-    // A job that was submitted a moment ago, by a process that has died since, may be listed and not yet be described.
-    for pause in [None].into_iter().chain(LOOKS.map(Some)) {
-        if let Some(pause) = pause {
-            sleep(pause).await;
-        }
-        let found = retry::while_throttled(|| job::describe(clients, ids)).await?;
-        if let Some(job) = found.into_iter().find(|job| !job.status.is_empty()) {
-            return Ok((!job.has_ended()).then_some(job.id));
-        }
-    }
-    Ok(None)
-}
-
-/// Submits under a name of which `known` are the ids that are not this submission's.
-async fn submit_new(
-    clients: &Clients,
-    request: &JobRequest,
-    known: &HashSet<&str>,
-    wanted: &Weak<()>,
-) -> Result<String> {
-    let start = Instant::now();
-    let mut unanswered_since = None;
-    let mut pause = FIRST_PAUSE;
-    let mut unknown_since = None;
-    loop {
-        let definition = definition::find_or_register(clients, &request.definition).await?;
-        clients.turn().await;
-        if wanted.strong_count() == 0 {
-            return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name)));
-        }
-        let error = match try_once(clients, request, &definition).await {
-            Ok(id) => return Ok(id),
-            Err(error) => error,
-        };
-        let end = match error.kind() {
-            // The revision was deregistered since it was found: look for another one. Or it was registered a moment ago, and
-            // not all of AWS knows.
-            Kind::Refused
-                if speaks_of_definition(&error)
-                    && unknown_since.is_none_or(|since: Instant| since.elapsed() < SETTLING) =>
-            {
-                if unknown_since.is_none() {
-                    clients.definitions.forget(&definition);
-                    unknown_since = Some(Instant::now());
-                } else {
-                    sleep(pause).await;
-                }
-                continue;
-            }
-            Kind::Throttled => start + retry::PATIENCE_THROTTLED,
-            Kind::Ambiguous | Kind::Garbled => *unanswered_since.get_or_insert_with(Instant::now) + PATIENCE,
-            Kind::Refused => return Err(explained(clients, request, error).await),
-            _ => return Err(error),
-        };
-        // Also where patience ends: a job that nobody knows of would go on.
-        let may_be_there = error.kind() != Kind::Throttled && !error.never_arrived();
-        if may_be_there && let Some(id) = find_after(&error, clients, request, known).await? {
-            tracing::info!("job {} had been submitted after all, as {id}", request.name);
-            return Ok(id);
-        }
-        if Instant::now() + pause > end {
-            return Err(error);
-        }
-        tracing::info!("{error}; trying again");
-        if !may_be_there {
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! What a job left in the bucket, read as data: nothing in it can run, and it costs what it has in bytes.
 //!
-//! [`fetch`] reads the object at a result's key. [`parts`] decodes what the runner writes today, [`pickled`] what its
+//! [`Envelopes::fetch`] reads the object at a result's key. [`parts`] decodes what the runner writes today, [`pickled`] what its
 //! version 1.0.0 wrote, [`printed`] what the public image's program leaves beside its result. [`signature`] tells whether
 //! the task's own job wrote it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Kind, Result};
 use crate::s3::download::Download;
 use crate::s3::storage::{Storage, location};
-use signature::{Found, Signature};
+use printed::Printed;
+use signature::{Found, Signature, Signatures};
 
 pub mod parts;
 pub mod pickle;
@@ -83,52 +86,90 @@ impl Envelope {
     }
 }
 
-/// Fetches what stands at a result's key and decodes it if it is an envelope.
-pub async fn fetch(storage: Storage, bucket: &str, key: &str) -> Result<Report> {
-    let Some((download, _turn)) = open(&storage, bucket, key).await? else { return Ok(Report::Missing) };
-    let place = location(bucket, key);
-    let Some(format) = download.metadata().get(FORMAT_KEY).cloned() else {
-        let signature = storage.signatures().judge(bucket, key, Found::Unsigned);
-        return Ok(Report::Legacy(Box::new(download), signature));
-    };
-    if ![PICKLED, PARTS].contains(&format.as_str()) {
-        let format = text::short(&format);
-        let message = format!(
-            "{place} has format {format}, which this version does not know; install a newer covalent-awsbatch-plugin \
-             where Covalent's server runs"
-        );
-        return Err(Error::new(Kind::Result, message));
-    }
-    let size = download.size();
-    if size > LARGEST {
-        return Err(Error::new(Kind::Result, format!("{place} has {size} bytes, more than an envelope can have")));
-    }
-    let signed = download.metadata().get(signature::METADATA).cloned();
-    let content = Bytes::from(download.collect().await?);
-    let (bucket, key) = (bucket.to_owned(), key.to_owned());
-    decoded(place, move || {
-        let found = signed.as_deref().map_or(Found::Unsigned, |signature| Found::Signed(signature, &content));
-        let signature = storage.signatures().judge(&bucket, &key, found);
-        Ok(Report::Envelope(Box::new(Envelope::decode(&format, &content)?), signature))
-    })
-    .await
+/// Large envelopes that are read at once.
+const LARGE_AT_ONCE: usize = 4;
+
+/// Reads what jobs left, and knows what they sign with.
+#[derive(Debug)]
+pub struct Envelopes {
+    signatures: Arc<Signatures>,
+    /// Each large envelope is as much memory as it has bytes, several times.
+    large: Arc<Semaphore>,
 }
 
-/// Opens an object, a large one only when its turn comes: each holds as much memory as it has bytes, several times.
-async fn open(storage: &Storage, bucket: &str, key: &str) -> Result<Option<(Download, Option<OwnedSemaphorePermit>)>> {
-    let opened = match Download::open(storage.clone(), bucket, key).await {
-        Ok(download) if download.size() <= LARGE => return Ok(Some((download, None))),
-        Ok(large) => {
-            drop(large); // its first piece is memory
-            let turn = storage.large_envelope_turn().await;
-            Download::open(storage.clone(), bucket, key).await.map(|download| (download, turn))
+impl Envelopes {
+    /// With these keys.
+    #[must_use]
+    pub fn new(signatures: Arc<Signatures>) -> Self {
+        Self { signatures, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+    }
+
+    /// Fetches what stands at a result's key and decodes it if it is an envelope.
+    pub async fn fetch(&self, storage: &Storage, bucket: &str, key: &str) -> Result<Report> {
+        let Some((download, _turn)) = self.open(storage, bucket, key).await? else { return Ok(Report::Missing) };
+        let place = location(bucket, key);
+        let Some(format) = download.metadata().get(FORMAT_KEY).cloned() else {
+            let signature = self.signatures.judge(bucket, key, Found::Unsigned);
+            return Ok(Report::Legacy(Box::new(download), signature));
+        };
+        if ![PICKLED, PARTS].contains(&format.as_str()) {
+            let format = text::short(&format);
+            let message = format!(
+                "{place} has format {format}, which this version does not know; install a newer covalent-awsbatch-plugin \
+             where Covalent's server runs"
+            );
+            return Err(Error::new(Kind::Result, message));
         }
-        Err(error) => Err(error),
-    };
-    match opened {
-        Ok(opened) => Ok(Some(opened)),
-        Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        let size = download.size();
+        if size > LARGEST {
+            return Err(Error::new(Kind::Result, format!("{place} has {size} bytes, more than an envelope can have")));
+        }
+        let signed = download.metadata().get(signature::METADATA).cloned();
+        let content = Bytes::from(download.collect().await?);
+        let (bucket, key, signatures) = (bucket.to_owned(), key.to_owned(), self.signatures.clone());
+        decoded(place, move || {
+            let found = signed.as_deref().map_or(Found::Unsigned, |signature| Found::Signed(signature, &content));
+            let signature = signatures.judge(&bucket, &key, found);
+            Ok(Report::Envelope(Box::new(Envelope::decode(&format, &content)?), signature))
+        })
+        .await
+    }
+
+    /// Opens an object, a large one only when its turn comes: each holds as much memory as it has bytes, several times.
+    async fn open(
+        &self,
+        storage: &Storage,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<(Download, Option<OwnedSemaphorePermit>)>> {
+        let opened = match Download::open(storage.clone(), bucket, key).await {
+            Ok(download) if download.size() <= LARGE => return Ok(Some((download, None))),
+            Ok(large) => {
+                drop(large); // its first piece is memory
+                let turn = self.large.clone().acquire_owned().await.ok();
+                Download::open(storage.clone(), bucket, key).await.map(|download| (download, turn))
+            }
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fetches what the public image's program says was printed; `None` if it is not there.
+    ///
+    /// What is too large or no such list is [`Kind::Result`].
+    pub async fn printed(&self, storage: &Storage, bucket: &str, key: &str) -> Result<Option<Printed>> {
+        let Some((download, _turn)) = self.open(storage, bucket, key).await? else { return Ok(None) };
+        let (place, size) = (location(bucket, key), download.size());
+        if size > printed::LARGEST {
+            let message = format!("{place}, what the function printed, has {size} bytes and is not shown");
+            return Err(Error::new(Kind::Result, message));
+        }
+        let content = download.collect().await?;
+        decoded(place, move || printed::decode(&content).map(Some)).await
     }
 }
 

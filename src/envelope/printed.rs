@@ -5,10 +5,9 @@ use serde_bytes::ByteBuf;
 
 use super::text::{short, text};
 use crate::error::{Error, Kind, Result};
-use crate::s3::storage::{Storage, location};
 
 /// What is larger is not read: nobody looks at so much, and it would be in memory several times.
-const LARGEST: u64 = 32 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// The texts, with what is no Unicode in them escaped.
 #[derive(Debug, Eq, PartialEq)]
@@ -17,20 +16,6 @@ pub struct Printed {
     pub stderr: String,
     pub traceback: Option<String>,
     pub exception: Option<String>,
-}
-
-/// Reads it; `None` if it is not there.
-///
-/// What is too large or no such list is [`Kind::Result`].
-pub async fn fetch(storage: Storage, bucket: &str, key: &str) -> Result<Option<Printed>> {
-    let Some((download, _turn)) = super::open(&storage, bucket, key).await? else { return Ok(None) };
-    let (place, size) = (location(bucket, key), download.size());
-    if size > LARGEST {
-        let message = format!("{place}, what the function printed, has {size} bytes and is not shown");
-        return Err(Error::new(Kind::Result, message));
-    }
-    let content = download.collect().await?;
-    super::decoded(place, move || decode(&content).map(Some)).await
 }
 
 /// Reads the list. Python writes a lone surrogate as an escape, which no string of Rust's can hold.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::aws::bucket_region::TOLD;
+use crate::aws::sdk_error::BUCKET_REGION;
 use crate::error::{Error, Result};
 use crate::s3::storage::Storage;
 
@@ -23,7 +23,7 @@ pub async fn look(storage: &Storage, bucket: &str) -> Result<Bucket> {
         Err(error) => error,
     };
     let response = error.raw_response();
-    let region = response.and_then(|response| response.headers().get(TOLD)).map(str::to_owned);
+    let region = response.and_then(|response| response.headers().get(BUCKET_REGION)).map(str::to_owned);
     let state = match response.map(|response| response.status().as_u16()) {
         Some(404) => "missing",
         Some(301) => "elsewhere",

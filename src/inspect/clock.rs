@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// resolution is a second. `None` if the answer had no date.
 pub async fn skew(clients: &Clients) -> Result<Option<f64>> {
     let dates = Dates::default();
-    let answer = clients.sts.get_caller_identity().customize().interceptor(dates.clone()).send().await;
+    let answer = clients.caller.sts.get_caller_identity().customize().interceptor(dates.clone()).send().await;
     let skew = dates.first_ahead();
     match answer {
         Err(error) if skew.is_none() => Err(Error::from_sdk("sts:GetCallerIdentity", "the caller", error)),

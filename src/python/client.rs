@@ -12,16 +12,15 @@ use super::job::PyJob;
 use super::runtime::{Owner, block_on, handle};
 use super::streams::{Reader, Writer};
 use crate::aws::detached;
-use crate::aws::identity;
 use crate::aws::settings;
 use crate::batch::listing::{self, Listed};
+use crate::batch::logs;
 use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
 use crate::batch::submission::Submitted;
-use crate::batch::watcher::{Watch, Watcher};
-use crate::batch::{job, logs, submission};
+use crate::batch::watcher::Watch;
 use crate::ecr::image;
-use crate::envelope::{self, Envelope, Report, printed};
+use crate::envelope::{Envelope, Report};
 use crate::s3::cleanup;
 use crate::s3::download::{self, Download};
 use crate::s3::storage::Policy;
@@ -60,8 +59,8 @@ impl Client {
     fn identity<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            let clients = connection.clients().await?;
-            let identity = identity::identity(&clients).await?.clone();
+            let session = connection.session().await?;
+            let identity = session.clients.caller.identity().await?.clone();
             Ok(HashMap::from([("Account", identity.account), ("Arn", identity.arn), ("UserId", identity.user_id)]))
         })
     }
@@ -69,19 +68,22 @@ impl Client {
     fn submit<'py>(&self, py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         let request: JobRequest = settings::from_json(request)?;
-        awaitable(py, async move { submission::submit(connection.clients().await?, request).await.map(PySubmitted) })
+        awaitable(
+            py,
+            async move { connection.session().await?.submitter.clone().submit(request).await.map(PySubmitted) },
+        )
     }
 
     fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64, runnable: f64) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         let watch = Watch { poll: settings::seconds(poll)?, runnable: settings::seconds(runnable)? };
-        awaitable(py, async move { Watcher::end_of(&connection.clients().await?, &job_id, watch).await.map(PyJob) })
+        awaitable(py, async move { connection.session().await?.watcher.end_of(&job_id, watch).await.map(PyJob) })
     }
 
     fn describe<'py>(&self, py: Python<'py>, job_id: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            let jobs = job::describe(&*connection.clients().await?, &[job_id]).await?;
+            let jobs = connection.session().await?.jobs.describe(&[job_id]).await?;
             Ok(jobs.into_iter().next().map(PyJob))
         })
     }
@@ -89,7 +91,7 @@ impl Client {
     fn list_jobs<'py>(&self, py: Python<'py>, queue: String, prefix: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            let jobs = listing::list(&*connection.clients().await?, &queue, &prefix).await?;
+            let jobs = listing::list(&connection.session().await?.clients, &queue, &prefix).await?;
             Ok(jobs.into_iter().map(PyListed).collect::<Vec<_>>())
         })
     }
@@ -100,7 +102,7 @@ impl Client {
         let ending = {
             let _entered = handle()?.enter();
             detached::run(
-                async move { job::terminate(&*connection.clients().await?, &job_id, &reason).await },
+                async move { connection.session().await?.jobs.terminate(&job_id, &reason).await },
                 |outcome| async move {
                     if let Err(error) = outcome {
                         tracing::warn!("{error}");
@@ -119,21 +121,24 @@ impl Client {
         fargate: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(
-            py,
-            async move { queue::problems(&*connection.clients().await?, &queue, Demand { vcpu, fargate }).await },
-        )
+        awaitable(py, async move {
+            queue::problems(&connection.session().await?.clients, &queue, Demand { vcpu, fargate }).await
+        })
     }
 
     fn report<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { Ok(PyReport(envelope::fetch(connection.storage().await?, &bucket, &key).await?)) })
+        awaitable(py, async move {
+            let (session, storage) = (connection.session().await?, connection.storage().await?);
+            Ok(PyReport(session.envelopes.fetch(&storage, &bucket, &key).await?))
+        })
     }
 
     fn printed<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            let printed = printed::fetch(connection.storage().await?, &bucket, &key).await?;
+            let (session, storage) = (connection.session().await?, connection.storage().await?);
+            let printed = session.envelopes.printed(&storage, &bucket, &key).await?;
             Ok(printed.map(|printed| (printed.stdout, printed.stderr, printed.traceback, printed.exception)))
         })
     }
@@ -150,12 +155,12 @@ impl Client {
 
     fn log_tail<'py>(&self, py: Python<'py>, group: String, stream: String, lines: i32) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { logs::tail(&*connection.clients().await?, &group, &stream, lines).await })
+        awaitable(py, async move { logs::tail(&connection.session().await?.clients, &group, &stream, lines).await })
     }
 
     fn image_problem<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { image::problem(&*connection.clients().await?, &image).await })
+        awaitable(py, async move { image::problem(&connection.session().await?.clients, &image).await })
     }
 
     fn reader(&self, py: Python<'_>, bucket: String, key: String) -> PyResult<Reader> {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::aws::clients::Clients;
 use crate::aws::settings::ClientSettings;
 use crate::error::Result;
 use crate::s3::storage::{Policy, Storage};
+use crate::session::Session;
 
-/// The clients, made at the first call, since that reads files, and what is demanded of a bucket over them.
+/// The session, made at the first call, since that reads files, and what is demanded of a bucket over it.
 #[derive(Clone)]
-pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Clients>>)>, Arc<Policy>);
+pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Session>>)>, Arc<Policy>);
 
 impl Connection {
     /// One that demands nothing of its bucket.
@@ -19,17 +19,17 @@ impl Connection {
         Self(Arc::new((settings, OnceCell::new())), Arc::default())
     }
 
-    /// The same clients, with what is demanded of a bucket.
+    /// The same session, with what is demanded of a bucket.
     pub(super) fn for_bucket(&self, policy: Policy) -> Self {
         Self(self.0.clone(), Arc::new(policy))
     }
 
-    pub(super) async fn clients(&self) -> Result<Arc<Clients>> {
+    pub(super) async fn session(&self) -> Result<Arc<Session>> {
         let (settings, cell) = &*self.0;
-        cell.get_or_try_init(|| async { Ok(Arc::new(Clients::connect(settings).await?)) }).await.cloned()
+        cell.get_or_try_init(|| async { Ok(Arc::new(Session::connect(settings).await?)) }).await.cloned()
     }
 
     pub(super) async fn storage(&self) -> Result<Storage> {
-        Ok(Storage::new(self.clients().await?, self.1.clone()))
+        Ok(self.session().await?.storage(self.1.clone()))
     }
 }

@@ -16,7 +16,7 @@ pub struct Inspector(pub(super) Connection);
 impl Inspector {
     fn clock_skew<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { clock::skew(&*connection.clients().await?).await })
+        awaitable(py, async move { clock::skew(&connection.session().await?.clients).await })
     }
 
     fn bucket<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
@@ -31,17 +31,17 @@ impl Inspector {
 
     fn queue<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&queue::look(&*connection.clients().await?, &queue).await?) })
+        awaitable(py, async move { json(&queue::look(&connection.session().await?.clients, &queue).await?) })
     }
 
     fn environments<'py>(&self, py: Python<'py>, arns: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&queue::environments(&*connection.clients().await?, arns).await?) })
+        awaitable(py, async move { json(&queue::environments(&connection.session().await?.clients, arns).await?) })
     }
 
     fn role<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&role::look(&*connection.clients().await?, &name).await?) })
+        awaitable(py, async move { json(&role::look(&connection.session().await?.clients, &name).await?) })
     }
 
     fn simulate<'py>(
@@ -53,28 +53,31 @@ impl Inspector {
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
         awaitable(py, async move {
-            json(&simulation::simulate(&*connection.clients().await?, &principal, actions, &resource).await?)
+            json(&simulation::simulate(&connection.session().await?.clients, &principal, actions, &resource).await?)
         })
     }
 
     fn log_group<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&log_group::look(&*connection.clients().await?, &name).await?) })
+        awaitable(py, async move { json(&log_group::look(&connection.session().await?.clients, &name).await?) })
     }
 
     fn image<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&image::look(&*connection.clients().await?, &image).await?) })
+        awaitable(py, async move { json(&image::look(&connection.session().await?.clients, &image).await?) })
     }
 
     fn image_manifest<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&image::manifest(&*connection.clients().await?, &image).await?) })
+        awaitable(py, async move { json(&image::manifest(&connection.session().await?.clients, &image).await?) })
     }
 
     fn image_part<'py>(&self, py: Python<'py>, image: String, digest: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&image::part_url(&*connection.clients().await?, &image, &digest).await?) })
+        awaitable(
+            py,
+            async move { json(&image::part_url(&connection.session().await?.clients, &image, &digest).await?) },
+        )
     }
 }
 

@@ -1,4 +1,6 @@
 //! The extension module `covalent_awsbatch_plugin._core`: adapts the core to Python and does nothing else.
+//!
+//! Uses all of the core, and is the only place that knows `PyO3`.
 
 mod awaitable;
 mod client;

@@ -16,9 +16,9 @@ use tokio::time::sleep;
 use super::checksum::{CRC32, Crc};
 use super::memory_budget::Share;
 use super::target::Target;
-use crate::aws::clients::transfer_timeouts;
 use crate::aws::detached;
 use crate::aws::retry::OnlyForTheClock;
+use crate::aws::timeouts::transfer_timeouts;
 use crate::error::{Error, Kind, Result};
 
 /// Size of the first parts, and of the largest object that goes out in one PUT.

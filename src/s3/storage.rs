@@ -2,18 +2,36 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::memory_budget::MemoryBudget;
 use crate::aws::clients::Clients;
-use crate::envelope::signature::Signatures;
 use crate::error::Error;
+
+/// Downloads that begin at once.
+const DOWNLOADS: usize = 64;
 
 /// S3 as one executor uses it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     clients: Arc<Clients>,
+    transfers: Arc<Transfers>,
     policy: Arc<Policy>,
+}
+
+/// What all transfers of a connection share.
+#[derive(Debug)]
+pub struct Transfers {
+    /// Memory for what is on its way to S3.
+    uploads: MemoryBudget,
+    /// Downloads whose first piece, mostly the only one, is on its way; each is a connection and a file of the process.
+    downloads: Arc<Semaphore>,
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Self { uploads: MemoryBudget::default(), downloads: Arc::new(Semaphore::new(DOWNLOADS)) }
+    }
 }
 
 /// What an executor demands of its bucket.
@@ -28,8 +46,8 @@ pub struct Policy {
 impl Storage {
     /// A bucket's user over this connection.
     #[must_use]
-    pub fn new(clients: Arc<Clients>, policy: Arc<Policy>) -> Self {
-        Self { clients, policy }
+    pub fn new(clients: Arc<Clients>, transfers: Arc<Transfers>, policy: Arc<Policy>) -> Self {
+        Self { clients, transfers, policy }
     }
 
     /// The service's client.
@@ -47,23 +65,12 @@ impl Storage {
     /// The memory that uploads share.
     #[must_use]
     pub fn budget(&self) -> &MemoryBudget {
-        &self.clients.uploads
+        &self.transfers.uploads
     }
 
     /// Waits until no more than some tens of downloads begin.
     pub async fn download_turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.clients.downloads.clone().acquire_owned().await.ok()
-    }
-
-    /// Waits until no more than a few large envelopes are read.
-    pub async fn large_envelope_turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.clients.large_envelopes.clone().acquire_owned().await.ok()
-    }
-
-    /// The keys with which the jobs of this process's tasks sign.
-    #[must_use]
-    pub fn signatures(&self) -> &Signatures {
-        &self.clients.signatures
+        self.transfers.downloads.clone().acquire_owned().await.ok()
     }
 
     /// The region that requests are signed for.
@@ -78,7 +85,7 @@ impl Storage {
     #[must_use]
     pub fn owner(&self) -> Option<String> {
         match self.policy.bucket_owner.as_str() {
-            "" => self.clients.identity.get().map(|identity| identity.account.clone()).filter(|own| !own.is_empty()),
+            "" => self.clients.caller.known().map(|identity| identity.account.clone()).filter(|own| !own.is_empty()),
             "any" => None,
             account => Some(account.to_owned()),
         }

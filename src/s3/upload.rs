@@ -12,8 +12,8 @@ use super::memory_budget::Share;
 use super::multipart::Multipart;
 use super::storage::Storage;
 use super::target::Target;
-use crate::aws::clients::transfer_timeouts;
 use crate::aws::detached;
+use crate::aws::timeouts::transfer_timeouts;
 use crate::error::Result;
 
 pub use super::multipart::PART_SIZE;

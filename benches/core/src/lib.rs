@@ -3,7 +3,6 @@
 
 pub mod copy;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -19,11 +18,13 @@ use covalent_awsbatch_plugin::aws::clients::Clients;
 use covalent_awsbatch_plugin::aws::identity::Identity;
 use covalent_awsbatch_plugin::aws::settings::from_json;
 use covalent_awsbatch_plugin::batch::definition::Definition;
-use covalent_awsbatch_plugin::batch::job::{Attempt, IDS_PER_CALL, Job};
+use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
+use covalent_awsbatch_plugin::batch::jobs::IDS_PER_CALL;
 use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
 use covalent_awsbatch_plugin::batch::request::JobRequest;
 use covalent_awsbatch_plugin::batch::watcher::{Actor, Subscription, Watch};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS};
+use covalent_awsbatch_plugin::session::Session;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
@@ -148,7 +149,6 @@ pub struct Sweep {
     runtime: Runtime,
     actor: Actor,
     answers: Vec<tokio::sync::oneshot::Receiver<covalent_awsbatch_plugin::error::Result<Job>>>,
-    _clients: Arc<Clients>,
 }
 
 impl Default for Sweep {
@@ -164,8 +164,7 @@ impl Default for Sweep {
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
-        let clients = Arc::new(Clients::new(&config));
-        let mut actor = Actor::new(Arc::downgrade(&clients));
+        let mut actor = Actor::new(Session::new(Clients::new(&config)).jobs);
         let watch = Watch { poll: Duration::from_secs(10), runnable: Duration::ZERO };
         let mut answers = Vec::with_capacity(JOBS);
         for job in 0..JOBS {
@@ -175,14 +174,14 @@ impl Default for Sweep {
         }
         // One thread, so that the instructions are the same each time.
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, actor, answers, _clients: clients }
+        Self { runtime, actor, answers }
     }
 }
 
 impl Sweep {
     /// Looks at all of them once; returns how many are still watched.
     pub fn sweep(&mut self) -> usize {
-        let Self { runtime, actor, answers, .. } = self;
+        let Self { runtime, actor, answers } = self;
         runtime.block_on(actor.sweep());
         answers.iter_mut().map(|answer| usize::from(answer.try_recv().is_err())).sum()
     }

@@ -12,31 +12,12 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::profile_files;
 use crate::aws::settings::ClientSettings;
-use crate::aws::silence::chain;
+use crate::error::{NoCredentials, chain};
 
 /// Profiles of a file that are named as those to choose from.
 const NAMED: usize = 8;
 /// Profiles that one may lead to after the other; a circle of them is an error elsewhere.
 const LONGEST_WAY: usize = 10;
-
-/// There are no credentials that could be used.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{found}{}{fix}", if .fix.is_empty() { "" } else { "; " })]
-pub struct NoCredentials {
-    /// What was looked at, and what is the matter.
-    pub found: String,
-    /// What to do, as it is typed; empty where nobody can tell.
-    pub fix: String,
-    /// What each provider of the SDK says.
-    pub providers: String,
-}
-
-impl NoCredentials {
-    /// That something is the matter of which no provider says more.
-    pub fn new(found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { found: found.into(), fix: fix.into(), providers: String::new() }
-    }
-}
 
 /// That what has the credentials does not answer within this time.
 pub(crate) async fn silence(settings: &ClientSettings, within: Duration) -> NoCredentials {

@@ -7,15 +7,15 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::aws::clients::Clients;
-use crate::batch::job::{IDS_PER_CALL, Job};
+use crate::batch::job::Job;
+use crate::batch::jobs::{IDS_PER_CALL, Jobs};
 use crate::error::{Error, Kind, Result};
 
 mod look;
@@ -41,8 +41,9 @@ const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
 const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
 
 /// Handle of the watcher. The actor behind it starts with the first job and ends with the handle.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watcher {
+    jobs: Arc<Jobs>,
     actor: Mutex<Option<mpsc::UnboundedSender<Subscription>>>,
 }
 
@@ -73,17 +74,23 @@ impl Subscription {
 }
 
 impl Watcher {
+    /// One that watches nothing yet.
+    #[must_use]
+    pub fn new(jobs: Arc<Jobs>) -> Self {
+        Self { jobs, actor: Mutex::default() }
+    }
+
     /// Waits until the job is over, or Batch has lost its record (status `VANISHED`), or it could not start for too long
     /// (status `RUNNABLE`), or it is stuck in another state before `RUNNING` (see [`Job::stuck_for`]).
     ///
     /// Dropping the future is all that it takes to stop watching. Must be called within a tokio runtime.
-    pub async fn end_of(clients: &Arc<Clients>, id: &str, watch: Watch) -> Result<Job> {
+    pub async fn end_of(&self, id: &str, watch: Watch) -> Result<Job> {
         let (subscription, answer) = Subscription::new(id, watch);
-        clients.watcher.subscribe(clients, subscription);
+        self.subscribe(subscription);
         answer.await.unwrap_or_else(|_| Err(Error::new(Kind::Ambiguous, format!("the watcher of job {id} has ended"))))
     }
 
-    fn subscribe(&self, clients: &Arc<Clients>, subscription: Subscription) {
+    fn subscribe(&self, subscription: Subscription) {
         let mut actor = self.actor.lock().unwrap_or_else(PoisonError::into_inner);
         let unsent = match actor.as_ref() {
             Some(actor) => actor.send(subscription).err().map(|unsent| unsent.0),
@@ -92,7 +99,7 @@ impl Watcher {
         if let Some(subscription) = unsent {
             // The first job, or the actor's runtime went away.
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(Actor::new(Arc::downgrade(clients)).run(receiver));
+            tokio::spawn(Actor::new(self.jobs.clone()).run(receiver));
             // Its receiver lives in the task of the line above: this cannot fail.
             let _ = sender.send(subscription);
             *actor = Some(sender);
@@ -103,9 +110,8 @@ impl Watcher {
 /// The jobs that are watched. [`Watcher`] keeps it going in a task of its own.
 #[derive(Debug)]
 pub struct Actor {
-    /// Weak, since the clients hold the actor's other end: it ends with them.
-    clients: Weak<Clients>,
-    jobs: HashMap<String, Watched>,
+    jobs: Arc<Jobs>,
+    watched: HashMap<String, Watched>,
     looks: JoinSet<Look>,
     /// Whether a look met throttling or silence since the last sweep; `None` if none has ended.
     strained: Option<bool>,
@@ -116,8 +122,8 @@ pub struct Actor {
 impl Actor {
     /// Watches nothing yet.
     #[must_use]
-    pub fn new(clients: Weak<Clients>) -> Self {
-        Self { clients, jobs: HashMap::new(), looks: JoinSet::new(), strained: None, strain: 0 }
+    pub fn new(jobs: Arc<Jobs>) -> Self {
+        Self { jobs, watched: HashMap::new(), looks: JoinSet::new(), strained: None, strain: 0 }
     }
 
     async fn run(mut self, mut subscriptions: mpsc::UnboundedReceiver<Subscription>) {
@@ -139,7 +145,7 @@ impl Actor {
                 Some(look) = self.looks.join_next() => self.take_in(look),
                 () = due => {
                     self.begin_sweep();
-                    next_sweep = (!self.jobs.is_empty()).then(|| Instant::now() + self.pause());
+                    next_sweep = (!self.watched.is_empty()).then(|| Instant::now() + self.pause());
                 }
             }
         }
@@ -147,15 +153,15 @@ impl Actor {
 
     /// Watches one more job.
     pub fn add(&mut self, subscription: Subscription) {
-        let watched = self.jobs.entry(subscription.id).or_insert_with(|| Watched::new(subscription.watch));
+        let watched = self.watched.entry(subscription.id).or_insert_with(|| Watched::new(subscription.watch));
         watched.watch.poll = watched.watch.poll.min(subscription.watch.poll);
         watched.replies.push(subscription.reply);
     }
 
     /// The time to the next sweep.
     fn pause(&self) -> Duration {
-        let shortest = self.jobs.values().map(|watched| watched.watch.poll).min().unwrap_or(EAGER);
-        pause(self.jobs.len(), shortest, self.strain, fastrand::f64())
+        let shortest = self.watched.values().map(|watched| watched.watch.poll).min().unwrap_or(EAGER);
+        pause(self.watched.len(), shortest, self.strain, fastrand::f64())
     }
 
     /// Looks at all jobs once, and tells of those that are over.
@@ -168,15 +174,14 @@ impl Actor {
 
     /// Begins looks at all jobs but those that are looked at already.
     fn begin_sweep(&mut self) {
-        self.jobs.retain(|_, watched| {
+        self.watched.retain(|_, watched| {
             watched.replies.retain(|reply| !reply.is_closed());
             !watched.replies.is_empty()
         });
         if let Some(strained) = self.strained.take() {
             self.strain = if strained { self.strain + 1 } else { 0 };
         }
-        let Some(clients) = self.clients.upgrade() else { return };
-        let unseen = self.jobs.iter_mut().filter(|(_, watched)| !watched.being_described);
+        let unseen = self.watched.iter_mut().filter(|(_, watched)| !watched.being_described);
         let mut ids: Vec<String> = unseen
             .map(|(id, watched)| {
                 watched.being_described = true;
@@ -186,7 +191,7 @@ impl Actor {
         // Where a part cannot be understood, it meets others next time.
         fastrand::shuffle(&mut ids);
         for ids in ids.chunks(IDS_PER_CALL) {
-            self.looks.spawn(Look::at(clients.clone(), ids.to_vec()));
+            self.looks.spawn(Look::at(self.jobs.clone(), ids.to_vec()));
         }
     }
 
@@ -197,7 +202,7 @@ impl Actor {
             Err(_) => return, // The runtime ends.
         };
         for id in &look.ids {
-            if let Some(watched) = self.jobs.get_mut(id) {
+            if let Some(watched) = self.watched.get_mut(id) {
                 watched.being_described = false;
             }
         }
@@ -220,13 +225,13 @@ impl Actor {
     fn settle(&mut self, ids: &[String], found: Vec<Job>) {
         let now = Instant::now();
         for id in ids {
-            if let Some(watched) = self.jobs.get_mut(id) {
+            if let Some(watched) = self.watched.get_mut(id) {
                 watched.failing_since = None;
                 watched.missing_since.get_or_insert(now);
             }
         }
         for job in found {
-            let Some(watched) = self.jobs.get_mut(&job.id) else { continue };
+            let Some(watched) = self.watched.get_mut(&job.id) else { continue };
             if job.status.is_empty() {
                 continue; // A record without a state is none.
             }
@@ -240,7 +245,7 @@ impl Actor {
             }
         }
         for id in ids {
-            let Some(watched) = self.jobs.get(id) else { continue };
+            let Some(watched) = self.watched.get(id) else { continue };
             let patience = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
             if watched.missing_since.is_some_and(|since| now.duration_since(since) >= patience) {
                 tracing::warn!("Batch has no record of job {id} any more");
@@ -264,11 +269,11 @@ impl Actor {
             Kind::Garbled => PATIENCE_GARBLED,
             _ => PATIENCE_REFUSED,
         };
-        if ids.iter().any(|id| self.jobs.get(id).is_some_and(|watched| watched.failing_since.is_none())) {
+        if ids.iter().any(|id| self.watched.get(id).is_some_and(|watched| watched.failing_since.is_none())) {
             tracing::warn!("{} jobs cannot be looked at: {error}; trying again", ids.len());
         }
         for id in ids {
-            let Some(watched) = self.jobs.get_mut(id) else { continue };
+            let Some(watched) = self.watched.get_mut(id) else { continue };
             let since = *watched.failing_since.get_or_insert(now);
             if now.duration_since(since) >= patience {
                 self.finish(id, || Err(error.replicate()));
@@ -277,7 +282,7 @@ impl Actor {
     }
 
     fn finish(&mut self, id: &str, outcome: impl Fn() -> Result<Job>) {
-        for reply in self.jobs.remove(id).into_iter().flat_map(|watched| watched.replies) {
+        for reply in self.watched.remove(id).into_iter().flat_map(|watched| watched.replies) {
             // Nobody waits any more: fine.
             let _ = reply.send(outcome());
         }

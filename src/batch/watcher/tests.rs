@@ -16,8 +16,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::*;
-use crate::aws::clients::timeouts;
+use crate::aws::clients::Clients;
 use crate::aws::throughput::tests::trickle;
+use crate::aws::timeouts::timeouts;
 
 mod stuck;
 
@@ -72,11 +73,11 @@ impl Script {
         self.0.lock().unwrap().calls.clone()
     }
 
-    fn clients(&self) -> Arc<Clients> {
-        self.clients_of(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "tests")))
+    fn watcher(&self) -> Arc<Watcher> {
+        self.watcher_of(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "tests")))
     }
 
-    fn clients_of(&self, credentials: SharedCredentialsProvider) -> Arc<Clients> {
+    fn watcher_of(&self, credentials: SharedCredentialsProvider) -> Arc<Watcher> {
         self.0.lock().unwrap().start = Some(Instant::now());
         let connector = SharedHttpConnector::new(self.clone());
         let http = http_client_fn(move |_, _| connector.clone());
@@ -88,7 +89,8 @@ impl Script {
             .timeout_config(timeouts())
             .http_client(http)
             .build();
-        Arc::new(Clients::new(&config))
+        let clients = Arc::new(Clients::new(&config));
+        Arc::new(Watcher::new(Arc::new(Jobs::new(clients, Arc::default()))))
     }
 }
 
@@ -170,15 +172,15 @@ static TESTS: AtomicU32 = AtomicU32::new(0);
 
 const POLL: Duration = Duration::from_secs(10);
 
-async fn end_of(clients: &Arc<Clients>, id: &str) -> Result<Job> {
-    Watcher::end_of(clients, id, Watch { poll: POLL, runnable: Duration::ZERO }).await
+async fn end_of(watcher: &Watcher, id: &str) -> Result<Job> {
+    watcher.end_of(id, Watch { poll: POLL, runnable: Duration::ZERO }).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_end_is_noticed_within_a_second_while_few_jobs_run() {
-    let clients = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 42)]).clients();
+    let watcher = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 42)]).watcher();
     let start = Instant::now();
-    let job = end_of(&clients, "a").await.unwrap();
+    let job = end_of(&watcher, "a").await.unwrap();
     assert_eq!(job.status, "SUCCEEDED");
     assert!((42..=43).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
@@ -189,11 +191,11 @@ async fn many_jobs_share_calls_of_a_hundred() {
     for n in 0..250 {
         script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
     }
-    let clients = script.clients();
+    let watcher = script.watcher();
     let waits: Vec<_> = (0..250)
         .map(|n| {
-            let clients = clients.clone();
-            tokio::spawn(async move { end_of(&clients, &n.to_string()).await.unwrap() })
+            let watcher = watcher.clone();
+            tokio::spawn(async move { end_of(&watcher, &n.to_string()).await.unwrap() })
         })
         .collect();
     for wait in waits {
@@ -208,9 +210,9 @@ async fn many_jobs_share_calls_of_a_hundred() {
 #[tokio::test(start_paused = true)]
 async fn a_job_without_a_record_is_given_up_after_a_minute_and_no_sooner() {
     let script = Script::default().job("late", &[("RUNNING", 50), ("SUCCEEDED", 55)]);
-    let clients = script.clients();
+    let watcher = script.watcher();
     let start = Instant::now();
-    let (late, gone) = tokio::join!(end_of(&clients, "late"), end_of(&clients, "gone"));
+    let (late, gone) = tokio::join!(end_of(&watcher, "late"), end_of(&watcher, "gone"));
     assert_eq!(late.unwrap().status, "SUCCEEDED");
     assert_eq!(gone.unwrap().status, "VANISHED");
     assert!((60..=63).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
@@ -218,16 +220,16 @@ async fn a_job_without_a_record_is_given_up_after_a_minute_and_no_sooner() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_expires_is_given_up_after_half_a_minute() {
-    let clients = Script::default().job("a", &[("RUNNING", 0), (GONE, 30)]).clients();
+    let watcher = Script::default().job("a", &[("RUNNING", 0), (GONE, 30)]).watcher();
     let start = Instant::now();
-    assert_eq!(end_of(&clients, "a").await.unwrap().status, "VANISHED");
+    assert_eq!(end_of(&watcher, "a").await.unwrap().status, "VANISHED");
     assert!((60..=62).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttling_slows_the_sweeps_and_fails_nothing() {
     let script = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 5)]).refusing(429, 300);
-    let job = end_of(&script.clients(), "a").await.unwrap();
+    let job = end_of(&script.watcher(), "a").await.unwrap();
     assert_eq!(job.status, "SUCCEEDED");
     assert!(script.calls().len() < 20, "{} calls in five minutes", script.calls().len());
 }
@@ -238,15 +240,15 @@ async fn a_look_without_an_end_holds_up_nobody_else_and_is_given_up() {
     for n in 0..150 {
         script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
     }
-    let clients = script.clients();
+    let watcher = script.watcher();
     let start = Instant::now();
     let mut waits = JoinSet::new();
     for n in 0..150 {
-        let clients = clients.clone();
-        waits.spawn(async move { end_of(&clients, &n.to_string()).await.map(|_| start.elapsed().as_secs()) });
+        let watcher = watcher.clone();
+        waits.spawn(async move { end_of(&watcher, &n.to_string()).await.map(|_| start.elapsed().as_secs()) });
     }
     sleep(Duration::from_secs(3)).await;
-    assert_eq!(end_of(&clients, "late").await.unwrap().status, "SUCCEEDED");
+    assert_eq!(end_of(&watcher, "late").await.unwrap().status, "SUCCEEDED");
     assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     let ends: Vec<u64> = waits.join_all().await.into_iter().map(Result::unwrap).collect();
     // The look that trickles is at a hundred jobs or at fifty.
@@ -256,8 +258,8 @@ async fn a_look_without_an_end_holds_up_nobody_else_and_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lasting_refusal_reaches_the_task() {
-    let clients = Script::default().job("a", &[("RUNNING", 0)]).refusing(403, u64::MAX).clients();
-    let error = end_of(&clients, "a").await.unwrap_err();
+    let watcher = Script::default().job("a", &[("RUNNING", 0)]).refusing(403, u64::MAX).watcher();
+    let error = end_of(&watcher, "a").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Access);
     assert!(error.to_string().contains("batch:DescribeJobs"), "{error}");
 }
@@ -265,21 +267,21 @@ async fn a_lasting_refusal_reaches_the_task() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_understood_it_is_not_aws_that_answers() {
     let script = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 5)]).refusing(200, 600);
-    assert_eq!(end_of(&script.clients(), "a").await.unwrap().status, "SUCCEEDED");
+    assert_eq!(end_of(&script.watcher(), "a").await.unwrap().status, "SUCCEEDED");
 }
 
 #[tokio::test(start_paused = true)]
 async fn credentials_that_cannot_be_had_for_a_while_fail_nothing() {
     let script = Script::default().job("a", &[("RUNNING", 0), ("SUCCEEDED", 5)]);
-    let clients = script.clients_of(SharedCredentialsProvider::new(Late(Instant::now() + Duration::from_mins(10))));
-    assert_eq!(end_of(&clients, "a").await.unwrap().status, "SUCCEEDED");
+    let watcher = script.watcher_of(SharedCredentialsProvider::new(Late(Instant::now() + Duration::from_mins(10))));
+    assert_eq!(end_of(&watcher, "a").await.unwrap().status, "SUCCEEDED");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_is_no_longer_polled() {
     let script = Script::default().job("a", &[("RUNNING", 0)]);
-    let clients = script.clients();
-    let wait = tokio::time::timeout(Duration::from_secs(5), end_of(&clients, "a"));
+    let watcher = script.watcher();
+    let wait = tokio::time::timeout(Duration::from_secs(5), end_of(&watcher, "a"));
     assert!(wait.await.is_err());
     let before = script.calls().len();
     tokio::time::sleep(Duration::from_mins(1)).await;
@@ -292,14 +294,14 @@ async fn a_poisoned_record_fails_alone() {
     for n in 0..150 {
         script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
     }
-    let clients = script.clients();
+    let watcher = script.watcher();
     let waits: Vec<_> = (0..150)
         .map(|n| {
-            let clients = clients.clone();
-            tokio::spawn(async move { end_of(&clients, &n.to_string()).await.unwrap() })
+            let watcher = watcher.clone();
+            tokio::spawn(async move { end_of(&watcher, &n.to_string()).await.unwrap() })
         })
         .collect();
-    let poisoned = end_of(&clients, "poison").await.unwrap_err();
+    let poisoned = end_of(&watcher, "poison").await.unwrap_err();
     assert_eq!(poisoned.kind(), Kind::Garbled);
     assert!(poisoned.to_string().contains("job poison"), "{poisoned}");
     for wait in waits {
@@ -309,10 +311,10 @@ async fn a_poisoned_record_fails_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_start_is_given_up_when_its_time_is_over() {
-    let clients = Script::default().job("a", &[("SUBMITTED", 0), ("RUNNABLE", 30)]).clients();
+    let watcher = Script::default().job("a", &[("SUBMITTED", 0), ("RUNNABLE", 30)]).watcher();
     let start = Instant::now();
     let watch = Watch { poll: POLL, runnable: Duration::from_mins(2) };
-    let job = Watcher::end_of(&clients, "a", watch).await.unwrap();
+    let job = watcher.end_of("a", watch).await.unwrap();
     assert_eq!(job.status, "RUNNABLE");
     assert!((150..=152).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }

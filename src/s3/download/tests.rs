@@ -10,9 +10,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use crate::aws::clients::{Clients, timeouts};
+use crate::aws::clients::Clients;
 use crate::aws::throughput::tests::trickle;
-use crate::s3::storage::Policy;
+use crate::aws::timeouts::timeouts;
 
 /// Has an object of 100 KiB, of which a byte arrives now and then.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ async fn an_object_that_trickles_in_is_asked_for_again_and_then_given_up() {
         .timeout_config(timeouts())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
-    let storage = Storage::new(Arc::new(Clients::new(&config)), Arc::new(Policy::default()));
+    let storage = Storage::new(Arc::new(Clients::new(&config)), Arc::default(), Arc::default());
     let start = Instant::now();
     let error = read(storage, "bucket", "key").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Damaged);

@@ -8,8 +8,7 @@ const NOW: i64 = 1_767_268_800_000;
 
 /// Looks at a job once a minute. Returns what its task is told and when, or nothing after a day.
 async fn told(script: Script) -> Option<(Job, Duration)> {
-    let clients = script.clients();
-    let mut actor = Actor::new(Arc::downgrade(&clients));
+    let mut actor = Actor::new(script.watcher().jobs.clone());
     let (subscription, mut answer) = Subscription::new("a", Watch { poll: POLL, runnable: Duration::ZERO });
     actor.add(subscription);
     let start = Instant::now();

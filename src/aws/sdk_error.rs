@@ -1,0 +1,237 @@
+//! The one place where AWS's errors are read.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::intermediary::Unanswered;
+use super::not_asked::NotAsked;
+use crate::error::{Details, Error, Kind, NoCredentials, Source, chain};
+
+/// Characters of a code or a request id; AWS's have some tens.
+const LONGEST_NAME: usize = 200;
+/// Where S3 says in which region a bucket is.
+pub const BUCKET_REGION: &str = "x-amz-bucket-region";
+
+impl Error {
+    /// Reads an SDK error.
+    ///
+    /// `operation` is the IAM action (`s3:PutObject`), so that a denied call names the right to ask for; `subject` is
+    /// what it was tried on (`s3://bucket/key`, a job's name).
+    pub fn from_sdk<E>(operation: &'static str, subject: impl Into<String>, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let subject = subject.into();
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let request_id = error.raw_response().and_then(|response| response.request_id()).map(name);
+        let code = error.code().map(name);
+        let kind = match kind_of(&error, code.as_deref(), status) {
+            // What is not there in S3 is an object; elsewhere AWS says what it is, and this is somebody else's page.
+            Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
+            kind => kind,
+        };
+        let unasked = chain(&error).find_map(|error| error.downcast_ref::<NotAsked>());
+        let endpoint = chain(&error).find_map(|error| error.downcast_ref::<Unanswered>()).map(Unanswered::host);
+        let endpoint = unasked.map(NotAsked::of_whom).or_else(|| endpoint.map(str::to_owned));
+        let unasked = unasked.is_some();
+        let without = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
+        let message = match (kind, &error) {
+            _ if unasked => format!("AWS was not asked for {operation} on {subject}"),
+            (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
+            (Kind::Access, _) => format!("no usable AWS credentials for {operation} on {subject}"),
+            (Kind::NotFound, _) => format!("{subject} does not exist"),
+            (Kind::Throttled, _) => format!("AWS throttles {operation} ({subject})"),
+            (Kind::Ambiguous, _) => format!("no answer from AWS to {operation} on {subject}"),
+            (Kind::Garbled, _) => format!("the answer of AWS to {operation} on {subject} cannot be understood"),
+            _ => format!("{operation} on {subject} failed"),
+        };
+        let said = match (error.message(), code.as_deref()) {
+            (Some(text), Some(code)) => Some(format!("{code}: {text}")),
+            (None, Some(code)) => Some(code.to_owned()),
+            (Some(text), None) => Some(text.to_owned()),
+            (None, None) => None,
+        };
+        let there = error.raw_response().and_then(|response| response.headers().get(BUCKET_REGION)).map(name);
+        let said = said.or_else(|| without.as_ref().map(ToString::to_string));
+        let advice = advice(kind, code.as_deref(), operation, there.as_deref(), without.is_some());
+        let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        let message = [Some(message.as_str()), advice.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        // The service's own words stand in the message; the source would only say "service error" once more.
+        let never_arrived = matches!(
+            &error,
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(is_unconnected)
+        );
+        let told = without.is_some() || matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
+        let source = (!told).then(|| Source::from(error));
+        // The layers above what tells of credentials, or of whom was asked, only say "dispatch failure".
+        let silent_sources = source.as_deref().map_or(0, |source| chain(source).position(says_something).unwrap_or(0));
+        let subject = Some(subject);
+        Details {
+            kind,
+            message,
+            operation: Some(operation),
+            subject,
+            code,
+            request_id,
+            never_arrived,
+            endpoint,
+            unasked,
+            without,
+            source,
+            silent_sources,
+        }
+        .into()
+    }
+}
+
+/// What AWS calls something, or whatever else answered in its place.
+fn name(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).collect()
+}
+
+fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> Kind
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    if credentials_error(error).is_some() {
+        return Kind::Access;
+    }
+    match error {
+        SdkError::ConstructionFailure(_) => Kind::Settings,
+        // The SDK counts an answer that it cannot read among the service's errors.
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) if status == Some(200) && code.is_none() => {
+            Kind::Garbled
+        }
+        SdkError::ServiceError(_) => kind_of_code(code, status),
+        _ => Kind::Ambiguous,
+    }
+}
+
+/// Whether the connection itself failed: nobody listened.
+fn is_unconnected(error: &ConnectorError) -> bool {
+    chain(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// What to do about it, where AWS's own words leave that open.
+fn advice(
+    kind: Kind,
+    code: Option<&str>,
+    operation: &str,
+    there: Option<&str>,
+    explained: bool,
+) -> Option<Cow<'static, str>> {
+    let advice = match code {
+        Some("AccessDenied") if operation == "s3:GetObject" => {
+            Some("without s3:ListBucket on the bucket AWS says so also of an object that does not exist")
+        }
+        Some("ExpiredToken" | "ExpiredTokenException") => {
+            Some("the credentials have expired: renew them, with single sign-on by `aws sso login`")
+        }
+        Some("NoSuchBucket") => Some("create the bucket, or set `s3_bucket_name` and `region` to those of yours"),
+        Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
+            let there = there.unwrap_or("another region, and S3 does not say in which");
+            return Some(Cow::Owned(format!(
+                "the bucket is in {there}: set `s3_bucket_name` to one in the region of the queue, or `region`, which \
+                 moves the queue as well"
+            )));
+        }
+        Some("RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "InvalidSignatureException") => {
+            Some("look at this machine's clock and at the secret key")
+        }
+        None if kind == Kind::Access && !explained => Some(
+            "give the executor a `profile` or `credentials`, or set the AWS variables where Covalent's server runs",
+        ),
+        _ => None,
+    };
+    advice.map(Cow::Borrowed)
+}
+
+/// The codes are those of the services' API references; a HEAD request has none, and then the status speaks.
+pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
+    match code {
+        Some("NoSuchKey" | "NotFound") => Kind::NotFound,
+        Some(
+            "TooManyRequestsException"
+            | "ThrottlingException"
+            | "Throttling"
+            | "RequestLimitExceeded"
+            | "SlowDown"
+            | "LimitExceededException",
+        ) => Kind::Throttled,
+        Some(
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "AuthFailure"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidToken"
+            | "InvalidSignatureException"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch"
+            | "UnauthorizedException"
+            | "UnrecognizedClientException",
+        ) => Kind::Access,
+        _ => match status {
+            Some(429) => Kind::Throttled,
+            Some(401 | 403) => Kind::Access,
+            Some(500..) => Kind::Ambiguous,
+            Some(404) if code.is_none() => Kind::NotFound,
+            _ => Kind::Refused,
+        },
+    }
+}
+
+/// Whether an error tells of credentials, or of whom was asked.
+fn says_something(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<CredentialsError>() || error.is::<Unanswered>() || error.is::<NotAsked>()
+}
+
+/// The error of a credentials provider among an error and its sources.
+fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    chain(error).find(|error| error.is::<CredentialsError>())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::operation::describe_jobs::DescribeJobsError;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    #[test]
+    fn a_code_outranks_the_status() {
+        assert_eq!(kind_of_code(Some("NoSuchKey"), Some(404)), Kind::NotFound);
+        assert_eq!(kind_of_code(Some("NoSuchBucket"), Some(404)), Kind::Refused);
+        assert_eq!(kind_of_code(Some("TooManyRequestsException"), Some(400)), Kind::Throttled);
+        assert_eq!(kind_of_code(Some("ServerException"), Some(500)), Kind::Ambiguous);
+        assert_eq!(kind_of_code(Some("ClientException"), Some(400)), Kind::Refused);
+    }
+
+    #[test]
+    fn without_a_code_the_status_speaks() {
+        assert_eq!(kind_of_code(None, Some(403)), Kind::Access);
+        assert_eq!(kind_of_code(None, Some(404)), Kind::NotFound);
+        assert_eq!(kind_of_code(None, Some(503)), Kind::Ambiguous);
+    }
+
+    #[test]
+    fn what_aws_calls_an_error_is_bounded() {
+        let metadata = ErrorMetadata::builder().code("x".repeat(1_000_000)).message("why").build();
+        let response = HttpResponse::new(400.try_into().unwrap(), "".into());
+        let refused = SdkError::service_error(DescribeJobsError::generic(metadata), response);
+        let error = Error::from_sdk("batch:DescribeJobs", "1 jobs", refused);
+        assert_eq!(error.code().map(str::len), Some(LONGEST_NAME));
+        assert!(error.to_string().ends_with("x: why"), "{error}");
+    }
+}
