@@ -10,9 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src"
-FOLDERS = [
-    name for name in re.findall(r"^(?:pub )?mod (\w+);", (SRC / "lib.rs").read_text(encoding="utf-8"), re.MULTILINE)
-]
+FOLDERS = re.findall(r"^(?:pub )?mod (\w+);", (SRC / "lib.rs").read_text(encoding="utf-8"), re.MULTILINE)
 PATH = re.compile(r"\b(crate|super)((?:::\w+)*)(?:::\{([^}]*)\})?")
 
 
