@@ -84,7 +84,7 @@ class Client:
 
     Args:
         settings: JSON object with `profile`, `region`, `credentials` (path), `endpoint_url`; each may be empty or
-            absent, which leaves it to the SDK's own chain. With `impatient` it is for a command that a person waits
+            absent, which leaves it to the SDK's own chain. With `interactive` it is for a command that a person waits
             for: what does not answer is asked once, and all that does not answer takes 10 s.
 
     Creating a client does no I/O. It must not outlive a `fork()`: the child gets a `RuntimeError` from each call.

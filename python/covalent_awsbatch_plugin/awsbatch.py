@@ -143,7 +143,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         job_id = None
         uploading = submitting = succeeded = over = False
         try:
-            connection = client(self._settle())
+            connection = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)
             await self._stop_if_cancelled(task_metadata)
             uploading = True
@@ -450,7 +450,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         ]
 
     async def _clean_up(self, task_metadata: dict[str, Any], succeeded: bool) -> None:
-        """Delete the task's objects if that is wished. A failure of this is none of the task."""
+        """Delete the task's objects if `s3_cleanup` says so. A failure of this is none of the task."""
         try:
             settings = self._settings()
             if settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded):

@@ -113,12 +113,12 @@ def jobs(  # noqa: PLR0913  (one for each option)
 
     from .errors import AWSBatchError
     from .options.settings import checked, resolved
-    from .show.jobs import Wishes, run_jobs
+    from .show.jobs import Flags, run_jobs
 
     given = {name: value for name, value in options.items() if value is not None}
-    wishes = Wishes(ended, orphans, terminate, force, yes, as_json)
+    flags = Flags(ended, orphans, terminate, force, yes, as_json)
     try:
-        sys.exit(run_jobs(checked(resolved(given), given), wishes))
+        sys.exit(run_jobs(checked(resolved(given), given), flags))
     except AWSBatchError as error:
         raise click.ClickException(_said(error)) from error
 
@@ -139,9 +139,9 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
     # Covalent comes first: it loads the executor as a plugin, and must find it whole.
     import covalent  # noqa: F401
 
-    from .doctor.command import Wishes, run_doctor
+    from .doctor.command import Flags, run_doctor
 
-    sys.exit(run_doctor(_given(options), Wishes(run, as_json, verbose)))
+    sys.exit(run_doctor(_given(options), Flags(run, as_json, verbose)))
 
 
 @main.command()

@@ -53,14 +53,14 @@ impl Clients {
     /// Resolves the configuration and credentials provider. Reads configuration files, sends nothing.
     pub async fn connect(settings: &ClientSettings) -> Result<Self> {
         credentials::check(settings)?;
-        let http = http::client(settings.impatient.then(Arc::default))?;
+        let http = http::client(settings.interactive.then(Arc::default))?;
         let renewing = Renewing::new(settings.clone(), http.clone());
         let loader = credentials::loader(settings, &http)
             .credentials_provider(renewing.clone())
             // The provider is one, and hears of credentials that have expired.
             .identity_cache(IdentityCache::no_cache())
-            .retry_config(if settings.impatient { retry::brief() } else { retry::patient() })
-            .timeout_config(if settings.impatient { brief_timeouts() } else { timeouts() });
+            .retry_config(if settings.interactive { retry::brief() } else { retry::patient() })
+            .timeout_config(if settings.interactive { brief_timeouts() } else { timeouts() });
         let looking = [SharedInterceptor::new(renewing), SharedInterceptor::new(NamedTimeouts::default())];
         let mut clients = Self::with(&loader.load().await, &looking);
         if !settings.profile.is_empty() {

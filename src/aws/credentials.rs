@@ -1,6 +1,6 @@
 //! Credentials from wherever the SDK finds them, and why there are none.
 
-mod why;
+mod explanation;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-pub(crate) use self::why::{reason, silence};
+pub(crate) use self::explanation::{explain, unanswered};
 use super::settings::ClientSettings;
 pub use crate::error::NoCredentials;
 use crate::error::{Error, Kind, Result};

@@ -24,8 +24,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::intermediary::Asked;
-use super::silence::Impatience;
 use super::throughput;
+use super::wait_budget::WaitBudget;
 use crate::error::{Error, Kind, Result};
 
 /// The metadata services of EC2 and EKS by IPv6.
@@ -40,8 +40,8 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 /// Reads `AWS_CA_BUNDLE` (a PEM file that replaces the system's certificates, as in the AWS CLI) and `HTTPS_PROXY`,
 /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` in either case. This machine is never reached through a proxy.
 ///
-/// A command's client has its impatience.
-pub fn client(impatience: Option<Arc<Impatience>>) -> Result<SharedHttpClient> {
+/// A command's client has its budget.
+pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
     let context = TlsContext::builder()
         .with_trust_store(trust_store()?)
         .build()
@@ -72,7 +72,7 @@ pub fn client(impatience: Option<Arc<Impatience>>) -> Result<SharedHttpClient> {
                     far: pool(ProxyConfig::from_env()),
                     proxies: proxies.clone(),
                     patience: settings.read_timeout(),
-                    impatience: impatience.clone(),
+                    budget: budget.clone(),
                 })
             })
             .clone()
@@ -88,7 +88,7 @@ struct Routes {
     proxies: Arc<Matcher>,
     /// How long a server may be silent before its answer.
     patience: Option<Duration>,
-    impatience: Option<Arc<Impatience>>,
+    budget: Option<Arc<WaitBudget>>,
 }
 
 impl HttpConnector for Routes {
@@ -100,11 +100,11 @@ impl HttpConnector for Routes {
         let call = if near { self.near.call(request) } else { self.far.call(request) };
         let patience = self.patience;
         // Most machines have no metadata service, and the SDK asks it for credentials briefly.
-        let impatience = self.impatience.clone().filter(|_| !is_metadata(&host(&uri)));
+        let budget = self.budget.clone().filter(|_| !is_metadata(&host(&uri)));
         HttpConnectorFuture::new(async move {
             let answer = throughput::answered(call, &moved, patience);
-            let outcome = match impatience {
-                Some(impatience) => impatience.bounded(&asked, answer).await,
+            let outcome = match budget {
+                Some(budget) => budget.bounded(&asked, answer).await,
                 None => answer.await,
             };
             asked.judged(outcome)

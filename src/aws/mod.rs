@@ -20,7 +20,7 @@ pub mod renewal;
 pub mod retry;
 pub(crate) mod sdk_error;
 pub mod settings;
-pub mod silence;
 pub mod single_flight;
 pub(crate) mod throughput;
 pub(crate) mod timeouts;
+pub mod wait_budget;

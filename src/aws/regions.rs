@@ -60,11 +60,11 @@ pub fn doubt(region: &str) -> Option<String> {
 /// How many letters have to be put in, left out or changed.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (line, letter) in one.chars().enumerate() {
+    for (line, character) in one.chars().enumerate() {
         let mut before = row[0];
         row[0] = line + 1;
         for (column, candidate) in other.chars().enumerate() {
-            let changed = before + usize::from(letter != candidate);
+            let changed = before + usize::from(character != candidate);
             before = row[column + 1];
             row[column + 1] = changed.min(before + 1).min(row[column] + 1);
         }

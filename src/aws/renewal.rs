@@ -22,7 +22,7 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::credentials::{self, NoCredentials, reason};
+use super::credentials::{self, NoCredentials};
 use super::settings::ClientSettings;
 use super::timeouts::timeouts;
 
@@ -106,7 +106,7 @@ impl Renewing {
         let found = found.map(|found| found.ok().and_then(|outcome| outcome.clone()));
         let outcome = match found {
             Ok(outcome) => outcome.unwrap_or_else(|| Err(NoCredentials::new("the look for them was given up", ""))),
-            Err(_) => Err(credentials::silence(&self.0.settings, PATIENCE).await),
+            Err(_) => Err(credentials::unanswered(&self.0.settings, PATIENCE).await),
         };
         outcome.map_err(CredentialsError::provider_error)
     }
@@ -118,8 +118,8 @@ impl Renewing {
             let found = timeout(LONGEST_LOOK, this.look()).await;
             let outcome = match found {
                 Ok(Ok(found)) => Ok(found),
-                Ok(Err(error)) => Err(reason(&this.0.settings, &error).await),
-                Err(_) => Err(credentials::silence(&this.0.settings, LONGEST_LOOK).await),
+                Ok(Err(error)) => Err(credentials::explain(&this.0.settings, &error).await),
+                Err(_) => Err(credentials::unanswered(&this.0.settings, LONGEST_LOOK).await),
             };
             let mut state = this.state();
             state.looking = None;

@@ -19,7 +19,7 @@ pub struct ClientSettings {
     /// URL of an AWS-compatible endpoint for all services.
     pub endpoint_url: String,
     /// Whether a person waits for a command: what does not answer is asked once, and no longer than ten seconds in all.
-    pub impatient: bool,
+    pub interactive: bool,
 }
 
 /// Reads settings, naming the field that does not fit and never a value.

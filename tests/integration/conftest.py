@@ -22,6 +22,8 @@ if str(_TESTS) not in sys.path:
 from support.bench import BUCKET, FUNCTION, RESULT, Bench  # noqa: E402
 from support.bucket import Bucket  # noqa: E402
 from support.probing import Probe  # noqa: E402
+from support.servers import HttpServer  # noqa: E402
+from support.sts import answer  # noqa: E402
 
 from covalent_awsbatch_plugin._core import Client  # noqa: E402
 
@@ -105,3 +107,17 @@ def bench(bench_endpoint: str, tmp_path: Path) -> Iterator[Bench]:
 def metadata() -> dict[str, Any]:
     """A task of a dispatch that no other test has."""
     return {"dispatch_id": str(uuid.uuid4()), "node_id": 0}
+
+
+@pytest.fixture
+def aws() -> Iterator[HttpServer]:
+    """A server that stands for every service that gives credentials, and tells who calls."""
+    with HttpServer(answer) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with an empty place for AWS's files."""
+    (tmp_path / ".aws").mkdir()
+    return tmp_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,6 @@ Ask = Callable[..., str]
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": secret("ENV")}
 # What nobody may ever read in a log or an error.
 SECRETS = ("secret-of-", "token-of-", "web-token", "container-secret", "sso-token", "imds-session")
-
-
-@pytest.fixture
-def aws() -> Iterator[HttpServer]:
-    with HttpServer(answer) as server:
-        yield server
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / ".aws").mkdir()
-    return tmp_path
 
 
 @pytest.fixture

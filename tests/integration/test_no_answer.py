@@ -53,7 +53,7 @@ def test_whom_no_answer_came_from_is_named_with_the_region(probe: Probe, mute: i
     """All at once, since each takes as long as a command waits."""
     places = [f"127.0.0.1:{mute}", f"127.0.0.1:{closed}", NOBODY]
     settings = [{"endpoint_url": f"http://{place}", "region": "eu-west-9"} for place in places]
-    outcomes = probe.together(ENVIRONMENT, *({**one, "impatient": True} for one in settings))
+    outcomes = probe.together(ENVIRONMENT, *({**one, "interactive": True} for one in settings))
     for place, outcome in zip(places, outcomes, strict=True):
         assert outcome["error"] == "ServiceError", outcome
         assert f"{place} was asked, in region eu-west-9" in outcome["message"]
@@ -68,7 +68,7 @@ def test_whom_no_answer_came_from_is_named_with_the_region(probe: Probe, mute: i
 def test_a_region_that_does_not_exist_is_told_from_a_network_that_is_down(
     probe: Probe, region: str, meant: str
 ) -> None:
-    [wrong] = probe.together(ENVIRONMENT, {"region": region, "impatient": True})
+    [wrong] = probe.together(ENVIRONMENT, {"region": region, "interactive": True})
     host = f"sts.{region}.amazonaws.com"
     assert f"{host} was asked, in region {region}; its name cannot be resolved" in wrong["message"], wrong
     assert f"{region} is not a region that is known here; did you mean {meant}?" in wrong["message"]

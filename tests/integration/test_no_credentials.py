@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,6 @@ SECRETS = ("secret-of-", "token-of-", "sso-token", "K7MDENG")
 ROLE = f"role_arn = arn:aws:iam::{ACCOUNT}:role/Work\n"
 SSO = f"sso_session = company\nsso_account_id = {ACCOUNT}\nsso_role_name = Scientist\n"
 COMPANY = "[sso-session company]\nsso_start_url = https://company.awsapps.com/start\nsso_region = us-east-1\n"
-
-
-@pytest.fixture
-def aws() -> Iterator[HttpServer]:
-    with HttpServer(answer) as server:
-        yield server
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / ".aws").mkdir()
-    return tmp_path
 
 
 def refused(probe: Probe, server: HttpServer, environment: dict[str, str] | None = None, **settings: str) -> Any:

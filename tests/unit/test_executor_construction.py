@@ -249,9 +249,9 @@ class TestConfiguration:
     def test_a_task_keeps_what_it_began_with(self, section: dict[str, Any]) -> None:
         section.update(s3_bucket_name="first", tags={"a": "1"})
         executor = AWSBatchExecutor()
-        settled = executor._settle()
+        resolved = executor._resolve()
         section.update(s3_bucket_name="second", tags={})
-        assert executor._settings() == settled
+        assert executor._settings() == resolved
         assert (executor.s3_bucket_name, executor.tags) == ("first", {"a": "1"})
 
     def test_options_go_together_with_what_the_task_finds(self, section: dict[str, Any]) -> None:

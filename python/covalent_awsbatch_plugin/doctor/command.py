@@ -29,7 +29,7 @@ _SUMS = {
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Flags:
     """What the command was asked for.
 
     Attributes:
@@ -43,28 +43,28 @@ class Wishes:
     verbose: bool = False
 
 
-def run_doctor(given: Mapping[str, Any], wishes: Wishes) -> int:
+def run_doctor(given: Mapping[str, Any], flags: Flags) -> int:
     """Checks the way of a task.
 
     Args:
         given: Options of the executor that override the section of Covalent's configuration.
-        wishes: What to show and to do.
+        flags: What to show and to do.
 
     Returns:
         The exit code: 0 all is well, 1 something is wrong, 2 nothing is but something could not be told.
     """
-    report = _Report(wishes)
+    report = _Report(flags)
     try:
         settings = checked(resolved(given), given)
     except SettingsError as error:
         report.add(wrong("configuration", error.message, "give the option a value that is allowed"))
         return report.end()
-    asyncio.run(_examine(settings, wishes, report))
+    asyncio.run(_examine(settings, flags, report))
     return report.end()
 
 
-async def _examine(settings: Settings, wishes: Wishes, report: _Report) -> None:
-    case = Case(settings, client(settings, impatient=True))
+async def _examine(settings: Settings, flags: Flags, report: _Report) -> None:
+    case = Case(settings, client(settings, interactive=True))
     for name, step in checks.STEPS:
         if case.place is None and name not in checks.WITHOUT_CREDENTIALS:
             silence = f"not asked: no answer from {case.silent}"
@@ -78,9 +78,9 @@ async def _examine(settings: Settings, wishes: Wishes, report: _Report) -> None:
             found = [unknown(name, f"could not tell: {error!r}")]
         for check in found:
             report.add(check)
-    if wishes.run and report.verdict is State.WRONG:
+    if flags.run and report.verdict is State.WRONG:
         report.add(unknown("run", "no job was submitted: mend what is wrong first"))
-    elif wishes.run:
+    elif flags.run:
         from . import trial
 
         report.add(await trial.run(settings, report.note))
@@ -90,11 +90,11 @@ class _Report:
     """The checks so far.
 
     Args:
-        wishes: How to show them; as JSON at the end.
+        flags: How to show them; as JSON at the end.
     """
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._as_json, self._verbose = wishes.as_json, wishes.verbose
+    def __init__(self, flags: Flags) -> None:
+        self._as_json, self._verbose = flags.as_json, flags.verbose
         self._checks: list[Check] = []
 
     def add(self, check: Check) -> None:

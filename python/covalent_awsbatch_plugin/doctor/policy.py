@@ -237,7 +237,7 @@ def printed(
 
 async def _account(settings: Settings) -> str:
     try:
-        return (await client(settings, impatient=True).identity())["Account"]
+        return (await client(settings, interactive=True).identity())["Account"]
     except AWSBatchError as error:
         if not error.details.get("endpoint"):
             raise

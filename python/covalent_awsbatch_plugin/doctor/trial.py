@@ -47,8 +47,12 @@ async def run(settings: Settings, say: Callable[[str], None]) -> Check:
         settings: The executor's; retries and clean-up are the trial's own.
         say: Told each state as soon as it is seen.
     """
-    wishes = {"retry_attempts": 1, "s3_cleanup": "always", "runnable_timeout": settings.runnable_timeout or _PATIENCE}
-    executor = _Trial(**{**settings.model_dump(), **wishes})
+    overrides = {
+        "retry_attempts": 1,
+        "s3_cleanup": "always",
+        "runnable_timeout": settings.runnable_timeout or _PATIENCE,
+    }
+    executor = _Trial(**{**settings.model_dump(), **overrides})
     executor.handle = asyncio.get_running_loop().create_future()
     # Covalent gives each task its own; what is said there is in the error as well.
     executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()  # noqa: SLF001

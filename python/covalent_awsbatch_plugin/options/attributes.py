@@ -165,7 +165,7 @@ class Options:
     def _is_given(self, name: str) -> bool:
         return name not in self._not_given or written(self._not_given[name]) != written(getattr(self, name))
 
-    def _settle(self) -> Settings:
+    def _resolve(self) -> Settings:
         """Gives what was not given its value, for the whole of the task that begins; the configuration may change.
 
         Raises:

@@ -3,7 +3,7 @@
 A machine never has its nominal memory for jobs. Linux keeps 64 bytes of every page of 4 KiB for its own records; the
 kernel and the firmware take more, which is a few hundred MiB of a small machine; and the ECS agent of Batch's image
 leaves 32 MiB (`ECS_RESERVED_MEMORY`). AWS recommends a buffer of 5 % for all of it. Of an m4.large with 8,192 MiB,
-7,953 are left, of a c5.large with 4,096 some 3,700.
+7,953 are left. What is taken of a small machine beyond that AWS does not say: `_worst` assumes 256 MiB.
 https://docs.aws.amazon.com/batch/latest/userguide/memory-management.html
 """
 
@@ -38,7 +38,7 @@ _GPU_FAMILY = re.compile(r"(g|gr|p)\d")
 _GRAVITON = re.compile(r"(?:[a-z]+\d+g[a-z]*|a1)(?:-flex)?(?:\.|$)|default_arm64$")
 _SHAPED = re.compile(r"[cmr]([5-9]|\d\d)")
 _GIB_PER_VCPU = {"c": 2.0, "m": 4.0, "r": 8.0}
-"""Of the families whose memory follows their first letter, from the fifth generation on."""
+"""Of the families whose memory follows from how their name begins, from the fifth generation on."""
 _OTHERS = {"c3": 1.875, "c4": 1.875, "m3": 3.75, "m4": 4.0, "r3": 7.625, "r4": 7.625, "c5n": 2.625}
 _OTHERS |= {"g4dn": 4.0, "g5": 4.0, "g6": 4.0, "p3": 7.625}
 _TWELVE_AND_MORE = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}

@@ -168,11 +168,11 @@ class Settings(BaseModel):
         """What a job asks Batch for: on Fargate the next size that it has for these vCPUs."""
         return fargate.memory(self.vcpu, self.memory) if self.platform == "FARGATE" else int(self.memory * 1024)
 
-    def connection(self, impatient: bool = False) -> str:
+    def connection(self, interactive: bool = False) -> str:
         """What `_core.Client` needs, as JSON; a `~` in the path of the credentials stands for this machine's home.
 
         Args:
-            impatient: Whether it is for a command that a person waits for.
+            interactive: Whether it is for a command that a person waits for.
         """
         return json.dumps(
             {
@@ -180,7 +180,7 @@ class Settings(BaseModel):
                 "region": self.region,
                 "credentials": os.path.expanduser(self.credentials),  # noqa: PTH111  (empty stays empty)
                 "endpoint_url": self.endpoint_url,
-                "impatient": impatient,
+                "interactive": interactive,
             }
         )
 

@@ -36,7 +36,7 @@ _WIDTH = 180
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Flags:
     """What the command was asked for.
 
     Attributes:
@@ -56,12 +56,12 @@ class Wishes:
     as_json: bool = False
 
 
-def run_jobs(settings: Settings, wishes: Wishes) -> int:
-    """Shows the executor's jobs in the queue, and ends the orphans among them if that is wished.
+def run_jobs(settings: Settings, flags: Flags) -> int:
+    """Shows the executor's jobs in the queue, and ends the orphans among them if the flags say so.
 
     Args:
         settings: Whose `batch_queue`, account and region count.
-        wishes: What to show and to do.
+        flags: What to show and to do.
 
     Returns:
         The exit code: 0 fine, 1 a job could not be ended, 2 it could not be told of some job whether it is an orphan.
@@ -69,7 +69,7 @@ def run_jobs(settings: Settings, wishes: Wishes) -> int:
     Raises:
         AWSBatchError: AWS did not answer; nothing was done.
     """
-    connection = client(settings, impatient=True)
+    connection = client(settings, interactive=True)
     try:
         survey = orphans.survey(connection, settings.batch_queue)
     except AWSBatchError as error:
@@ -80,12 +80,12 @@ def run_jobs(settings: Settings, wishes: Wishes) -> int:
         _say(
             f"{survey.problem}. Start it, or run this where it runs: until then nobody can tell which jobs are orphans."
         )
-    shown = [job for job in survey.jobs if _is_wished(job, wishes, survey)]
+    shown = [job for job in survey.jobs if _is_selected(job, flags, survey)]
     unclear = {job.id for job in survey.jobs if job.verdict is Verdict.UNKNOWN}
-    doomed = [job for job in shown if job.verdict is Verdict.ORPHAN or wishes.force] if wishes.terminate else []
-    if not wishes.as_json:
-        _show(shown, settings, wishes)
-    if not (wishes.yes or not doomed or click.confirm(f"Terminate {_count(doomed)}?", err=True)):
+    doomed = [job for job in shown if job.verdict is Verdict.ORPHAN or flags.force] if flags.terminate else []
+    if not flags.as_json:
+        _show(shown, settings, flags)
+    if not (flags.yes or not doomed or click.confirm(f"Terminate {_count(doomed)}?", err=True)):
         doomed = []
     ended, problems = _end(connection, doomed)
     unclear -= ended
@@ -94,18 +94,18 @@ def run_jobs(settings: Settings, wishes: Wishes) -> int:
             f"Whether anybody waits for {_count(unclear)} cannot be told from here: submitted from another machine or "
             "home, or by version 0.42.0. Run this where the Covalent server runs, as its user."
         )
-    if wishes.as_json:
+    if flags.as_json:
         _write_json(shown, settings, survey, ended)
     if problems:
         return FAILED
     return COULD_NOT_TELL if unclear or survey.problem else FINE
 
 
-def _is_wished(job: Job, wishes: Wishes, survey: Survey) -> bool:
-    if not (wishes.orphans or wishes.terminate):
-        return wishes.ended or orphans.is_live(job)
+def _is_selected(job: Job, flags: Flags, survey: Survey) -> bool:
+    if not (flags.orphans or flags.terminate):
+        return flags.ended or orphans.is_live(job)
     if job.verdict is Verdict.UNKNOWN:
-        return wishes.force or bool(survey.problem)
+        return flags.force or bool(survey.problem)
     return job.verdict is Verdict.ORPHAN
 
 
@@ -131,13 +131,13 @@ def _end(connection: Client, doomed: Collection[Job]) -> tuple[set[str], list[st
     return {job.id for job in ended}, problems
 
 
-def _show(jobs: Collection[Job], settings: Settings, wishes: Wishes) -> None:
+def _show(jobs: Collection[Job], settings: Settings, flags: Flags) -> None:
     """Writes the table, or what it would be a table of."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     if not jobs:
-        kind = "No orphan" if wishes.orphans or wishes.terminate else "No job" if wishes.ended else "No live job"
+        kind = "No orphan" if flags.orphans or flags.terminate else "No job" if flags.ended else "No live job"
         console.print(f"{kind} in queue {settings.batch_queue}, region {settings.region}.", soft_wrap=True)
         return
     table = Table("job", "state", "age", "dispatch", "node", "Covalent says", "who waits")

@@ -12,7 +12,7 @@ _clients: dict[tuple[int | str, ...], Client] = {}
 _identities: dict[Client, Mapping[str, str]] = {}
 
 
-def client(settings: Settings, impatient: bool = False) -> Client:
+def client(settings: Settings, interactive: bool = False) -> Client:
     """The client for these settings: the same one for every task, so that they share connections and one watcher.
 
     Executors that differ in what they demand of their bucket still share them.
@@ -22,10 +22,10 @@ def client(settings: Settings, impatient: bool = False) -> Client:
     Args:
         settings: Whose `profile`, `region`, `credentials` and `endpoint_url` count, and for S3 `s3_bucket_owner` and
             `s3_kms_key_id`.
-        impatient: Whether it is for a command that a person waits for: what does not answer is asked once, and all that
-            does not answer takes 10 s. A task's client waits and asks again.
+        interactive: Whether it is for a command that a person waits for: what does not answer is asked once, and all
+            that does not answer takes 10 s. A task's client waits and asks again.
     """
-    connection = (os.getpid(), settings.connection(impatient))
+    connection = (os.getpid(), settings.connection(interactive))
     if connection not in _clients:
         _clients[connection] = Client(connection[1])
     bucket = (settings.s3_bucket_owner, settings.s3_kms_key_id)

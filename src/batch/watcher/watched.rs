@@ -46,7 +46,7 @@ impl Watched {
             return Some(job.clone());
         }
         let waited = self.has_waited_enough(job, now)?;
-        // A job that is RUNNABLE is given up because its user wishes it.
+        // A job that is RUNNABLE is given up because its user has set a limit.
         let stuck_for = (job.status != "RUNNABLE").then_some(waited.as_secs());
         Some(Job { stuck_for, ..job.clone() })
     }

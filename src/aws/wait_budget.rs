@@ -18,9 +18,9 @@ use crate::error::chain;
 const LONGEST: Duration = Duration::from_secs(7);
 const IN_ALL: Duration = Duration::from_secs(9);
 
-/// What a command has waited for in vain. Whoever did not answer is not asked again.
+/// The time that a command still waits for what does not answer. Whoever did not answer is not asked again.
 #[derive(Debug)]
-pub struct Impatience(Mutex<State>);
+pub struct WaitBudget(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -28,14 +28,14 @@ struct State {
     silent: BTreeSet<String>,
 }
 
-impl Default for Impatience {
+impl Default for WaitBudget {
     fn default() -> Self {
         Self(Mutex::new(State { left: IN_ALL, silent: BTreeSet::new() }))
     }
 }
 
-impl Impatience {
-    /// Waits for an answer no longer than there is patience, and not at all where there is none.
+impl WaitBudget {
+    /// Waits for an answer as long as the budget lasts, and not at all when it is spent.
     ///
     /// # Errors
     /// Those of the call, and none that the SDK would try again if there was no answer.
@@ -92,25 +92,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_answer_is_asked_once_and_all_together_take_nine_seconds() {
-        let (impatience, start) = (Impatience::default(), Instant::now());
+        let (budget, start) = (WaitBudget::default(), Instant::now());
         let (iam, logs, ecr) =
             (asked("https://iam.example"), asked("https://logs.example"), asked("https://ecr.example"));
-        assert_eq!(said(impatience.bounded(&iam, pending()).await), "no answer within 7 s");
-        assert_eq!(said(impatience.bounded(&iam, pending()).await), "no answer from iam.example");
+        assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer within 7 s");
+        assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer from iam.example");
         assert_eq!(start.elapsed(), LONGEST);
         let answer = async { Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::empty())) };
-        assert!(impatience.bounded(&ecr, answer).await.is_ok());
-        assert_eq!(said(impatience.bounded(&logs, pending()).await), "no answer within 2 s");
-        assert_eq!(said(impatience.bounded(&ecr, pending()).await), "no answer from iam.example, logs.example");
+        assert!(budget.bounded(&ecr, answer).await.is_ok());
+        assert_eq!(said(budget.bounded(&logs, pending()).await), "no answer within 2 s");
+        assert_eq!(said(budget.bounded(&ecr, pending()).await), "no answer from iam.example, logs.example");
         assert_eq!(start.elapsed(), IN_ALL);
     }
 
     #[tokio::test]
-    async fn a_connection_that_breaks_off_is_no_silence() {
-        let (impatience, host) = (Impatience::default(), asked("https://batch.example"));
+    async fn a_connection_that_breaks_off_spends_nothing() {
+        let (budget, host) = (WaitBudget::default(), asked("https://batch.example"));
         for _ in 0..2 {
             let reset = async { Err(ConnectorError::io(io::Error::from(io::ErrorKind::ConnectionReset).into())) };
-            assert!(impatience.bounded(&host, reset).await.unwrap_err().is_io());
+            assert!(budget.bounded(&host, reset).await.unwrap_err().is_io());
         }
     }
 }

@@ -17,13 +17,13 @@ use crate::error::{NoCredentials, chain};
 /// Profiles of a file that are named as those to choose from.
 const NAMED: usize = 8;
 /// Profiles that one may lead to after the other; a circle of them is an error elsewhere.
-const LONGEST_WAY: usize = 10;
+const LONGEST_CHAIN: usize = 10;
 
 /// That what has the credentials does not answer within this time.
-pub(crate) async fn silence(settings: &ClientSettings, within: Duration) -> NoCredentials {
+pub(crate) async fn unanswered(settings: &ClientSettings, within: Duration) -> NoCredentials {
     let profiles = load(settings).await.ok();
-    let way = profiles.as_ref().map(way).unwrap_or_default();
-    let process = way.last().filter(|profile| profile.get("credential_process").is_some());
+    let leading = profiles.as_ref().map(profile_chain).unwrap_or_default();
+    let process = leading.last().filter(|profile| profile.get("credential_process").is_some());
     let source = process.map_or_else(
         || "what has the credentials".to_owned(),
         |profile| format!("the credential process of profile {}", profile.name()),
@@ -32,7 +32,7 @@ pub(crate) async fn silence(settings: &ClientSettings, within: Duration) -> NoCr
 }
 
 /// Reads the error of the SDK's providers beside the files that they have read.
-pub(crate) async fn reason(settings: &ClientSettings, error: &CredentialsError) -> NoCredentials {
+pub(crate) async fn explain(settings: &ClientSettings, error: &CredentialsError) -> NoCredentials {
     let mut said = Vec::new();
     for error in chain(error) {
         let text = error.to_string();
@@ -78,15 +78,15 @@ fn unreadable(error: &(dyn StdError + 'static)) -> NoCredentials {
 }
 
 /// The profile that is in force, and those to which it leads one after the other.
-fn way(profiles: &ProfileSet) -> Vec<&Profile> {
+fn profile_chain(profiles: &ProfileSet) -> Vec<&Profile> {
     let first = profiles.get_profile(profiles.selected_profile());
     let next = |profile: &&Profile| profiles.get_profile(profile.get("source_profile")?);
-    std::iter::successors(first, next).take(LONGEST_WAY).collect()
+    std::iter::successors(first, next).take(LONGEST_CHAIN).collect()
 }
 
 /// What is the matter with a credential process; what it printed may be secret.
 fn process(profiles: &ProfileSet, said: &str) -> NoCredentials {
-    let last = way(profiles).last().map(|profile| profile.name().to_owned());
+    let last = profile_chain(profiles).last().map(|profile| profile.name().to_owned());
     let process = last.map_or_else(
         || "the credential process".to_owned(),
         |name| format!("the credential process of profile {name}"),
@@ -106,9 +106,9 @@ fn process(profiles: &ProfileSet, said: &str) -> NoCredentials {
 fn of_the_profile(settings: &ClientSettings, profiles: &ProfileSet, said: &str) -> Option<NoCredentials> {
     let name = profiles.selected_profile();
     let is_named = !settings.profile.is_empty() || is_set("AWS_PROFILE");
-    let way = way(profiles);
-    let Some(last) = way.last() else { return is_named.then(|| absent(settings, profiles, name)) };
-    if let Some(second) = way.iter().find(|profile| profile.get("mfa_serial").is_some()) {
+    let leading = profile_chain(profiles);
+    let Some(last) = leading.last() else { return is_named.then(|| absent(settings, profiles, name)) };
+    if let Some(second) = leading.iter().find(|profile| profile.get("mfa_serial").is_some()) {
         let name = second.name();
         return Some(NoCredentials::new(
             format!(
@@ -134,7 +134,7 @@ fn of_the_profile(settings: &ClientSettings, profiles: &ProfileSet, said: &str) 
         return Some(signed_off("`aws login`", "aws login", name_of_last, said));
     }
     let leads_elsewhere = ["role_arn", "credential_source", "web_identity_token_file"];
-    if is_named || leads_elsewhere.iter().any(|key| way.iter().any(|profile| profile.get(key).is_some())) {
+    if is_named || leads_elsewhere.iter().any(|key| leading.iter().any(|profile| profile.get(key).is_some())) {
         let fix = format!("look at profile '{name}' with `aws sts get-caller-identity --profile {name}`");
         return Some(NoCredentials::new(format!("profile '{name}' gives none: {said}"), fix));
     }
