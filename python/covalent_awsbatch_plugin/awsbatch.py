@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +24,15 @@ from covalent.executor.schemas import TaskUpdate
 
 from . import errors
 from ._core import CANCEL_REASON, Client
-from .agreement.naming import BUCKET_OWNER, FUNC_FILENAME, JOB_NAME, KMS_KEY, RESULT_FILENAME, SIGNING_KEY, task_keys
+from .agreement.naming import FUNC_FILENAME, JOB_NAME, RESULT_FILENAME, task_keys
 from .options.attributes import Options
-from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
+from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
 from .printable import PrintableRecords
 from .server import presence, questions
 from .task import retrieval, subclasses, transfer, unstarted
-from .task.connection import client, identity
+from .task.connection import client
+from .task.connection import identity as caller_identity
+from .task.job_request import job_request
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
@@ -201,7 +202,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             `Account`, `Arn` and `UserId`.
         """
         try:
-            return dict(await identity(self._settings()))
+            return dict(await caller_identity(self._settings()))
         except errors.AWSBatchError:
             if raise_exception:
                 raise
@@ -227,40 +228,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         # Before there is a job: one that is left by a crash right after it must be recognised.
         presence.note(task_metadata["dispatch_id"])
         settings = self._settings()
-        request = {
-            "name": _named(JOB_NAME, task_metadata),
-            "family": JOB_NAME.format(dispatch_id=task_metadata["dispatch_id"], node_id=""),
-            "queue": settings.batch_queue,
-            "definition": {
-                "name": settings.batch_job_definition_name,
-                "image": settings.container_image_uri,
-                "job_role": settings.batch_job_role_name,
-                "execution_role": settings.batch_execution_role_name,
-                "log_group": settings.batch_job_log_group_name,
-                "fargate": {"public_ip": settings.assign_public_ip, "disk_gib": settings.ephemeral_storage}
-                if settings.platform == "FARGATE"
-                else None,
-            },
-            "vcpu": settings.vcpu,
-            "memory_mib": settings.memory_mib,
-            "gpus": settings.num_gpus,
-            "retry_attempts": settings.retry_attempts,
-            "retry_on": settings.retry_on,
-            "time_limit": settings.time_limit,
-            "environment": {
-                # Nothing else tells a container on EC2 its region. Our runner's S3 client needs one, and so does the
-                # boto3 of a function, which knows the older name alone.
-                "AWS_REGION": settings.region,
-                "AWS_DEFAULT_REGION": settings.region,
-                **settings.environment,
-                "S3_BUCKET_NAME": settings.s3_bucket_name,
-                "COVALENT_TASK_FUNC_FILENAME": _named(FUNC_FILENAME, task_metadata),
-                "RESULT_FILENAME": _named(RESULT_FILENAME, task_metadata),
-                SIGNING_KEY: secrets.token_hex(32),
-                **await self._bucket_demands(settings),
-            },
-            "tags": settings.tags,
-        }
+        # The container may not be able to ask who owns the job.
+        owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
+        dispatch_id, node_id = task_metadata["dispatch_id"], task_metadata["node_id"]
+        request = job_request(settings, dispatch_id, node_id, "" if owner == "any" else owner)
         submission = asyncio.ensure_future(client(settings).submit(json.dumps(request)))
         try:
             job_id = await submission
@@ -269,16 +240,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             if not submission.cancelled() and submission.exception() is None:
                 self._ended(submission.result(), _cancellation(task_metadata), client(settings))
             raise
-        _log.info("Submitted %s as job %s", request["name"], job_id)
+        _log.info("Submitted %s as job %s", _named(JOB_NAME, task_metadata), job_id)
         return job_id
-
-    @staticmethod
-    async def _bucket_demands(settings: Settings) -> dict[str, str]:
-        """What the runner in the container is to demand of the bucket, too, as variables."""
-        # The container may not be able to ask who owns the job.
-        owner = settings.s3_bucket_owner or (await identity(settings))["Account"]
-        demands = {BUCKET_OWNER: "" if owner == "any" else owner, KMS_KEY: settings.s3_kms_key_id}
-        return {name: value for name, value in demands.items() if value}
 
     async def get_status(self, job_id: str) -> tuple[str, int]:
         """Look at a job once. Where a subclass does this in its own way, it is asked every `poll_freq` seconds.
