@@ -112,10 +112,12 @@ class Client:
         A job whose id nobody takes, because the awaitable was cancelled or its loop is gone, is terminated.
 
         Args:
-            request: JSON object with `name`, `queue`, `definition` (`name`, `image`, `job_role`, `execution_role`,
-                `log_group`, and `fargate`: null, or `public_ip` and `disk_gib`), `vcpu`, `memory_mib`, `gpus`,
-                `retry_attempts`, `retry_on`, `time_limit` (s), `environment`, `tags`, and `family`: what the names of
-                its dispatch's jobs begin with. A live job of its name is adopted.
+            request: JSON object with `definition` (the fields of Batch's `RegisterJobDefinition`; roles may be names),
+                `job` (those of `SubmitJob`, without the definition) and `family`: what the names of its dispatch's jobs
+                begin with. A live job of its name is adopted.
+
+        Raises:
+            SettingsError: A field that AWS Batch does not have; the message names it.
         """
 
     def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:

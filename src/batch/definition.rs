@@ -5,15 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_batch::operation::register_job_definition::RegisterJobDefinitionError;
-use aws_sdk_batch::types::{
-    AssignPublicIp, ContainerProperties, EphemeralStorage, FargatePlatformConfiguration, JobDefinition,
-    JobDefinitionType, LogConfiguration, LogDriver, NetworkConfiguration, PlatformCapability, ResourceRequirement,
-    ResourceType,
-};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
-use super::request::{DefinitionSettings, Fargate};
+use super::json_call::{Answer, with_body};
 use crate::aws::clients::Clients;
 use crate::aws::identity::Identity;
 use crate::aws::retry::{self, OnlyForTheClock};
@@ -22,19 +18,15 @@ use crate::error::{Error, Kind, Result};
 
 /// The definition's parameter that carries the hash of its content. Parameters, unlike tags, need no further right.
 const FINGERPRINT: &str = "covalent-awsbatch-content";
-/// First part of every log stream's name, the public plugin's.
-const STREAM_PREFIX: &str = "covalent-batch";
 /// Tries of a registration, and the pause before the second; the later ones are longer.
 const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
-/// Resources in the definition, which demands some, and on Fargate some that go together; each job overrides them.
-const PLACEHOLDER: [(ResourceType, &str); 2] = [(ResourceType::Vcpu, "1"), (ResourceType::Memory, "2048")];
 
-/// Definitions that are known to exist, by content. Concurrent askers of the same one wait for a single look-up.
+/// Definitions that are known to exist, by the hash of their content. Concurrent askers of the same one wait for a single look-up.
 #[derive(Debug)]
 pub struct Definitions {
     clients: Arc<Clients>,
-    known: Mutex<HashMap<Definition, Arc<SingleFlight<String>>>>,
+    known: Mutex<HashMap<String, Arc<SingleFlight<String>>>>,
 }
 
 impl Definitions {
@@ -46,7 +38,7 @@ impl Definitions {
 
     fn cell(&self, definition: &Definition) -> Arc<SingleFlight<String>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(definition.clone()).or_default().clone()
+        known.entry(definition.fingerprint.clone()).or_default().clone()
     }
 
     /// Forgets a revision that turned out to be gone, so that the next job looks again.
@@ -55,10 +47,11 @@ impl Definitions {
         known.retain(|_, cell| cell.get().is_none_or(|known| known != arn));
     }
 
-    /// The ARN of an active revision with this content: remembered, found, or registered.
-    pub async fn find_or_register(&self, settings: &DefinitionSettings) -> Result<String> {
+    /// The ARN of an active revision with this content, the fields of `RegisterJobDefinition`: remembered, found, or
+    /// registered. Roles may be names.
+    pub async fn find_or_register(&self, content: &Map<String, Value>) -> Result<String> {
         let clients = &*self.clients;
-        let definition = Definition::new(settings, clients.caller.identity().await?, &clients.region);
+        let definition = Definition::new(content, clients.caller.identity().await?);
         let cell = self.cell(&definition);
         let arn = cell
             .get_or_make(|| async {
@@ -80,64 +73,73 @@ impl Definitions {
 }
 
 /// The content of a job definition, with nothing in it that differs from task to task.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Definition {
     name: String,
-    image: String,
-    job_role: String,
-    execution_role: String,
-    log_group: String,
-    log_region: String,
-    fargate: Option<Fargate>,
+    content: Value,
+    fingerprint: String,
 }
 
 impl Definition {
-    /// What these settings mean in the caller's account and a region.
+    /// What this content means in the caller's account.
     #[must_use]
-    pub fn new(settings: &DefinitionSettings, identity: &Identity, region: &str) -> Self {
-        Self {
-            name: settings.name.clone(),
-            image: settings.image.clone(),
-            job_role: identity.role_arn(&settings.job_role),
-            execution_role: identity.role_arn(&settings.execution_role),
-            log_group: settings.log_group.clone(),
-            log_region: region.to_owned(),
-            fargate: settings.fargate.clone(),
-        }
+    pub fn new(content: &Map<String, Value>, identity: &Identity) -> Self {
+        let name = content.get("jobDefinitionName").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut content = Value::Object(content.clone());
+        make_role_arns(&mut content, identity);
+        // A map of serde_json's is sorted, so that one content has one text.
+        let hash = Sha256::digest(content.to_string());
+        let fingerprint = hash.iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        Self { name, content, fingerprint }
     }
 
     /// A hash that changes when anything that is sent to `RegisterJobDefinition` does.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        // The layout's version, to be raised when `register` sends something new.
-        hash.update(b"1");
-        for part in [&self.image, &self.job_role, &self.execution_role, &self.log_group, &self.log_region] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        if let Some(fargate) = &self.fargate {
-            hash.update([u8::from(fargate.public_ip)]);
-            hash.update(fargate.disk_gib.to_be_bytes());
-        }
-        hash.finalize().iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
-    fn platform(&self) -> PlatformCapability {
-        if self.fargate.is_some() { PlatformCapability::Fargate } else { PlatformCapability::Ec2 }
+    /// Whether an existing revision is this one. The hash finds it; the content is compared as well, since somebody may
+    /// have made a new revision in the console, which copies the parameters.
+    fn matches(&self, revision: &Value) -> bool {
+        revision["parameters"][FINGERPRINT] == self.fingerprint.as_str() && says(revision, &self.content)
     }
 
-    /// Whether an existing revision is this one. The hash finds it; image and roles are compared as well, since
-    /// somebody may have made a new revision in the console, which copies the parameters.
-    fn matches(&self, revision: &JobDefinition) -> bool {
-        let fingerprint = revision.parameters().and_then(|parameters| parameters.get(FINGERPRINT));
-        fingerprint == Some(&self.fingerprint())
-            && revision.platform_capabilities() == [self.platform()]
-            && revision.container_properties().is_some_and(|container| {
-                container.image() == Some(&self.image)
-                    && container.job_role_arn() == Some(&self.job_role)
-                    && container.execution_role_arn() == Some(&self.execution_role)
-            })
+    /// What registers it.
+    fn registration(&self) -> Value {
+        let mut registration = self.content.clone();
+        registration["parameters"][FINGERPRINT] = self.fingerprint.clone().into();
+        registration
+    }
+}
+
+/// Puts ARNs in the place of roles' names, wherever a field takes one.
+fn make_role_arns(value: &mut Value, identity: &Identity) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(role) if name.ends_with("RoleArn") => *role = identity.role_arn(role),
+                    field => make_role_arns(field, identity),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| make_role_arns(element, identity)),
+        _ => {}
+    }
+}
+
+/// Whether what AWS describes says the same as what was asked for. AWS may leave a field out, and adds some.
+fn says(described: &Value, asked: &Value) -> bool {
+    match (described, asked) {
+        (Value::Null, _) => true,
+        (Value::Object(described), Value::Object(asked)) => {
+            asked.iter().all(|(name, asked)| described.get(name).is_none_or(|described| says(described, asked)))
+        }
+        (Value::Array(described), Value::Array(asked)) => {
+            asked.iter().all(|asked| described.iter().any(|described| says(described, asked)))
+        }
+        (described, asked) => described == asked,
     }
 }
 
@@ -160,67 +162,50 @@ async fn try_once(clients: &Clients, definition: &Definition) -> Result<String> 
 }
 
 async fn find(clients: &Clients, definition: &Definition) -> Result<Option<String>> {
-    let mut pages = clients
-        .batch
-        .describe_job_definitions()
-        .job_definition_name(&definition.name)
-        .status("ACTIVE")
-        .into_paginator()
-        .send();
+    let mut page = None;
     loop {
         clients.turn().await;
-        let Some(page) = pages.next().await else { return Ok(None) };
-        let page = page.map_err(|error| {
-            clients.batch_error("batch:DescribeJobDefinitions", format!("job definition {}", definition.name), error)
-        })?;
-        if let Some(revision) = page.job_definitions().iter().find(|revision| definition.matches(revision)) {
-            return Ok(revision.job_definition_arn().map(str::to_owned));
+        let answer = Answer::default();
+        let described = clients
+            .batch
+            .describe_job_definitions()
+            .job_definition_name(&definition.name)
+            .status("ACTIVE")
+            .set_next_token(page)
+            .customize()
+            .interceptor(answer.clone())
+            .send()
+            .await
+            .map_err(|error| {
+                clients.batch_error(
+                    "batch:DescribeJobDefinitions",
+                    format!("job definition {}", definition.name),
+                    error,
+                )
+            })?;
+        let answer = answer.json();
+        let mut revisions = answer["jobDefinitions"].as_array().into_iter().flatten();
+        if let Some(revision) = revisions.find(|revision| definition.matches(revision)) {
+            return Ok(revision["jobDefinitionArn"].as_str().map(str::to_owned));
+        }
+        page = described.next_token.filter(|token| !token.is_empty());
+        if page.is_none() {
+            return Ok(None);
         }
     }
 }
 
 async fn register(clients: &Clients, definition: &Definition) -> Result<String> {
-    let subject = format!("job definition {}", definition.name);
-    let logs = LogConfiguration::builder()
-        .log_driver(LogDriver::Awslogs)
-        .options("awslogs-region", &definition.log_region)
-        .options("awslogs-group", &definition.log_group)
-        .options("awslogs-create-group", "true")
-        .options("awslogs-stream-prefix", STREAM_PREFIX)
-        .build();
-    let resources = PLACEHOLDER.map(|(kind, value)| ResourceRequirement::builder().r#type(kind).value(value).build());
-    let mut container = ContainerProperties::builder()
-        .image(&definition.image)
-        .job_role_arn(&definition.job_role)
-        .execution_role_arn(&definition.execution_role)
-        .set_resource_requirements(Some(resources.to_vec()))
-        .log_configuration(logs);
-    if let Some(fargate) = &definition.fargate {
-        let address = if fargate.public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
-        container = container
-            .fargate_platform_configuration(FargatePlatformConfiguration::builder().platform_version("LATEST").build())
-            .network_configuration(NetworkConfiguration::builder().assign_public_ip(address).build())
-            .set_ephemeral_storage(
-                (fargate.disk_gib > 0).then(|| EphemeralStorage::builder().size_in_gib(fargate.disk_gib).build()),
-            );
-    }
     clients.turn().await;
-    let answer = clients
-        .batch
-        .register_job_definition()
-        .job_definition_name(&definition.name)
-        .r#type(JobDefinitionType::Container)
-        .container_properties(container.build())
-        .parameters(FINGERPRINT, definition.fingerprint())
-        .platform_capabilities(definition.platform())
-        .customize()
-        .config_override(
-            aws_sdk_batch::Config::builder().retry_classifier(OnlyForTheClock::<RegisterJobDefinitionError>::new()),
-        )
+    let call = clients.batch.register_job_definition().customize().config_override(
+        aws_sdk_batch::Config::builder().retry_classifier(OnlyForTheClock::<RegisterJobDefinitionError>::new()),
+    );
+    let subject = format!("job definition {}", definition.name);
+    let answer = with_body(call, &definition.registration())
         .send()
         .await
-        .map_err(|error| clients.batch_error("batch:RegisterJobDefinition", &subject, error))?;
-    let arn = answer.job_definition_arn().filter(|arn| !arn.is_empty()).map(str::to_owned).ok_or_else(|| {
+        .map_err(|error| clients.batch_error("batch:RegisterJobDefinition", subject, error))?;
+    let arn = answer.job_definition_arn.filter(|arn| !arn.is_empty()).ok_or_else(|| {
         Error::new(Kind::Garbled, "AWS answered batch:RegisterJobDefinition without a job definition's ARN")
     })?;
     tracing::info!("registered {arn}");
@@ -229,64 +214,93 @@ async fn register(clients: &Clients, definition: &Definition) -> Result<String> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn definition() -> Definition {
-        Definition {
-            name: "jobs".into(),
-            image: "image".into(),
-            job_role: "job".into(),
-            execution_role: "execution".into(),
-            log_group: "group".into(),
-            log_region: "region".into(),
-            fargate: None,
+    fn identity() -> Identity {
+        Identity { account: "1".into(), arn: "arn:aws-cn:iam::1:user/me".into(), user_id: String::new() }
+    }
+
+    fn content() -> Value {
+        json!({
+            "jobDefinitionName": "jobs",
+            "platformCapabilities": ["EC2"],
+            "containerProperties": {
+                "image": "image",
+                "jobRoleArn": "job",
+                "executionRoleArn": "arn:aws-cn:iam::2:role/execution",
+                "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}],
+            },
+        })
+    }
+
+    fn definition(content: &Value) -> Definition {
+        Definition::new(content.as_object().unwrap(), &identity())
+    }
+
+    /// A revision as AWS describes it: with fields that nobody asked for.
+    fn revision(definition: &Definition) -> Value {
+        let mut revision = definition.registration();
+        revision["revision"] = 1.into();
+        revision["containerProperties"]["mountPoints"] = json!([]);
+        revision["containerProperties"]["resourceRequirements"].as_array_mut().unwrap().reverse();
+        revision
+    }
+
+    #[test]
+    fn every_part_of_the_content_is_in_the_fingerprint_and_its_order_is_not() {
+        let original = definition(&content());
+        for (place, value) in [
+            ("/jobDefinitionName", json!("x")),
+            ("/platformCapabilities/0", json!("FARGATE")),
+            ("/containerProperties/image", json!("x")),
+            ("/containerProperties/jobRoleArn", json!("x")),
+            ("/containerProperties/resourceRequirements/1/value", json!("4096")),
+        ] {
+            let mut altered = content();
+            *altered.pointer_mut(place).unwrap() = value;
+            assert_ne!(definition(&altered).fingerprint(), original.fingerprint(), "{place}");
         }
-    }
-
-    fn revision(definition: &Definition, image: &str) -> JobDefinition {
-        let container = ContainerProperties::builder()
-            .image(image)
-            .job_role_arn(&definition.job_role)
-            .execution_role_arn(&definition.execution_role)
-            .build();
-        JobDefinition::builder()
-            .parameters(FINGERPRINT, definition.fingerprint())
-            .container_properties(container)
-            .platform_capabilities(PlatformCapability::Ec2)
-            .build()
+        let mut added = content();
+        added["containerProperties"]["ephemeralStorage"] = json!({"sizeInGiB": 30});
+        assert_ne!(definition(&added).fingerprint(), original.fingerprint());
+        let text = r#"{"b": 1, "a": {"d": 1, "c": 1}}"#;
+        let turned = r#"{"a": {"c": 1, "d": 1}, "b": 1}"#;
+        let [one, other] = [text, turned].map(|text| definition(&serde_json::from_str(text).unwrap()));
+        assert_eq!(one.fingerprint(), other.fingerprint());
     }
 
     #[test]
-    fn every_part_of_the_content_is_in_the_fingerprint() {
-        let original = definition();
-        let changes: [fn(&mut Definition); 6] = [
-            |definition| definition.image.push('x'),
-            |definition| definition.job_role.push('x'),
-            |definition| definition.execution_role.push('x'),
-            |definition| definition.log_group.push('x'),
-            |definition| definition.log_region.push('x'),
-            |definition| definition.fargate = Some(Fargate { public_ip: true, disk_gib: 0 }),
-        ];
-        for change in changes {
-            let mut altered = original.clone();
-            change(&mut altered);
-            assert_ne!(altered.fingerprint(), original.fingerprint());
+    fn roles_become_arns() {
+        let container = &definition(&content()).content["containerProperties"];
+        assert_eq!(container["jobRoleArn"], "arn:aws-cn:iam::1:role/job");
+        assert_eq!(container["executionRoleArn"], "arn:aws-cn:iam::2:role/execution");
+    }
+
+    #[test]
+    fn a_revision_is_recognised_by_what_aws_says_of_it() {
+        let definition = definition(&content());
+        let mut revision = revision(&definition);
+        assert!(definition.matches(&revision));
+        revision["platformCapabilities"] = Value::Null;
+        assert!(definition.matches(&revision), "what AWS leaves out is not held against it");
+    }
+
+    #[test]
+    fn a_revision_that_was_copied_in_the_console_and_changed_is_not_taken() {
+        let definition = definition(&content());
+        for (place, value) in [
+            ("/parameters/covalent-awsbatch-content", json!("x")),
+            ("/platformCapabilities", json!(["FARGATE"])),
+            ("/containerProperties/image", json!("x")),
+            ("/containerProperties/jobRoleArn", json!("x")),
+            ("/containerProperties/resourceRequirements/0/value", json!("x")),
+        ] {
+            let mut changed = revision(&definition);
+            *changed.pointer_mut(place).unwrap() = value;
+            assert!(!definition.matches(&changed), "{place}");
         }
-    }
-
-    #[test]
-    fn parts_do_not_run_into_each_other() {
-        let mut moved = definition();
-        moved.image.push_str("job");
-        moved.job_role.clear();
-        assert_ne!(moved.fingerprint(), definition().fingerprint());
-    }
-
-    #[test]
-    fn a_revision_copied_in_the_console_with_another_image_is_not_taken() {
-        let definition = definition();
-        assert!(definition.matches(&revision(&definition, "image")));
-        assert!(!definition.matches(&revision(&definition, "other")));
     }
 
     #[tokio::test]
@@ -294,9 +308,10 @@ mod tests {
         let config =
             aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::v2026_01_12()).build();
         let registry = Definitions::new(Arc::new(Clients::new(&config)));
-        registry.cell(&definition()).get_or_make(|| async { Ok("arn:1".into()) }).await.unwrap();
-        assert_eq!(registry.cell(&definition()).get().map(String::as_str), Some("arn:1"));
+        let definition = definition(&content());
+        registry.cell(&definition).get_or_make(|| async { Ok("arn:1".into()) }).await.unwrap();
+        assert_eq!(registry.cell(&definition).get().map(String::as_str), Some("arn:1"));
         registry.forget("arn:1");
-        assert_eq!(registry.cell(&definition()).get(), None);
+        assert_eq!(registry.cell(&definition).get(), None);
     }
 }

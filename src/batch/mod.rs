@@ -4,8 +4,10 @@
 //! Uses [`crate::aws`], and of [`crate::envelope`] the keys that jobs sign with.
 
 pub mod definition;
+pub mod fields;
 pub mod job;
 pub mod jobs;
+mod json_call;
 pub mod listing;
 pub mod logs;
 pub mod outcome;

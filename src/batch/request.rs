@@ -1,73 +1,183 @@
-//! What is to be submitted, as it arrives from Python: JSON, validated there, typed here.
-
-use std::collections::BTreeMap;
+//! What is to be submitted, as it arrives from Python: JSON with the names that AWS Batch itself gives to its fields.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-/// One job to submit: what is common to many jobs stands in `definition`, the rest travels with the job.
+use super::fields;
+
+/// One job to submit: what is common to many jobs stands in its definition, the rest travels with the job.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Parts")]
 pub struct JobRequest {
+    family: String,
+    definition: Map<String, Value>,
+    job: Map<String, Value>,
+}
+
+/// The same before it was checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    family: String,
+    definition: Map<String, Value>,
+    job: Map<String, Value>,
+}
+
+impl TryFrom<Parts> for JobRequest {
+    type Error = String;
+
+    fn try_from(parts: Parts) -> Result<Self, Self::Error> {
+        Ok(Self {
+            family: parts.family,
+            definition: checked("RegisterJobDefinitionRequest", parts.definition, &["jobDefinitionName"])?,
+            job: checked("SubmitJobRequest", parts.job, &["jobName", "jobQueue"])?,
+        })
+    }
+}
+
+fn checked(structure: &str, fields: Map<String, Value>, needed: &[&str]) -> Result<Map<String, Value>, String> {
+    if let Some(problem) = fields::problem(structure, &fields) {
+        return Err(problem);
+    }
+    match needed.iter().find(|name| !fields.contains_key(**name)) {
+        Some(missing) => Err(format!("{structure} lacks {missing}")),
+        None => Ok(fields),
+    }
+}
+
+impl JobRequest {
     /// Name of the job; the key under which a lost submission is found again.
-    pub name: String,
+    #[must_use]
+    pub fn name(&self) -> &str {
+        text(&self.job["jobName"])
+    }
+
     /// Queue: name or ARN.
-    pub queue: String,
-    /// What the job shares with all others like it.
-    pub definition: DefinitionSettings,
-    /// vCPUs: whole ones, and 0.25 or 0.5 on Fargate.
-    pub vcpu: f64,
-    /// Memory in MiB.
-    pub memory_mib: u64,
-    /// Whole GPUs; 0 for none.
-    pub gpus: u32,
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        text(&self.job["jobQueue"])
+    }
+
     /// What its name begins with: the jobs of one dispatch share it.
-    pub family: String,
-    /// Attempts in all, 1 to 10.
-    pub retry_attempts: u8,
-    /// Which failures of an attempt are followed by another one.
-    pub retry_on: RetryOn,
-    /// Seconds an attempt may run; 0 for no limit.
-    pub time_limit: u32,
-    /// The container's environment.
-    pub environment: BTreeMap<String, String>,
-    /// Tags of the job, propagated to its ECS task.
-    pub tags: BTreeMap<String, String>,
+    #[must_use]
+    pub fn family(&self) -> &str {
+        &self.family
+    }
+
+    /// What the job shares with all others like it: the fields of `RegisterJobDefinition`. Roles are names or ARNs.
+    #[must_use]
+    pub fn definition(&self) -> &Map<String, Value> {
+        &self.definition
+    }
+
+    /// The fields of `SubmitJob` for a revision of the definition.
+    #[must_use]
+    pub fn submission(&self, revision: &str) -> Value {
+        let mut job = self.job.clone();
+        job.insert("jobDefinition".to_owned(), revision.into());
+        Value::Object(job)
+    }
+
+    /// The container's image.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        self.definition.get("containerProperties").map_or("", |container| text(&container["image"]))
+    }
+
+    /// Names and values of the container's variables that travel with the job.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.overrides("environment").map(|pair| (text(&pair["name"]), text(&pair["value"])))
+    }
+
+    /// The vCPUs that it asks for; 0 if it leaves them to its definition.
+    #[must_use]
+    pub fn vcpu(&self) -> f64 {
+        let asked = self.overrides("resourceRequirements").find(|resource| resource["type"] == "VCPU");
+        asked.and_then(|resource| text(&resource["value"]).parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether it is for Fargate, and not for EC2.
+    #[must_use]
+    pub fn is_for_fargate(&self) -> bool {
+        self.definition
+            .get("platformCapabilities")
+            .and_then(Value::as_array)
+            .is_some_and(|all| all.contains(&"FARGATE".into()))
+    }
+
+    fn overrides(&self, field: &str) -> impl Iterator<Item = &Value> {
+        self.job.get("containerOverrides").and_then(|overrides| overrides[field].as_array()).into_iter().flatten()
+    }
 }
 
-/// Which failures of an attempt are followed by another attempt.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum RetryOn {
-    /// All of them, also an exception of the function.
-    Any,
-    /// Lost hosts and an agent in trouble, but not what the function did.
-    Infrastructure,
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
-/// What makes two jobs share a job definition.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DefinitionSettings {
-    /// Name under which revisions are registered.
-    pub name: String,
-    /// Container image.
-    pub image: String,
-    /// Role of the code in the container: name or ARN.
-    pub job_role: String,
-    /// Role of the ECS agent: name or ARN.
-    pub execution_role: String,
-    /// CloudWatch log group of the container's output.
-    pub log_group: String,
-    /// What a job on Fargate has besides; absent for jobs on EC2.
-    pub fargate: Option<Fargate>,
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-/// What a job definition for Fargate has besides.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Fargate {
-    /// Whether a container gets an address on the internet, without which it reaches nothing from a public subnet.
-    pub public_ip: bool,
-    /// GiB of its disk, 21 to 200; 0 for Fargate's own 20.
-    pub disk_gib: i32,
+    use super::*;
+    use crate::aws::settings::from_json;
+
+    fn read(request: &Value) -> crate::error::Result<JobRequest> {
+        from_json(&request.to_string())
+    }
+
+    #[test]
+    fn what_the_core_needs_of_it_is_read() {
+        let request = read(&json!({
+            "family": "f-",
+            "definition": {
+                "jobDefinitionName": "d", "platformCapabilities": ["FARGATE"], "containerProperties": {"image": "i"}
+            },
+            "job": {"jobName": "f-1", "jobQueue": "q", "containerOverrides": {
+                "environment": [{"name": "A", "value": "1"}],
+                "resourceRequirements": [{"type": "MEMORY", "value": "512"}, {"type": "VCPU", "value": "0.25"}],
+            }},
+        }))
+        .unwrap();
+        assert_eq!((request.name(), request.queue(), request.family(), request.image()), ("f-1", "q", "f-", "i"));
+        assert_eq!(request.environment().collect::<Vec<_>>(), [("A", "1")]);
+        assert!(request.is_for_fargate() && (request.vcpu() - 0.25).abs() < f64::EPSILON);
+        assert_eq!(request.submission("arn")["jobDefinition"], "arn");
+    }
+
+    #[test]
+    fn what_is_left_out_has_no_part_in_it() {
+        let request = read(
+            &json!({"family": "", "definition": {"jobDefinitionName": "d"}, "job": {"jobName": "j", "jobQueue": "q"}}),
+        )
+        .unwrap();
+        assert_eq!((request.image(), request.environment().count()), ("", 0));
+        assert!(!request.is_for_fargate() && request.vcpu() == 0.0);
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused_wherever_it_stands() {
+        let right =
+            json!({"family": "", "definition": {"jobDefinitionName": "d"}, "job": {"jobName": "j", "jobQueue": "q"}});
+        for (place, said) in [
+            ("/definition/imgae", "RegisterJobDefinitionRequest has no field imgae"),
+            ("/job/imgae", "SubmitJobRequest has no field imgae"),
+            ("/imgae", "unknown field `imgae`"),
+        ] {
+            let mut wrong = right.clone();
+            let parent = place.rsplit_once('/').unwrap().0;
+            wrong.pointer_mut(parent).unwrap()["imgae"] = "secret".into();
+            let error = read(&wrong).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_name_or_a_queue_there_is_nothing_to_submit() {
+        for missing in ["jobName", "jobQueue"] {
+            let mut job = json!({"jobName": "j", "jobQueue": "q"});
+            job.as_object_mut().unwrap().remove(missing);
+            let error = read(&json!({"family": "", "definition": {"jobDefinitionName": "d"}, "job": job})).unwrap_err();
+            assert!(error.to_string().contains(missing), "{error}");
+        }
+    }
 }

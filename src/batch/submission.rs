@@ -10,16 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_sdk_batch::operation::submit_job::SubmitJobError;
-use aws_sdk_batch::types::{
-    ContainerOverrides, EvaluateOnExit, JobTimeout, KeyValuePair, ResourceRequirement, ResourceType, RetryAction,
-    RetryStrategy,
-};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::definition::Definitions;
 use super::jobs::Jobs;
-use super::request::{JobRequest, RetryOn};
+use super::json_call::with_body;
+use super::request::JobRequest;
 use super::{listing, queue};
 use crate::aws::clients::Clients;
 use crate::aws::detached;
@@ -65,7 +62,7 @@ impl Names {
             families.clear();
             self.count.store(0, Ordering::Relaxed);
         }
-        families.entry((request.queue.clone(), request.family.clone())).or_default().clone()
+        families.entry((request.queue().to_owned(), request.family().to_owned())).or_default().clone()
     }
 }
 
@@ -109,25 +106,24 @@ impl Submitter {
         let family = cell.get_or_make(|| self.find_family(request)).await?;
         let known = {
             let names = family.lock().unwrap_or_else(PoisonError::into_inner);
-            names.get(&request.name).cloned().unwrap_or_default()
+            names.get(request.name()).cloned().unwrap_or_default()
         };
         if let Some(live) = self.newest_live(&known).await? {
-            tracing::info!("job {} runs already, as {live}: waiting for that one", request.name);
+            tracing::info!("job {} runs already, as {live}: waiting for that one", request.name());
             return Ok(live);
         }
-        let environment = request.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        self.signatures.learn(environment, &request.definition.image);
+        self.signatures.learn(request.environment(), request.image());
         let id = self.submit_new(request, &known.iter().map(String::as_str).collect(), wanted).await?;
         self.names.count.fetch_add(1, Ordering::Relaxed);
         let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
-        names.entry(request.name.clone()).or_default().push(id.clone());
+        names.entry(request.name().to_owned()).or_default().push(id.clone());
         Ok(id)
     }
 
     /// What already runs or ran in a family, from before this process or from another one: one call a family.
     async fn find_family(&self, request: &JobRequest) -> Result<Family> {
         let clients = &*self.clients;
-        match retry::patiently(PATIENCE, || find(clients, &request.queue, &request.family)).await {
+        match retry::patiently(PATIENCE, || find(clients, request.queue(), request.family())).await {
             Ok(names) => {
                 self.names.count.fetch_add(names.len(), Ordering::Relaxed);
                 Ok(Mutex::new(names))
@@ -166,10 +162,10 @@ impl Submitter {
         let mut pause = FIRST_PAUSE;
         let mut unknown_since = None;
         loop {
-            let definition = self.definitions.find_or_register(&request.definition).await?;
+            let definition = self.definitions.find_or_register(request.definition()).await?;
             clients.turn().await;
             if wanted.strong_count() == 0 {
-                return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name)));
+                return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name())));
             }
             let error = match try_once(clients, request, &definition).await {
                 Ok(id) => return Ok(id),
@@ -198,7 +194,7 @@ impl Submitter {
             // Also where patience ends: a job that nobody knows of would go on.
             let may_be_there = error.kind() != Kind::Throttled && !error.never_arrived();
             if may_be_there && let Some(id) = find_after(&error, clients, request, known).await? {
-                tracing::info!("job {} had been submitted after all, as {id}", request.name);
+                tracing::info!("job {} had been submitted after all, as {id}", request.name());
                 return Ok(id);
             }
             if Instant::now() + pause > end {
@@ -252,7 +248,7 @@ async fn find_after(
     request: &JobRequest,
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
-    let (name, queue) = (&request.name, &request.queue);
+    let (name, queue) = (request.name(), request.queue());
     for pause in LOOKS {
         sleep(pause).await;
         if let Some(id) = look(lost, clients, name, queue, known).await? {
@@ -285,78 +281,26 @@ async fn look(
 
 /// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
 async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
-    match queue::problems(clients, &request.queue, request.into()).await {
+    match queue::problems(clients, request.queue(), request.into()).await {
         Ok(problems) if !problems.is_empty() => error.advising(&problems.join("; ")),
         _ => error,
     }
 }
 
 async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
-    let answer = clients
-        .batch
-        .submit_job()
-        .job_name(&request.name)
-        .job_queue(&request.queue)
-        .job_definition(definition)
-        .container_overrides(overrides(request))
-        .retry_strategy(retry_strategy(request))
-        .set_timeout((request.time_limit > 0).then(|| {
-            let seconds = i32::try_from(request.time_limit).unwrap_or(i32::MAX);
-            JobTimeout::builder().attempt_duration_seconds(seconds).build()
-        }))
-        .set_tags((!request.tags.is_empty()).then(|| request.tags.clone().into_iter().collect()))
-        .set_propagate_tags((!request.tags.is_empty()).then_some(true))
-        .customize()
-        .config_override(
-            aws_sdk_batch::Config::builder()
-                .retry_config(retry::patient())
-                .retry_classifier(OnlyForTheClock::<SubmitJobError>::new()),
-        )
+    let call = clients.batch.submit_job().customize().config_override(
+        aws_sdk_batch::Config::builder()
+            .retry_config(retry::patient())
+            .retry_classifier(OnlyForTheClock::<SubmitJobError>::new()),
+    );
+    let subject = format!("queue {}", request.queue());
+    let answer = with_body(call, &request.submission(definition))
         .send()
         .await
-        .map_err(|error| clients.batch_error("batch:SubmitJob", format!("queue {}", request.queue), error))?;
+        .map_err(|error| clients.batch_error("batch:SubmitJob", &subject, error))?;
     answer.job_id.filter(|id| !id.is_empty()).ok_or_else(|| {
-        Error::new(Kind::Garbled, format!("AWS answered batch:SubmitJob on queue {} without a job's id", request.queue))
+        Error::new(Kind::Garbled, format!("AWS answered batch:SubmitJob on {subject} without a job's id"))
     })
-}
-
-fn overrides(request: &JobRequest) -> ContainerOverrides {
-    let resource = |kind, value: String| ResourceRequirement::builder().r#type(kind).value(value).build();
-    let mut resources = vec![
-        resource(ResourceType::Vcpu, request.vcpu.to_string()),
-        resource(ResourceType::Memory, request.memory_mib.to_string()),
-    ];
-    if request.gpus > 0 {
-        resources.push(resource(ResourceType::Gpu, request.gpus.to_string()));
-    }
-    let environment = request
-        .environment
-        .iter()
-        .map(|(name, value)| KeyValuePair::builder().name(name).value(value).build())
-        .collect();
-    ContainerOverrides::builder().set_resource_requirements(Some(resources)).set_environment(Some(environment)).build()
-}
-
-fn retry_strategy(request: &JobRequest) -> RetryStrategy {
-    let strategy = RetryStrategy::builder().attempts(request.retry_attempts.into());
-    match request.retry_on {
-        RetryOn::Any => strategy.build(),
-        RetryOn::Infrastructure => {
-            // Turned round, since where no rule matches, Batch retries: only a container that ran and exited is done.
-            let rules = [
-                // It did, and the agent could not look at it: CannotInspectContainerError.
-                EvaluateOnExit::builder().action(RetryAction::Retry).on_reason("Cannot*"),
-                EvaluateOnExit::builder()
-                    .action(RetryAction::Exit)
-                    .on_status_reason("Essential container in task exited*"),
-            ];
-            strategy
-                .set_evaluate_on_exit(Some(
-                    rules.into_iter().map(aws_sdk_batch::types::builders::EvaluateOnExitBuilder::build).collect(),
-                ))
-                .build()
-        }
-    }
 }
 
 /// Ids by name of the jobs in a queue whose names begin with this, in whatever state; newest last.

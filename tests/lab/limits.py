@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from covalent_awsbatch_plugin.local.api_model import misfit
+
 from .messages import AwsError
 
 LARGEST_OVERRIDES = 8192
@@ -27,6 +29,7 @@ def check_definition(asked: dict[str, Any], size: int) -> None:
     Raises:
         AwsError: It is refused.
     """
+    _check_fields("RegisterJobDefinition", asked)
     _check_name(asked.get("jobDefinitionName"), "jobDefinitionName")
     if size > 24 * 1024:
         raise refused("Job definition size must not exceed 24 KiB")
@@ -44,6 +47,7 @@ def check_definition(asked: dict[str, Any], size: int) -> None:
 
 def check_job(asked: dict[str, Any], size: int) -> None:
     """What SubmitJob checks; arguments and errors as above."""
+    _check_fields("SubmitJob", asked)
     _check_name(asked.get("jobName"), "jobName")
     for name in ("jobQueue", "jobDefinition"):
         if not asked.get(name):
@@ -52,6 +56,11 @@ def check_job(asked: dict[str, Any], size: int) -> None:
         raise refused("Request size must not exceed 30 KiB")
     _check_container(asked.get("containerOverrides") or {})
     _check_common(asked)
+
+
+def _check_fields(operation: str, asked: dict[str, Any]) -> None:
+    if problem := misfit("batch", operation, asked):
+        raise refused(problem)
 
 
 def overrides_are_too_long(asked: dict[str, Any]) -> bool:

@@ -39,25 +39,41 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let environment: Vec<_> = [
+            ("AWS_REGION", "eu-west-1"),
+            ("S3_BUCKET_NAME", "covalent-batch-job-resources"),
+            ("COVALENT_TASK_FUNC_FILENAME", "func-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7.pkl"),
+            ("RESULT_FILENAME", "result-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7.pkl"),
+        ]
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .into();
         let json = json!({
-            "name": "covalent-batch-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7",
             "family": "covalent-batch-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-",
-            "queue": "covalent-batch-queue",
             "definition": {
-                "name": "covalent-batch-jobs",
-                "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:2025-01-01",
-                "job_role": "CovalentBatchJobRole",
-                "execution_role": "ecsTaskExecutionRole",
-                "log_group": "covalent-batch-job-logs",
+                "jobDefinitionName": "covalent-batch-jobs",
+                "type": "container",
+                "platformCapabilities": ["EC2"],
+                "containerProperties": {
+                    "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:2025-01-01",
+                    "jobRoleArn": "CovalentBatchJobRole",
+                    "executionRoleArn": "ecsTaskExecutionRole",
+                    "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}],
+                    "logConfiguration": {"logDriver": "awslogs", "options": {
+                        "awslogs-region": "eu-west-1", "awslogs-group": "covalent-batch-job-logs",
+                        "awslogs-create-group": "true", "awslogs-stream-prefix": "covalent-batch",
+                    }},
+                },
             },
-            "vcpu": 2, "memory_mib": 3840, "gpus": 0, "retry_attempts": 3, "retry_on": "any", "time_limit": 300,
-            "environment": {
-                "AWS_REGION": "eu-west-1",
-                "S3_BUCKET_NAME": "covalent-batch-job-resources",
-                "COVALENT_TASK_FUNC_FILENAME": "func-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7.pkl",
-                "RESULT_FILENAME": "result-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7.pkl",
+            "job": {
+                "jobName": "covalent-batch-2f4a2c0e-5f5b-4f64-9d38-0a5b1f6b7c11-7",
+                "jobQueue": "covalent-batch-queue",
+                "containerOverrides": {
+                    "resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "3840"}],
+                    "environment": environment,
+                },
+                "retryStrategy": {"attempts": 3},
+                "timeout": {"attemptDurationSeconds": 300},
             },
-            "tags": {},
         });
         let caller = Identity {
             account: "123456789012".into(),
@@ -73,7 +89,7 @@ impl Settings {
     #[must_use]
     pub fn hash(&self) -> String {
         let request: JobRequest = from_json(&self.json).expect("the settings are right");
-        Definition::new(&request.definition, &self.caller, "eu-west-1").fingerprint()
+        Definition::new(request.definition(), &self.caller).fingerprint().to_owned()
     }
 }
 

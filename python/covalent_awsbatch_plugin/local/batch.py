@@ -20,6 +20,7 @@ from .scheduler import Scheduler
 from .validation import (
     check_container,
     check_fargate,
+    check_fields,
     check_platform,
     check_retry_strategy,
     check_submission,
@@ -46,6 +47,7 @@ class LocalBatchResponse(BatchResponse):
 
     def registerjobdefinition(self) -> str:
         """Registers a revision with what was asked for, where moto keeps parts of the revision before."""
+        check_fields("RegisterJobDefinition", json.loads(self.body))
         container = self._get_param("containerProperties") or {}
         check_container(container)
         if "FARGATE" in (self._get_param("platformCapabilities") or []):

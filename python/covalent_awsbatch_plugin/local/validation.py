@@ -9,11 +9,23 @@ from moto.batch.exceptions import ClientException
 
 from covalent_awsbatch_plugin.options import fargate
 
+from .api_model import misfit
+
 # Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
 _SUBMISSION_BYTES = 30 * 1024
 _DEFINITION_BYTES = 24 * 1024
 _ATTEMPTS = 10
 _RULES = 5
+
+
+def check_fields(operation: str, request: dict[str, Any]) -> None:
+    """Refuses fields that the API does not have, those of another type, and a request that lacks one.
+
+    Raises:
+        ClientException: The request does not fit AWS's model of the operation.
+    """
+    if problem := misfit("batch", operation, request):
+        raise ClientException(problem)
 
 
 def check_timeout(timeout: dict[str, Any] | None, shortest: int) -> None:
@@ -70,8 +82,9 @@ def check_submission(submission: dict[str, Any]) -> None:
     """Refuses what SubmitJob refuses.
 
     Raises:
-        ClientException: The payload is too large, or a part of it is wrong.
+        ClientException: The payload is too large, or a part of it is wrong or unknown.
     """
+    check_fields("SubmitJob", submission)
     if len(json.dumps(submission)) > _SUBMISSION_BYTES:
         raise ClientException(f"A SubmitJob request must be at most {_SUBMISSION_BYTES} bytes")
     check_container(submission.get("containerOverrides") or {})

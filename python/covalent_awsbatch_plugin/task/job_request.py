@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
 
 
+# First part of every log stream's name, the public plugin's.
+_STREAM_PREFIX = "covalent-batch"
+
+# Resources in the definition, which demands some, and on Fargate some that go together; each job overrides them.
+_PLACEHOLDER = {"VCPU": "1", "MEMORY": "2048"}
+
+# Where no rule matches, Batch tries again. So these rules end the job where a container ran and exited, unless the
+# agent could not look at it (CannotInspectContainerError).
+_ONLY_INFRASTRUCTURE = [
+    {"action": "RETRY", "onReason": "Cannot*"},
+    {"action": "EXIT", "onStatusReason": "Essential container in task exited*"},
+]
+
+
 def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str) -> dict[str, Any]:
     """Describes the job of a task.
 
@@ -28,31 +42,77 @@ def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str
         account: Account that the bucket has to belong to; empty for no check.
 
     Returns:
-        What `Client.submit` takes, as JSON.
+        What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
+        fields of `job` those of `SubmitJob`; roles may be names.
     """
     return {
-        "name": JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
         "family": JOB_NAME.format(dispatch_id=dispatch_id, node_id=""),
-        "queue": settings.batch_queue,
-        "definition": {
-            "name": settings.batch_job_definition_name,
-            "image": settings.container_image_uri,
-            "job_role": settings.batch_job_role_name,
-            "execution_role": settings.batch_execution_role_name,
-            "log_group": settings.batch_job_log_group_name,
-            "fargate": {"public_ip": settings.assign_public_ip, "disk_gib": settings.ephemeral_storage}
-            if settings.platform == "FARGATE"
-            else None,
-        },
-        "vcpu": settings.vcpu,
-        "memory_mib": settings.memory_mib,
-        "gpus": settings.num_gpus,
-        "retry_attempts": settings.retry_attempts,
-        "retry_on": settings.retry_on,
-        "time_limit": settings.time_limit,
-        "environment": _environment(settings, dispatch_id, node_id, account),
-        "tags": settings.tags,
+        "definition": _definition(settings),
+        "job": _job(
+            settings,
+            JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
+            _environment(settings, dispatch_id, node_id, account),
+        ),
     }
+
+
+def _definition(settings: Settings) -> dict[str, Any]:
+    """What all jobs of the same options share; nothing in it may differ from task to task."""
+    container: dict[str, Any] = {
+        "image": settings.container_image_uri,
+        "jobRoleArn": settings.batch_job_role_name,
+        "executionRoleArn": settings.batch_execution_role_name,
+        "resourceRequirements": _resources(_PLACEHOLDER),
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-region": settings.region,
+                "awslogs-group": settings.batch_job_log_group_name,
+                "awslogs-create-group": "true",
+                "awslogs-stream-prefix": _STREAM_PREFIX,
+            },
+        },
+    }
+    if settings.platform == "FARGATE":
+        container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
+        container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}
+        if settings.ephemeral_storage:
+            container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
+    return {
+        "jobDefinitionName": settings.batch_job_definition_name,
+        "type": "container",
+        "platformCapabilities": [settings.platform],
+        "containerProperties": container,
+    }
+
+
+def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str, Any]:
+    """What travels with the job."""
+    resources = {"VCPU": f"{settings.vcpu:.12g}", "MEMORY": str(settings.memory_mib)}
+    if settings.num_gpus:
+        resources["GPU"] = str(settings.num_gpus)
+    retry: dict[str, Any] = {"attempts": settings.retry_attempts}
+    if settings.retry_on == "infrastructure":
+        retry["evaluateOnExit"] = _ONLY_INFRASTRUCTURE
+    job: dict[str, Any] = {
+        "jobName": name,
+        "jobQueue": settings.batch_queue,
+        "containerOverrides": {
+            "resourceRequirements": _resources(resources),
+            "environment": [{"name": name, "value": value} for name, value in environment.items()],
+        },
+        "retryStrategy": retry,
+    }
+    if settings.time_limit:
+        job["timeout"] = {"attemptDurationSeconds": settings.time_limit}
+    if settings.tags:
+        job["tags"] = settings.tags
+        job["propagateTags"] = True
+    return job
+
+
+def _resources(amounts: dict[str, str]) -> list[dict[str, str]]:
+    return [{"type": kind, "value": value} for kind, value in amounts.items()]
 
 
 def _environment(settings: Settings, dispatch_id: str, node_id: int, account: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ pub struct Demand {
 
 impl From<&JobRequest> for Demand {
     fn from(request: &JobRequest) -> Self {
-        Self { vcpu: request.vcpu, fargate: request.definition.fargate.is_some() }
+        Self { vcpu: request.vcpu(), fargate: request.is_for_fargate() }
     }
 }
 

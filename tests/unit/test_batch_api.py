@@ -1,0 +1,78 @@
+"""The job's request, AWS's model of its API, and the table of fields that the core has of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from lab import limits
+from lab.messages import AwsError
+
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.errors import SettingsError
+from covalent_awsbatch_plugin.local.api_model import misfit
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.task.job_request import job_request
+
+ROOT = Path(__file__).parents[2]
+
+EVERYTHING = {
+    "num_gpus": 1,
+    "environment": {"A": "1"},
+    "tags": {"a": "b"},
+    "retry_on": "infrastructure",
+    "s3_kms_key_id": "alias/key",
+}
+ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("batch_fields", ROOT / "scripts" / "batch_fields.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType) -> None:
+    """A newer model may have more; what the file has must be there, and of the same type."""
+    model = script.fields()
+    ours = json.loads(script.FILE.read_text(encoding="utf-8"))
+    assert set(ours) <= set(model)
+    for name, fields in ours.items():
+        assert fields.items() <= model[name].items(), name
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING, ON_FARGATE])
+def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
+    request = job_request(Settings(**options), "d", 1, "123456789012")
+    assert not misfit("batch", "RegisterJobDefinition", request["definition"])
+    assert not misfit("batch", "SubmitJob", {**request["job"], "jobDefinition": "arn"})
+
+
+@pytest.mark.parametrize("part", ["definition", "job"])
+def test_a_field_that_batch_does_not_have_is_refused_before_anything_is_sent(part: str) -> None:
+    request = job_request(Settings(), "d", 1, "")
+    request[part]["imgae"] = "secret"
+    with pytest.raises(SettingsError, match="has no field imgae") as raised:
+        Client(json.dumps({"region": "us-east-1"})).submit(json.dumps(request))
+    assert "secret" not in str(raised.value)
+
+
+def test_the_laboratory_refuses_it_too() -> None:
+    """So that no test passes with a request that AWS would refuse."""
+    request = job_request(Settings(), "d", 1, "")
+    definition, job = request["definition"], {**request["job"], "jobDefinition": "arn"}
+    limits.check_definition(definition, 1)
+    limits.check_job(job, 1)
+    definition["containerProperties"]["imgae"] = job["containerOverrides"]["imgae"] = "secret"
+    with pytest.raises(AwsError, match="imgae"):
+        limits.check_definition(definition, 1)
+    with pytest.raises(AwsError, match="imgae"):
+        limits.check_job(job, 1)
