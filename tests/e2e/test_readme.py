@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import toml
+from support.paths import ROOT
 
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.local import LocalAWS
@@ -19,7 +19,6 @@ from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, Setting
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

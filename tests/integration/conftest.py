@@ -14,25 +14,21 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from support.bench import BUCKET, FUNCTION, RESULT, Bench
+from support.bucket import Bucket
+from support.paths import TESTS
+from support.probing import Probe
+from support.servers import HttpServer
+from support.sts import answer
 
-_TESTS = Path(__file__).parents[1]
-if str(_TESTS) not in sys.path:
-    sys.path.append(str(_TESTS))  # for `support`: pytest's importlib mode adds nothing to the path by itself
-
-from support.bench import BUCKET, FUNCTION, RESULT, Bench  # noqa: E402
-from support.bucket import Bucket  # noqa: E402
-from support.probing import Probe  # noqa: E402
-from support.servers import HttpServer  # noqa: E402
-from support.sts import answer  # noqa: E402
-
-from covalent_awsbatch_plugin._core import Client  # noqa: E402
+from covalent_awsbatch_plugin._core import Client
 
 
 @pytest.fixture(scope="session")
 def probe_process() -> Iterator[subprocess.Popen[str]]:
     """`support/probe.py`, which waits for cases."""
     with subprocess.Popen(
-        [sys.executable, str(_TESTS / "support" / "probe.py")],
+        [sys.executable, str(TESTS / "support" / "probe.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,7 +9,9 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-SRC = Path(__file__).parents[2] / "src"
+from support.paths import ROOT
+
+SRC = ROOT / "src"
 FOLDERS = re.findall(r"^(?:pub )?mod (\w+);", (SRC / "lib.rs").read_text(encoding="utf-8"), re.MULTILINE)
 PATH = re.compile(r"\b(crate|super)((?:::\w+)*)(?:::\{([^}]*)\})?")
 

@@ -6,8 +6,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-FUZZ = Path(__file__).parents[2] / "fuzz"
+FUZZ = ROOT / "fuzz"
 spec = spec_from_file_location("decoders", FUZZ / "python" / "decoders.py")
 assert spec is not None
 assert spec.loader is not None

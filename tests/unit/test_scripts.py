@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOTICES = ROOT / "THIRD-PARTY-NOTICES"
 
 

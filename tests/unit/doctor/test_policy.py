@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.paths import ROOT
 
 from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.doctor.policy import DOCTOR, EXAMPLE, EXAMPLE_PLACE, FREE, JOB, USER, Place, document
 from covalent_awsbatch_plugin.options.settings import Settings
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = ROOT / "src"
 PLACE = Place("123456789012", "eu-central-1")
 # By which way of the SDK's clients an operation is reached: `clients.batch.submit_job()`, `storage.s3().put_object()`.
 CALL = re.compile(r"\.(batch|logs|ecr|s3|sts|iam)(?:\(\))?\s*\.([a-z0-9_]+)\(")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from support.paths import TESTS
 from support.terraform import install
 
 from covalent_awsbatch_plugin.deploy.deployment import INFRA, variables
@@ -19,7 +20,7 @@ from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
 from covalent_awsbatch_plugin.options.settings import Settings
 
-PLANS = Path(__file__).parents[1] / "support/infra"
+PLANS = TESTS / "support/infra"
 REGION = "eu-central-1"
 PREFIX = "lab"
 

@@ -20,18 +20,16 @@ from typing import Any
 
 import pytest
 import toml
+from support.accounts import Account, account, put_image
+from support.inventory import inventory
+from support.paths import ROOT
+from support.resources import check_bucket, check_group, check_machines, check_templates, environments
+from support.terraform import install
 
 import covalent_awsbatch_plugin
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 
-sys.path.append(str(Path(__file__).parents[1]))  # for `support`: pytest's importlib mode adds nothing by itself
-from support.accounts import Account, account, put_image
-from support.inventory import inventory
-from support.resources import check_bucket, check_group, check_machines, check_templates, environments
-from support.terraform import install
-
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 REGISTRY = "123456789012.dkr.ecr.{region}.amazonaws.com"
 
