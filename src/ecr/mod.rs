@@ -1,5 +1,6 @@
-//! Container images in private repositories of ECR: whether one is there.
+//! Container images in private repositories of ECR: their addresses, and what is known of them.
 //!
 //! Uses [`crate::aws`].
 
-pub mod image;
+mod image;
+pub mod lookup;

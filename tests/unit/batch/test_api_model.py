@@ -18,7 +18,7 @@ from covalent_awsbatch_plugin.local.api_model import misfit
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.task.job_request import job_request
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 EVERYTHING = {
     "num_gpus": 1,
