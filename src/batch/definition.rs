@@ -102,7 +102,7 @@ impl Definition {
     /// Whether an existing revision is this one. The hash finds it; the content is compared as well, since somebody may
     /// have made a new revision in the console, which copies the parameters.
     fn matches(&self, revision: &Value) -> bool {
-        revision["parameters"][FINGERPRINT] == self.fingerprint.as_str() && says(revision, &self.content)
+        revision["parameters"][FINGERPRINT] == self.fingerprint.as_str() && agrees(revision, &self.content)
     }
 
     /// What registers it.
@@ -130,14 +130,14 @@ fn make_role_arns(value: &mut Value, identity: &Identity) {
 }
 
 /// Whether what AWS describes says the same as what was asked for. AWS may leave a field out, and adds some.
-fn says(described: &Value, asked: &Value) -> bool {
+fn agrees(described: &Value, asked: &Value) -> bool {
     match (described, asked) {
         (Value::Null, _) => true,
         (Value::Object(described), Value::Object(asked)) => {
-            asked.iter().all(|(name, asked)| described.get(name).is_none_or(|described| says(described, asked)))
+            asked.iter().all(|(name, asked)| described.get(name).is_none_or(|described| agrees(described, asked)))
         }
         (Value::Array(described), Value::Array(asked)) => {
-            asked.iter().all(|asked| described.iter().any(|described| says(described, asked)))
+            asked.iter().all(|asked| described.iter().any(|described| agrees(described, asked)))
         }
         (described, asked) => described == asked,
     }
