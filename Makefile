@@ -92,9 +92,22 @@ hooks: build ## Have git run the parts of lint that concern a commit, before it 
 notices: build ## Write THIRD-PARTY-NOTICES anew, after a change of the crates
 	$(BIN)/python scripts/notices.py
 
+# What links against a C library older than this machine's. Where PyPI has none, the wheel's script says what follows.
+$(VENV)/zig: $(MAKEFILE_LIST) | $(BIN)/maturin
+	@if $(BIN)/pip install --quiet --disable-pip-version-check --only-binary :all: 'ziglang>=0.17,<0.18'; then touch $@; fi
+
 .PHONY: wheel
-wheel: build ## Build the release wheel into dist/
-	$(BIN)/python scripts/wheel.py
+wheel: build $(VENV)/zig ## Build the release wheel into dist/, for TARGET=aarch64-unknown-linux-musl or another platform
+	$(if $(TARGET),rustup target add $(TARGET))
+	$(BIN)/python scripts/wheel.py $(if $(TARGET),--target $(TARGET))
+
+.PHONY: test-wheel
+test-wheel: build ## Test the newest wheel of dist/
+	WHEEL=$$(ls -t dist/*.whl | head -1) $(BIN)/pytest tests/e2e/test_wheel.py
+
+.PHONY: sdist
+sdist: build ## Build the source distribution into dist/
+	$(BIN)/maturin sdist --out dist
 
 .PHONY: bench
 bench: wheel ## Measure this plugin and the public one side by side, 12 minutes once built
