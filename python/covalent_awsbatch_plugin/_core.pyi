@@ -190,6 +190,13 @@ class Client:
     def delete(self, bucket: str, keys: list[str]) -> Awaitable[None]:
         """Delete up to 1,000 objects, whether they are there or not."""
 
+    def keep(self, bucket: str, key: str) -> Awaitable[bool]:
+        """Tell whether an object is there that many tasks share.
+
+        One that is a day old is copied onto itself, so that a lifecycle rule of several days does not remove it while
+        it is in use. Where the right to list the bucket is missing, an object that may not be read is not there.
+        """
+
     def log_tail(self, group: str, stream: str, lines: int) -> Awaitable[list[str]]:
         """Read the last lines of a log stream, oldest first."""
 

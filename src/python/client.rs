@@ -21,10 +21,10 @@ use crate::batch::submission::Submitted;
 use crate::batch::watcher::Watch;
 use crate::ecr::lookup;
 use crate::envelope::{Envelope, Report};
-use crate::s3::cleanup;
 use crate::s3::download::{self, Download};
 use crate::s3::storage::Policy;
 use crate::s3::upload::Upload;
+use crate::s3::{cleanup, shared};
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Client {
@@ -151,6 +151,11 @@ impl Client {
     fn delete<'py>(&self, py: Python<'py>, bucket: String, keys: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { cleanup::delete(&connection.storage().await?, &bucket, &keys).await })
+    }
+
+    fn keep<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { shared::keep(&connection.storage().await?, &bucket, &key).await })
     }
 
     fn log_tail<'py>(&self, py: Python<'py>, group: String, stream: String, lines: i32) -> PyResult<Bound<'py, PyAny>> {

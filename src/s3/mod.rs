@@ -8,6 +8,7 @@ pub mod cleanup;
 pub mod download;
 pub mod memory_budget;
 mod multipart;
+pub mod shared;
 pub mod storage;
 mod target;
 pub mod upload;

@@ -20,6 +20,15 @@ SENDER_METADATA = "covalent-awsbatch-"
 SIGNING_KEY = "COVALENT_AWSBATCH_SIGNING_KEY"
 """Variable of the job: key in hexadecimal digits, with which the runner signs what it writes."""
 
+ENVIRONMENT = "COVALENT_AWSBATCH_ENVIRONMENT"
+"""Variable of the definition: keys of the objects that hold the job's packages, with spaces between."""
+
+ENVIRONMENT_PYTHON = "COVALENT_AWSBATCH_PYTHON"
+"""Variable of the definition: minor version of Python that they are for, such as `3.11`."""
+
+ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
+"""Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
+
 FORMAT_METADATA = "covalent-awsbatch-format"
 """S3 user metadata that marks an envelope of the runner; the public image's program sets none."""
 

@@ -17,12 +17,20 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY
+from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, ENVIRONMENT, ENVIRONMENT_PYTHON, KMS_KEY
 
 from . import fargate, pairs
 
 RESERVED_ENVIRONMENT = frozenset(
-    {"S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME", BUCKET_OWNER, KMS_KEY}
+    {
+        "S3_BUCKET_NAME",
+        "COVALENT_TASK_FUNC_FILENAME",
+        "RESULT_FILENAME",
+        BUCKET_OWNER,
+        KMS_KEY,
+        ENVIRONMENT,
+        ENVIRONMENT_PYTHON,
+    }
 )
 """Variables by which the executor tells the container what to run; nobody else may set them."""
 

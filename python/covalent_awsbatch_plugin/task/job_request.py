@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.agreement.naming import (
     BUCKET_OWNER,
+    ENVIRONMENT,
+    ENVIRONMENT_PYTHON,
     FUNC_FILENAME,
     JOB_NAME,
     KMS_KEY,
     RESULT_FILENAME,
     SIGNING_KEY,
 )
+from covalent_awsbatch_plugin.environment.program import program
 
 if TYPE_CHECKING:
+    from covalent_awsbatch_plugin.environment.prepare import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
 
 
@@ -32,7 +36,9 @@ _ONLY_INFRASTRUCTURE = [
 ]
 
 
-def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str) -> dict[str, Any]:
+def job_request(
+    settings: Settings, dispatch_id: str, node_id: int, account: str, environment: Environment | None = None
+) -> dict[str, Any]:
     """Describes the job of a task.
 
     Args:
@@ -40,6 +46,7 @@ def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str
         dispatch_id: The task's dispatch.
         node_id: Its number there.
         account: Account that the bucket has to belong to; empty for no check.
+        environment: What the job fetches first; None for an image that has its packages and starts the runner itself.
 
     Returns:
         What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
@@ -47,7 +54,7 @@ def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str
     """
     return {
         "family": JOB_NAME.format(dispatch_id=dispatch_id, node_id=""),
-        "definition": _definition(settings),
+        "definition": _definition(settings, environment),
         "job": _job(
             settings,
             JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
@@ -56,7 +63,7 @@ def job_request(settings: Settings, dispatch_id: str, node_id: int, account: str
     }
 
 
-def _definition(settings: Settings) -> dict[str, Any]:
+def _definition(settings: Settings, environment: Environment | None) -> dict[str, Any]:
     """What all jobs of the same options share; nothing in it may differ from task to task."""
     container: dict[str, Any] = {
         "image": settings.container_image_uri,
@@ -73,6 +80,11 @@ def _definition(settings: Settings) -> dict[str, Any]:
             },
         },
     }
+    if environment is not None:
+        container["command"] = ["python3", "-c", program()]
+        container["environment"] = _pairs(
+            {ENVIRONMENT: " ".join(environment.keys), ENVIRONMENT_PYTHON: environment.python}
+        )
     if settings.platform == "FARGATE":
         container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
         container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}
@@ -99,7 +111,7 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
         "jobQueue": settings.batch_queue,
         "containerOverrides": {
             "resourceRequirements": _resources(resources),
-            "environment": [{"name": name, "value": value} for name, value in environment.items()],
+            "environment": _pairs(environment),
         },
         "retryStrategy": retry,
     }
@@ -109,6 +121,10 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
         job["tags"] = settings.tags
         job["propagateTags"] = True
     return job
+
+
+def _pairs(variables: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _resources(amounts: dict[str, str]) -> list[dict[str, str]]:

@@ -1,0 +1,86 @@
+"""Packs installed packages as those of a virtual environment: `python -m …environment.pack NAME … FILE`.
+
+It runs as a process of its own, since byte code takes seconds of processor time, and so that the same packages give the
+same bytes: strings are hashed alike, and nothing was imported before that would change how a constant is written.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import importlib.util
+import io
+import marshal
+import os
+import stat
+import sys
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from .distributions import CannotPackError, File, files
+
+# A program that pip installs names its interpreter, and where that will be is not known yet.
+_PIP = b"""#!/bin/sh
+exec "$(dirname "$0")/python" -m pip "$@"
+"""
+_LEVEL = 6
+
+
+def pack(names: Iterable[str], file: Path) -> None:
+    """Writes the packages of these names to a tar file, with byte code; the same bytes each time.
+
+    Raises:
+        CannotPackError: What belongs to one of them is not on record.
+    """
+    found = {one.path: one for name in names for one in files(importlib.metadata.distribution(name))}
+    with (
+        file.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for name in ("pip", "pip3"):
+            _add(tar, f"bin/{name}", _PIP, executable=True)
+        site = "lib/python{}.{}/site-packages".format(*sys.version_info)
+        for path in sorted(found):
+            _add_file(tar, site, found[path])
+
+
+def _add_file(tar: tarfile.TarFile, site: str, file: File) -> None:
+    content = file.source.read_bytes()
+    executable = bool(file.source.stat().st_mode & stat.S_IXUSR) or ".so" in file.path
+    _add(tar, f"{site}/{file.path}", content, executable=executable)
+    if file.path.endswith(".py"):
+        code = _byte_code(content, file.path)
+        if code is not None:
+            path = PurePosixPath(file.path)
+            cached = PurePosixPath(importlib.util.cache_from_source(str(path)))
+            _add(tar, f"{site}/{cached}", code, executable=False)
+
+
+def _byte_code(source: bytes, path: str) -> bytes | None:
+    """Byte code that is not compared with its source (PEP 552); None if it is no Python of this version."""
+    try:
+        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError):
+        return None
+    unchecked = (1).to_bytes(4, "little")
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + marshal.dumps(code)
+
+
+def _add(tar: tarfile.TarFile, path: str, content: bytes, *, executable: bool) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.size = len(content)
+    entry.mode = 0o755 if executable else 0o644
+    stream: IO[bytes] = io.BytesIO(content)
+    tar.addfile(entry, stream)
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    *NAMES, FILE = sys.argv[1:]
+    try:
+        pack(NAMES, Path(FILE))
+    except (CannotPackError, OSError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,42 @@
+"""The text of `bootstrap` as it stands in a job definition: without comments, docstrings and annotations."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+from typing import TypeVar
+
+Function = TypeVar("Function", ast.FunctionDef, ast.Module)
+
+LARGEST = 4096
+"""Characters. A job definition has 24 KiB, and whoever looks at one in the console reads this text, too."""
+
+
+@functools.cache
+def program() -> str:
+    """The text, to be run by `python -c`."""
+    tree = ast.parse(Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8"))
+    tree.body = _together(_bare(tree).body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            _bare(node).returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+    lines = [line for line in ast.unparse(tree).splitlines() if line]
+    # One space a level is enough for Python.
+    return "\n".join(re.sub("^ +", lambda found: " " * (len(found[0]) // 4), line) for line in lines)
+
+
+def _bare(node: Function) -> Function:
+    if ast.get_docstring(node):
+        del node.body[0]
+    return node
+
+
+def _together(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """All imports in one line, without the one that only annotations need."""
+    imports = [statement for statement in statements if isinstance(statement, ast.Import)]
+    names = [name for statement in imports for name in statement.names if name.name != "typing"]
+    return [ast.Import(names=names), *(one for one in statements if not isinstance(one, ast.Import))]

@@ -1,0 +1,166 @@
+"""What a job runs first in a plain image: real S3 requests, a real virtual environment, and what goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import shlex
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bench import BUCKET, Bench
+from support.servers import Answer, HttpServer, Request
+
+from covalent_awsbatch_plugin.agreement.naming import (
+    BUCKET_OWNER,
+    ENVIRONMENT,
+    ENVIRONMENT_DIRECTORY,
+    ENVIRONMENT_PYTHON,
+)
+from covalent_awsbatch_plugin.environment.program import LARGEST, program
+
+MINOR = "{}.{}".format(*sys.version_info)
+SITE = f"lib/python{MINOR}/site-packages"
+RUNNER = """
+import json, os, shutil, sys
+print(json.dumps({"prefix": sys.prefix, "pip": shutil.which("pip"), "virtual": os.environ["VIRTUAL_ENV"]}))
+"""
+CONTENT = {
+    "bin/pip": b"#!/bin/sh\n",
+    f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
+    f"{SITE}/covalent_awsbatch_plugin/runner.py": RUNNER.encode(),
+}
+
+
+def packed(content: dict[str, bytes]) -> tuple[str, bytes]:
+    """Key and content of an object with these files."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for name, data in content.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o755
+            tar.addfile(entry, io.BytesIO(data))
+    return f"environments/sha256-{hashlib.sha256(file.getvalue()).hexdigest()}.tar.gz", file.getvalue()
+
+
+class Job:
+    """The program in a process of its own."""
+
+    def __init__(self, bench: Bench, directory: Path) -> None:
+        self.s3 = bench.s3
+        self.directory = directory
+        directory.mkdir()
+        self.variables = {**bench.environment, ENVIRONMENT_PYTHON: MINOR, ENVIRONMENT_DIRECTORY: str(directory)}
+
+    def put(self, *contents: dict[str, bytes]) -> None:
+        """Puts objects into the bucket and names them to the job."""
+        objects = [packed(content) for content in contents]
+        for key, data in objects:
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+        self.variables[ENVIRONMENT] = " ".join(key for key, _ in objects)
+
+    def run(self, python: str = sys.executable, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end."""
+        return subprocess.run(
+            [python, "-c", program()], env={**self.variables, **variables}, capture_output=True, text=True, timeout=120
+        )
+
+
+@pytest.fixture
+def job(bench: Bench, tmp_path: Path) -> Job:
+    return Job(bench, tmp_path / "place")
+
+
+def said(job: Job, **variables: str) -> str:
+    """What it says when it fails; nothing of the user's ran before."""
+    ended = job.run(**variables)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("This job's environment cannot be used: ")
+    return ended.stderr
+
+
+def test_it_is_small_and_fit_for_old_pythons() -> None:
+    assert len(program()) <= LARGEST
+    compile(program(), "bootstrap", "exec", dont_inherit=True)
+
+
+def test_the_runner_runs_in_an_environment_of_all_objects(job: Job) -> None:
+    job.put(CONTENT, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""})
+    ended = job.run()
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    [prefix] = job.directory.iterdir()
+    assert found == {"prefix": str(prefix), "pip": f"{prefix}/bin/pip", "virtual": str(prefix)}
+    assert (prefix / SITE / "covalent_awsbatch_plugin" / "more.py").exists()
+
+
+def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:
+    job.put(CONTENT)
+    _, other = packed({f"{SITE}/covalent_awsbatch_plugin/runner.py": b"print('mine')"})
+    job.s3.put_object(Bucket=BUCKET, Key=job.variables[ENVIRONMENT], Body=other)
+    assert "not what was uploaded" in said(job)
+
+
+def test_an_object_that_is_missing_is_named(job: Job) -> None:
+    job.put(CONTENT)
+    job.s3.delete_object(Bucket=BUCKET, Key=job.variables[ENVIRONMENT])
+    message = said(job)
+    assert job.variables[ENVIRONMENT] in message
+    assert "S3 answers 404" in message
+
+
+def test_another_python_is_named(job: Job) -> None:
+    job.put(CONTENT)
+    assert f"the image has Python {MINOR}, and its server has 3.99" in said(job, **{ENVIRONMENT_PYTHON: "3.99"})
+
+
+def test_without_a_role_it_asks_for_one(job: Job) -> None:
+    job.put(CONTENT)
+    assert "Has the job a job role?" in said(job, AWS_ACCESS_KEY_ID="")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("noexec", "Mount a volume at one of them"),
+        ("ro", "Mount a volume at one of them"),
+        ("size=1m", "No space left"),
+    ],
+)
+def test_no_place_for_it_says_what_to_do(job: Job, options: str, message: str) -> None:
+    """Real file systems, in a mount namespace of the job's own."""
+    job.put({**CONTENT, "data": random.Random(1).randbytes(4 * 1024 * 1024)})
+    mounts = " && ".join(f"mount -t tmpfs -o {options} none {place}" for place in ("/opt", "/tmp", "/var/tmp"))
+    command = ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {shlex.join([sys.executable, '-c', program()])}"]
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces without more rights")
+    job.variables[ENVIRONMENT_DIRECTORY] = "/opt"
+    ended = subprocess.run(command, env=job.variables, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    assert message in ended.stderr, ended.stderr
+
+
+def test_trouble_is_waited_out_and_the_buckets_region_followed(job: Job) -> None:
+    key, data = packed(CONTENT)
+
+    def answer(request: Request) -> Answer:
+        region = request.headers["authorization"].split("/")[2]
+        if len(server.requests) == 1:
+            return Answer(b"SlowDown", 503)
+        if region != "eu-west-1":
+            return Answer(b"wrong region", 400, {"x-amz-bucket-region": "eu-west-1"})
+        return Answer(data, cut=len(data) // 2 if len(server.requests) == 3 else None)
+
+    with HttpServer(answer) as server:
+        ended = job.run(AWS_ENDPOINT_URL=server.url, **{ENVIRONMENT: key, BUCKET_OWNER: "1" * 12})
+    assert ended.returncode == 0, ended.stderr
+    assert len(server.requests) == 4
+    assert {request.headers["x-amz-expected-bucket-owner"] for request in server.requests} == {"1" * 12}

@@ -1,0 +1,84 @@
+"""Packing in a process of its own, the same bytes each time, once on a machine."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.installed import install
+
+from covalent_awsbatch_plugin.environment import cache
+from covalent_awsbatch_plugin.environment.distributions import CannotPackError, closure
+
+SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache, and a package `a` beside all that is installed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    site = tmp_path / "site"
+    site.mkdir()
+    code = "NAMES = {'b', 'a', 'c'}\ndef f(x):\n    return x in {'q', 'r'}\n"
+    install(site, "a", {"a/__init__.py": code, "a/old.py": "print 'python 2'", "a/data.txt": "x" * 200_000})
+    monkeypatch.syspath_prepend(str(site))
+    yield site
+    sys.modules.pop("a", None)
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_packed_can_be_used_without_being_compiled(tmp_path: Path) -> None:
+    one = cache.packed(closure(["a"]))
+    assert one.packages == 1
+    with tarfile.open(one.file) as tar:
+        entries = {entry.name: entry for entry in tar}
+        assert all(entry.isfile() and (entry.uid, entry.mtime, entry.uname) == (0, 0, "") for entry in entries.values())
+        tar.extractall(tmp_path / "there", filter="data")
+    assert f"{SITE}/a/__pycache__/old.{sys.implementation.cache_tag}.pyc" not in entries, "no Python of this version"
+    assert entries["bin/pip"].mode & 0o100
+    site = tmp_path / "there" / SITE
+    [compiled] = site.rglob("__init__*.pyc")
+    before = compiled.read_bytes()
+    sys.path.insert(0, str(site))
+    try:
+        import a
+
+        assert a.__file__ == str(site / "a" / "__init__.py")
+        assert a.f("q")
+    finally:
+        sys.path.remove(str(site))
+    assert compiled.read_bytes() == before
+
+
+@pytest.mark.usefixtures("home")
+def test_the_same_packages_are_packed_once_and_to_the_same_bytes() -> None:
+    first = cache.packed(closure(["a"]))
+    written = first.file.stat().st_mtime_ns
+    assert cache.packed(closure(["a"])) == first
+    assert first.file.stat().st_mtime_ns == written
+    first.file.unlink()
+    first.file.parent.rmdir()
+    again = cache.packed(closure(["a"]))
+    assert again.key == first.key
+    assert again.file.stat().st_mtime_ns > written
+
+
+def test_a_change_of_a_package_makes_another_object(home: Path) -> None:
+    first = cache.packed(closure(["a"]))
+    record = home / "a-1.0.dist-info" / "RECORD"
+    (home / "a" / "__init__.py").write_text("NAMES = ()")
+    record.write_text(record.read_text().replace("a/__init__.py,,", "a/__init__.py,sha256=other,10"))
+    assert cache.packed(closure(["a"])).key != first.key
+
+
+def test_why_it_could_not_be_packed_is_told_and_nothing_is_left(home: Path) -> None:
+    distributions = closure(["a"])
+    record = home / "a-1.0.dist-info" / "RECORD"
+    cannot = record.with_name("gone")
+    record.rename(cannot)
+    with pytest.raises(CannotPackError, match="a has no record of its files"):
+        cache.packed(distributions)
+    assert list(cache.directory().iterdir()) == []
