@@ -53,7 +53,7 @@ soak: build ## Run the soak test longer, 20 random histories, and fuzz each deco
 	PYTHON=$(BIN)/python fuzz/run
 
 .PHONY: lint
-lint: lint-rust lint-python lint-types lint-crates ## Check everything that needs no test, by the four below
+lint: lint-rust lint-python lint-types lint-crates lint-github ## Check everything that needs no test, by the five below
 
 .PHONY: lint-rust
 lint-rust: ## Check the format and the lints of the core
@@ -80,6 +80,12 @@ lint-crates: $(BIN)/cargo-deny ## Check the crates by deny.toml, and that their 
 	$(BIN)/cargo-deny --locked check licenses bans sources
 	$(BIN)/python scripts/notices.py --check
 
+.PHONY: lint-github
+lint-github: build ## Check the workflows and the forms of .github/
+	$(BIN)/zizmor --quiet --offline --strict-collection .
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*_*.yml
+
 .PHONY: advisories
 advisories: $(BIN)/cargo-deny ## Look the crates up in RustSec's advisories, which come from GitHub
 	$(BIN)/cargo-deny --locked check advisories
@@ -97,7 +103,7 @@ $(VENV)/zig: $(MAKEFILE_LIST) | $(BIN)/maturin
 	@if $(BIN)/pip install --quiet --disable-pip-version-check --only-binary :all: 'ziglang>=0.17,<0.18'; then touch $@; fi
 
 .PHONY: wheel
-wheel: build $(VENV)/zig ## Build the release wheel into dist/, for TARGET=aarch64-unknown-linux-musl or another platform
+wheel: $(BIN)/maturin $(VENV)/zig ## Build the release wheel into dist/, for TARGET=aarch64-unknown-linux-musl or another platform
 	$(if $(TARGET),rustup target add $(TARGET))
 	$(BIN)/python scripts/wheel.py $(if $(TARGET),--target $(TARGET))
 
@@ -106,11 +112,17 @@ test-wheel: build ## Test the newest wheel of dist/
 	WHEEL=$$(ls -t dist/*.whl | head -1) $(BIN)/pytest tests/e2e/test_wheel.py
 
 .PHONY: sdist
-sdist: build ## Build the source distribution into dist/
-	$(BIN)/maturin sdist --out dist
+sdist: $(BIN)/maturin ## Build the source distribution into dist/
+	$(BIN)/maturin sdist --quiet --out dist
+
+.PHONY: version
+version: ## Check that TAG=v1.2.3 is the version of the package and of the core, and that CHANGELOG.md has it
+	grep --fixed-strings --line-regexp "version = \"$${TAG#v}\"" pyproject.toml
+	grep --fixed-strings --line-regexp "version = \"$${TAG#v}\"" Cargo.toml
+	grep --fixed-strings "## $${TAG#v}" CHANGELOG.md
 
 .PHONY: bench
-bench: wheel ## Measure this plugin and the public one side by side, 12 minutes once built
+bench: build wheel ## Measure this plugin and the public one side by side, 12 minutes once built
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras bench
 	cargo build --quiet --profile bench --package core-benches
 	cargo bench --quiet --package core-benches
