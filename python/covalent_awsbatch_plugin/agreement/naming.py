@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
+from typing import Any
 
 FUNC_FILENAME = "func-{dispatch_id}-{node_id}.pkl"
 RESULT_FILENAME = "result-{dispatch_id}-{node_id}.pkl"
@@ -37,6 +39,16 @@ ENVELOPE_FORMAT = "3"
 
 SIGNATURE_METADATA = "covalent-awsbatch-signature"
 """S3 user metadata of an envelope: HMAC-SHA256 of its content with the job's key, in hexadecimal digits."""
+
+
+def of_task(template: str, task_metadata: Mapping[str, Any]) -> str:
+    """The name of a task's object or job.
+
+    Args:
+        template: Such as `JOB_NAME`.
+        task_metadata: `dispatch_id` and `node_id`.
+    """
+    return template.format(dispatch_id=task_metadata["dispatch_id"], node_id=task_metadata["node_id"])
 
 
 def io_output_key(result_key: str) -> str:

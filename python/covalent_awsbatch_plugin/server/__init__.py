@@ -1,4 +1,4 @@
-"""Covalent's side: its questions to a running executor, and which process still waits for a job.
+"""Covalent's side: how it loads the executor, its questions to a running one, and which process still waits for a job.
 
 Uses `agreement`, `errors` and the core.
 """

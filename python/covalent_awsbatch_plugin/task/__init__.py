@@ -1,4 +1,4 @@
-"""The way of one task on the server's side: its call is pickled into the bucket, its result brought and explained.
+"""The way of one task on the server's side: its call is uploaded, its job submitted and watched, its result brought.
 
 Uses `options`, `agreement` and the core.
 """

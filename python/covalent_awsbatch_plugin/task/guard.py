@@ -1,0 +1,128 @@
+"""What becomes of a task's job and objects, whichever way its `run` ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from covalent._shared_files.exceptions import TaskCancelledError
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.agreement import naming
+from covalent_awsbatch_plugin.options.settings import Settings
+
+from . import connection, termination
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
+
+_log = logging.getLogger(__name__)
+
+
+class TaskGuard:
+    """Encloses the steps of a task, which say here how far they are.
+
+    A job that nobody will watch any more is terminated, or the task's error stream says that it may go on; and the
+    objects of a task that is over are deleted if `s3_cleanup` says so.
+
+    Args:
+        executor: The task's executor, for its streams and the name of its queue.
+        settings: Its options, whenever they are asked for.
+        task_metadata: `dispatch_id` and `node_id`.
+
+    Attributes:
+        client: The connection by which there may be a job.
+        uploading: Whether there may be objects.
+        submitting: Whether there may be a job.
+        job_id: The job, once there is one.
+    """
+
+    client: Client
+
+    def __init__(self, executor: Any, settings: Callable[[], Settings], task_metadata: dict[str, Any]) -> None:
+        self.uploading = self.submitting = False
+        self.job_id: str | None = None
+        self._executor = executor
+        self._settings = settings
+        self._task_metadata = task_metadata
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        over = error is None
+        try:
+            if error is not None:
+                over = await self._is_over(error)
+        finally:
+            # A job that may go on needs its function, and a result that could not be read may be read later.
+            if self.uploading and over:
+                await self._clean_up(succeeded=error is None)
+
+    async def _is_over(self, error: BaseException) -> bool:
+        """Deal with what ended the task; whether its job is surely over, if there was one."""
+        if isinstance(error, errors.AWSBatchError):
+            return await self._is_over_by_our_error(error)
+        if isinstance(error, TaskCancelledError):
+            return True
+        if isinstance(error, asyncio.CancelledError):
+            if self.job_id is None:
+                return True
+            reason = termination.cancellation(self._task_metadata)
+            return await termination.is_accepted(termination.request(self.client, self.job_id, reason))
+        if isinstance(error, Exception) and self.job_id is not None:
+            return await self._give_up(self.job_id)
+        return False
+
+    async def _is_over_by_our_error(self, error: errors.AWSBatchError) -> bool:
+        # Covalent shows a failed electron by its error stream.
+        print(error.message, file=self._executor.task_stderr)
+        if isinstance(error, errors.JobFailedError):
+            return True
+        if self.job_id is None:
+            # Without AWS's own word nobody knows whether there is a job after all.
+            return not self.submitting or bool(error.details.get("code"))
+        if isinstance(error, (errors.AccessError, errors.ServiceError)):
+            print(self._may_go_on(self.job_id), file=self._executor.task_stderr)
+            return False
+        if isinstance(error, errors.ResultError):
+            return False
+        return await self._give_up(self.job_id)
+
+    async def _give_up(self, job_id: str) -> bool:
+        """End a job that nobody will watch any more: its task has met with an error that says nothing of the job.
+
+        Returns:
+            Whether AWS took the request.
+        """
+        reason = f"Its task failed in Covalent: {termination.node(self._task_metadata)}"
+        ended = await termination.is_accepted(termination.request(self.client, job_id, reason))
+        line = f"Job {job_id} was terminated: nobody watches it any more." if ended else self._may_go_on(job_id)
+        # Of an error that is none of ours Covalent keeps the text, and not the streams.
+        _log.error("%s", line)
+        print(line, file=self._executor.task_stderr)
+        return ended
+
+    def _may_go_on(self, job_id: str) -> str:
+        queue = self._executor.batch_queue
+        return f"Job {job_id} may go on in queue {queue}: `covalent-awsbatch jobs` shows and ends it."
+
+    async def _clean_up(self, *, succeeded: bool) -> None:
+        """Delete the task's objects if `s3_cleanup` says so. A failure of this is none of the task."""
+        try:
+            settings = self._settings()
+            if settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded):
+                keys = naming.task_keys(self._task_metadata["dispatch_id"], self._task_metadata["node_id"])
+                deleting = connection.client(settings).delete(settings.s3_bucket_name, keys)
+                await asyncio.wait_for(deleting, _CLEANUP_SECONDS)
+        except Exception as error:  # noqa: BLE001
+            name = naming.of_task(naming.JOB_NAME, self._task_metadata)
+            _log.debug("The objects of %s stay where they are: %r", name, error)

@@ -1,0 +1,54 @@
+"""The result of a job that succeeded, or why there is none to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.agreement import naming
+from covalent_awsbatch_plugin.options.settings import Settings
+
+from . import retrieval
+
+
+async def fetch(connection: Client, settings: Settings, task_metadata: Mapping[str, Any]) -> tuple[Any, str, str]:
+    """Bring the result of a job that is over.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        task_metadata: `dispatch_id` and `node_id`, and `job_id` where it is known.
+
+    Returns:
+        The result, and what the function printed to stdout and stderr.
+
+    Raises:
+        ResultError: There is none, or it cannot be used.
+    """
+    bucket, key = settings.s3_bucket_name, naming.of_task(naming.RESULT_FILENAME, task_metadata)
+    report = await retrieval.fetch_report(connection, bucket, key, task_metadata.get("job_id"))
+    if report is None or report.of_job or not report.succeeded:
+        raise errors.ResultError(_absence(settings, key, task_metadata, report), bucket=bucket, key=key)
+    return await retrieval.fetch_result(connection, bucket, key, report), report.stdout, report.stderr
+
+
+def _absence(settings: Settings, key: str, task_metadata: Mapping[str, Any], report: retrieval.Report | None) -> str:
+    """Why there is no result, as a sentence."""
+    location = f"s3://{settings.s3_bucket_name}/{key}"
+    if report and report.of_job:
+        return (
+            f"{location} holds what job {report.of_job} left and not the result of job "
+            f"{task_metadata.get('job_id')}, which succeeded: do two jobs run under the same name?"
+        )
+    if "job_id" in task_metadata:
+        return (
+            f"The job succeeded but left no result at {location}: check that container_image_uri "
+            f"({settings.container_image_uri}) is an image for Covalent and that the job role "
+            f"{settings.batch_job_role_name} may write to the bucket."
+        )
+    why = ": the task has not run or not ended, its image left nothing, or that is gone."
+    if report is not None:
+        why = f", only the report that the function failed ({report.exception or 'it does not say how'})."
+    return f"There is no result at {location}{why}"

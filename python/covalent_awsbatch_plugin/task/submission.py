@@ -1,0 +1,33 @@
+"""Submitting a job so that none is left of which nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from covalent_awsbatch_plugin._core import Client
+
+from . import termination
+
+
+async def submit(connection: Client, request: Mapping[str, Any], task_metadata: Mapping[str, Any]) -> str:
+    """Submit a job, once, under a revision of the job definition that is registered only when it is new.
+
+    Args:
+        connection: Connection to use.
+        request: What `job_request` returned.
+        task_metadata: `dispatch_id` and `node_id`.
+
+    Returns:
+        The job's id.
+    """
+    submission = asyncio.ensure_future(connection.submit(json.dumps(request)))
+    try:
+        return await submission
+    except asyncio.CancelledError:
+        # The core ends a job whose id nobody took. This one's may have come in the very moment.
+        if not submission.cancelled() and submission.exception() is None:
+            termination.request(connection, submission.result(), termination.cancellation(task_metadata))
+        raise
