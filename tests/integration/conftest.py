@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -11,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from support.bench import BUCKET, FUNCTION, RESULT, Bench
 from support.bucket import Bucket
 from support.paths import TESTS
 from support.probing import Probe
+from support.recorded_s3 import BUCKET as S3_BUCKET
+from support.recorded_s3 import KEY, S3
 from support.servers import HttpServer
 from support.sts import answer
+from support.task_bench import PROGRAM, TaskBench
 
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.local import LocalAWS
 
 
 @pytest.fixture(scope="session")
@@ -63,40 +64,41 @@ def client(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 @pytest.fixture(scope="module")
-def bench_endpoint() -> Iterator[str]:
-    """A server that speaks S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def shared_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """One S3 for all objects of a file."""
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    s3 = S3(f"http://{host}:{port}", tmp_path_factory.mktemp("s3"))
+    with s3.proxy:
+        yield s3
+    moto.stop()
 
 
 @pytest.fixture
-def bench(bench_endpoint: str, tmp_path: Path) -> Iterator[Bench]:
-    """A job of the runner, with a bucket of its own."""
-    access = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    s3 = boto3.client("s3", endpoint_url=bench_endpoint, **access)
-    s3.create_bucket(Bucket=BUCKET)
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ},
-        "HOME": str(home),
-        "AWS_ENDPOINT_URL": bench_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "S3_BUCKET_NAME": BUCKET,
-        "COVALENT_TASK_FUNC_FILENAME": FUNCTION,
-        "RESULT_FILENAME": RESULT,
-        "AWS_BATCH_JOB_ID": "job-1",
-        "AWS_BATCH_JOB_ATTEMPT": "2",
-    }
-    yield Bench(s3, environment)
-    for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        s3.delete_object(Bucket=BUCKET, Key=item["Key"])
-    s3.delete_bucket(Bucket=BUCKET)
+def s3(shared_s3: S3) -> Iterator[S3]:
+    """An S3 that keeps objects, with a bucket, nothing in it and nothing asked yet."""
+    shared_s3.forget()
+    yield shared_s3
+    shared_s3.forget()
+    shared_s3.s3.delete_object(Bucket=S3_BUCKET, Key=KEY)
+
+
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskBench]:
+    """One embedded AWS for all tasks of a file."""
+    with LocalAWS(max_vcpus=8, program=PROGRAM, stop_grace=1.0) as aws:
+        bench = TaskBench(aws, tmp_path_factory.mktemp("bench"))
+        with bench.proxy:
+            yield bench
+
+
+@pytest.fixture
+def bench(shared_bench: TaskBench) -> Iterator[TaskBench]:
+    """Tasks that really run, with nothing asked yet."""
+    shared_bench.requests.clear()
+    yield shared_bench
+    shared_bench.instead = lambda _: None
 
 
 @pytest.fixture

@@ -99,3 +99,16 @@ def test_the_package_itself_imports_nothing() -> None:
     script = "import sys, covalent_awsbatch_plugin; print([name for name in sys.modules if 'covalent' in name])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout == "['covalent_awsbatch_plugin']\n", done.stderr
+
+
+def test_help_names_the_commands_and_imports_neither_covalent_nor_moto() -> None:
+    code = (
+        "import sys\n"
+        "from covalent_awsbatch_plugin.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(sorted({'covalent', 'moto'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert "demo" in done.stdout
+    assert "local" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

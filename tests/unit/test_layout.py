@@ -1,17 +1,26 @@
-"""The tests are laid out as the package and the core are."""
+"""The tests are laid out as the package and the core are, and no file is too long to be read at once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from support.paths import ROOT, TESTS
 
 PACKAGE = ROOT / "python" / "covalent_awsbatch_plugin"
 LEVELS = ["unit", "integration", "e2e"]
+MOST_LINES = 400
+STILL_TO_BE_CUT = {f"{PACKAGE.relative_to(ROOT)}/{name}" for name in ("awsbatch.py", "deploy/deployment.py")}
 
 
 def folders(path: Path) -> set[str]:
     return {folder.name for folder in path.iterdir() if folder.is_dir() and folder.name != "__pycache__"}
+
+
+def sources() -> Iterator[Path]:
+    for place in ("src", "python", "tests", "benches", "scripts"):
+        for ending in ("*.py", "*.pyi", "*.rs"):
+            yield from (ROOT / place).rglob(ending)
 
 
 def test_tests_stand_in_folders_of_the_package_of_the_core_and_of_what_tests_share() -> None:
@@ -19,3 +28,9 @@ def test_tests_stand_in_folders_of_the_package_of_the_core_and_of_what_tests_sha
     assert folders(TESTS) == {*LEVELS, *shared, "envelopes"}
     for level in LEVELS:
         assert folders(TESTS / level) <= folders(PACKAGE) | folders(ROOT / "src") | shared, level
+
+
+def test_a_file_has_at_most_400_lines() -> None:
+    found = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
+    assert len(found) > 300
+    assert not {path: lines for path, lines in found.items() if lines > MOST_LINES and path not in STILL_TO_BE_CUT}

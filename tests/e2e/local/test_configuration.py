@@ -1,4 +1,4 @@
-"""The command line: help without waiting, and the configuration file as it was before."""
+"""Covalent's configuration file, as it was before a run of the embedded AWS has written its options into it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,6 @@ def configuring() -> Iterator[Path]:
     """A run that has written its options into the file."""
     with run_directory(runs_directory()) as directory, configured(OPTIONS, directory) as path:
         yield path
-
-
-def test_help_names_the_commands_and_imports_neither_covalent_nor_moto() -> None:
-    code = (
-        "import sys\n"
-        "from covalent_awsbatch_plugin.cli import main\n"
-        "try: main(['--help'])\n"
-        "finally: print(sorted({'covalent', 'moto'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    assert "demo" in done.stdout
-    assert "local" in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("variable", ["COVALENT_CONFIG_DIR", "XDG_CONFIG_DIR", "HOME"])

@@ -3,99 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import os
-import time
-from collections.abc import Callable, Iterator
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from support.bucket import DENIED, OWNER
-from support.servers import Answer, HttpServer, Request
-from support.signing import forward_signed
-
-pytest.importorskip("moto.server")
+from support.servers import Answer
+from support.task_bench import BUCKET, SECRET, TaskBench
 
 from covalent_awsbatch_plugin.agreement.naming import task_keys
-from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError
-from covalent_awsbatch_plugin.local import LocalAWS
 
 OWNER_HEADER = "x-amz-expected-bucket-owner"
-
-
-BUCKET = "covalent-batch-job-resources"
-PROGRAM = [
-    *("sh", "-c", 'if [ "$INSTEAD" ]; then eval "$INSTEAD"; else exec "$1" -m covalent_awsbatch_plugin.runner; fi'),
-    *("sh", "{python}"),
-]
-SECRET = "hunter2-or-so"
-
-
-class Bench:
-    """An embedded AWS behind a proxy that records, and may answer in its place."""
-
-    def __init__(self, aws: LocalAWS, directory: Path) -> None:
-        forward = forward_signed(aws)
-        self.instead: Callable[[Request], Answer | None] = lambda _: None
-        self.proxy = HttpServer(lambda request: self.instead(request) or forward(request))
-        self.aws, self.s3 = aws, aws.client("s3")
-        self._numbers = count()
-        self._credentials = directory / "credentials"
-        self._credentials.write_text(f"[default]\naws_access_key_id = AKIAPROXY\naws_secret_access_key = {SECRET}\n")
-
-    def executor(self, instead: str = "", **options: Any) -> AWSBatchExecutor:
-        """An executor as it is while a task runs; the shell runs `instead` in place of the runner."""
-        environment = {"INSTEAD": instead} if instead else {}
-        environment |= options.pop("environment", {})
-        own = {"endpoint_url": self.proxy.url, "credentials": str(self._credentials), "environment": environment}
-        less = {"vcpu": 1, "memory": 0.5, "poll_freq": 0.2, "retry_attempts": 1}
-        executor = AWSBatchExecutor(**{**own, **less, **options})
-        executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
-        return executor
-
-    def task(self) -> dict[str, Any]:
-        """The metadata of a task that nobody has run yet."""
-        return {"dispatch_id": f"trust-{next(self._numbers)}", "node_id": 3}
-
-    def run(
-        self, executor: AWSBatchExecutor, function: Any = max, *args: Any, task: dict[str, Any] | None = None
-    ) -> Any:
-        """Runs a call and returns the bare result."""
-        running = executor.run(function, list(args or (1, 2)), {}, task or self.task())
-        return asyncio.run(running).get_deserialized()
-
-    def keys(self, task: dict[str, Any]) -> list[str]:
-        """What the task has in the bucket."""
-        found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return [item["Key"] for item in found if f"{task['dispatch_id']}-" in item["Key"]]
-
-
-@pytest.fixture(scope="module")
-def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with LocalAWS(max_vcpus=4, program=PROGRAM, stop_grace=1.0) as aws:
-        bench = Bench(aws, tmp_path_factory.mktemp("aws"))
-        with bench.proxy:
-            yield bench
-
-
-@pytest.fixture
-def bench(shared_bench: Bench) -> Iterator[Bench]:
-    shared_bench.proxy.requests.clear()
-    yield shared_bench
-    shared_bench.instead = lambda _: None
-
-
 LARGE = 9 * 1024 * 1024  # an output that does not fit into the envelope
 
 
-def test_the_runner_demands_of_the_bucket_what_the_executor_does(bench: Bench) -> None:
+def test_the_runner_demands_of_the_bucket_what_the_executor_does(bench: TaskBench) -> None:
     def variables(length: int) -> tuple[dict[str, str], bytes]:
         names = ("COVALENT_AWSBATCH_BUCKET_OWNER", "COVALENT_AWSBATCH_KMS_KEY_ID")
         return {name: os.environ[name] for name in names if name in os.environ}, bytes(length)
@@ -110,7 +38,7 @@ def test_the_runner_demands_of_the_bucket_what_the_executor_does(bench: Bench) -
         head = bench.s3.head_object(Bucket=BUCKET, Key=key)
         assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/mine"), key
     # The container talks to the service directly; what passed here was the executor's.
-    asked = [request for request in bench.proxy.requests if request.service == "s3"]
+    asked = [request for request in bench.requests if request.service == "s3"]
     assert {request.headers.get(OWNER_HEADER) for request in asked} == {OWNER}
 
     task = bench.task()
@@ -133,7 +61,7 @@ def failing() -> Callable[..., None]:
     ("option", "after_success", "after_failure"),
     [("never", 3, 2), ("success", 0, 2), ("always", 0, 0)],
 )
-def test_what_is_left_of_a_task(bench: Bench, option: str, after_success: int, after_failure: int) -> None:
+def test_what_is_left_of_a_task(bench: TaskBench, option: str, after_success: int, after_failure: int) -> None:
     task, executor = bench.task(), bench.executor(s3_cleanup=option)
     assert bench.run(executor, bytes, LARGE, task=task) == bytes(LARGE)
     assert len(bench.keys(task)) == after_success
@@ -143,11 +71,11 @@ def test_what_is_left_of_a_task(bench: Bench, option: str, after_success: int, a
         bench.run(executor, failing(), task=task)
     assert len(bench.keys(task)) == after_failure
 
-    deletions = [request for request in bench.proxy.requests if urlsplit(request.path).query == "delete"]
+    deletions = [request for request in bench.requests if urlsplit(request.path).query == "delete"]
     assert len(deletions) == {"never": 0, "success": 1, "always": 2}[option]
 
 
-def test_what_the_public_image_leaves_is_deleted_too(bench: Bench) -> None:
+def test_what_the_public_image_leaves_is_deleted_too(bench: TaskBench) -> None:
     task = bench.task()
     key = task_keys(**task)[-1]
     bench.s3.put_object(Bucket=BUCKET, Key=key, Body=b'["", "", null, null]')
@@ -156,7 +84,7 @@ def test_what_the_public_image_leaves_is_deleted_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("option", "left"), [("success", 1), ("always", 0)])
-def test_a_task_that_was_never_submitted(bench: Bench, option: str, left: int) -> None:
+def test_a_task_that_was_never_submitted(bench: TaskBench, option: str, left: int) -> None:
     task = bench.task()
     with pytest.raises(AWSBatchError, match="no-such-queue"):
         bench.run(bench.executor(s3_cleanup=option, batch_queue="no-such-queue"), task=task)
@@ -164,17 +92,12 @@ def test_a_task_that_was_never_submitted(bench: Bench, option: str, left: int) -
 
 
 @pytest.mark.parametrize(("option", "left"), [("success", 1), ("always", 0)])
-def test_a_task_that_was_cancelled(bench: Bench, option: str, left: int) -> None:
+def test_a_task_that_was_cancelled(bench: TaskBench, option: str, left: int) -> None:
     task, executor = bench.task(), bench.executor("exec sleep 60", s3_cleanup=option)
 
     async def cancel() -> None:
         running = asyncio.create_task(executor.run(max, [1, 2], {}, task))
-        name = f"covalent-batch-{task['dispatch_id']}-{task['node_id']}"
-        deadline = time.monotonic() + 30
-        while not (ids := [job.id for job in bench.aws.jobs() if job.name == name]):
-            assert time.monotonic() < deadline, "the job is not submitted"
-            await asyncio.sleep(0.02)
-        assert await executor.cancel(task, ids[0])
+        assert await executor.cancel(task, await bench.running(task))
         with pytest.raises(TaskCancelledError):
             await running
 
@@ -182,7 +105,7 @@ def test_a_task_that_was_cancelled(bench: Bench, option: str, left: int) -> None
     assert len(bench.keys(task)) == left
 
 
-def test_a_deletion_that_is_denied_is_a_line_for_debugging(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_deletion_that_is_denied_is_a_line_for_debugging(bench: TaskBench, caplog: pytest.LogCaptureFixture) -> None:
     one = b"<DeleteResult><Error><Key>func</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>"
     for answer, sentence in [(DENIED, "AWS denied s3:DeleteObject"), (Answer(one), "AccessDenied: No.")]:
         bench.instead = lambda request, answer=answer: answer if request.path.endswith("?delete") else None  # type: ignore[misc]
@@ -195,7 +118,7 @@ def test_a_deletion_that_is_denied_is_a_line_for_debugging(bench: Bench, caplog:
         assert len(bench.keys(task)) == 2
 
 
-def test_secrets_stay_where_they_are(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_stay_where_they_are(bench: TaskBench, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the credentials nor the values of the environment, whatever happens and at whatever level."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="covalent_awsbatch_plugin")

@@ -1,0 +1,122 @@
+"""The queue and its compute environments: whether they take a job, and whether one fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from lab import Lab, Queue
+from support.doctor import ENVIRONMENT, QUEUE, ask
+
+from covalent_awsbatch_plugin.local import LocalAWS
+
+NAME = f"environment {ENVIRONMENT}"
+
+
+def test_a_queue_that_is_disabled(aws: LocalAWS, options: dict[str, Any]) -> None:
+    aws.client("batch").update_job_queue(jobQueue=QUEUE, state="DISABLED")
+    try:
+        wrong = ask(options).wrong()
+    finally:
+        aws.client("batch").update_job_queue(jobQueue=QUEUE, state="ENABLED")
+    assert list(wrong) == ["queue"]
+    assert f"update-job-queue --job-queue {QUEUE} --state ENABLED" in wrong["queue"]
+
+
+def test_an_environment_that_is_disabled(aws: LocalAWS, options: dict[str, Any]) -> None:
+    batch = aws.client("batch")
+    batch.update_compute_environment(computeEnvironment=ENVIRONMENT, state="DISABLED")
+    try:
+        wrong = ask(options).wrong()
+    finally:
+        batch.update_compute_environment(computeEnvironment=ENVIRONMENT, state="ENABLED")
+    assert list(wrong) == [NAME]
+    assert f"update-compute-environment --compute-environment {ENVIRONMENT} --state ENABLED" in wrong[NAME]
+
+
+@pytest.mark.parametrize(
+    ("queue", "said"),
+    [
+        (
+            Queue(environment_status="INVALID", environment_reason="CLIENT_ERROR - role not found"),
+            ("ENABLED and INVALID: CLIENT_ERROR - role not found", "mend what the reason says"),
+        ),
+        (Queue(kind="FARGATE"), ("never fit: it is FARGATE", "the job is for EC2", 'set `platform="FARGATE"`')),
+        (Queue(max_vcpus=1), ("at most 1 vCPUs",)),
+    ],
+)
+def test_an_environment_that_cannot_run_the_job(queue: Queue, said: tuple[str, ...]) -> None:
+    with Lab(queues={"lab-queue": queue}) as lab:
+        wrong = ask({**lab.options, "container_image_uri": "127.0.0.1:1/jobs:v1"}).wrong()
+    assert list(wrong) == ["environment lab-queue-environment"]
+    for part in said:
+        assert part in wrong["environment lab-queue-environment"]
+
+
+def test_one_environment_that_holds_the_job_is_enough(aws: LocalAWS, options: dict[str, Any]) -> None:
+    with another_environment(aws, "gpus", "g4dn.xlarge"):
+        report = ask({**options, "num_gpus": 1})
+    assert (report.code, report.wrong()) == (0, {})
+    assert "the job goes to another one of the queue's" in report.found(NAME)
+    assert report.found("environment gpus").endswith("num_gpus=1 fits")
+
+
+def test_one_environment_that_may_hold_the_job_is_not_told(aws: LocalAWS, options: dict[str, Any]) -> None:
+    with another_environment(aws, "many-gpus", "g4dn"):
+        report = ask({**options, "num_gpus": 1})
+    assert (report.code, report.wrong()) == (2, {})
+    assert "could not tell whether another one of the queue's does" in report.untold()[NAME]
+    assert "could not tell whether a job of" in report.untold()["environment many-gpus"]
+
+
+@contextmanager
+def another_environment(aws: LocalAWS, added: str, instance_type: str) -> Iterator[None]:
+    """A second one behind the queue, with machines of one type or family."""
+    batch = aws.client("batch")
+    (one,) = batch.describe_compute_environments(computeEnvironments=[ENVIRONMENT])["computeEnvironments"]
+    other = batch.create_compute_environment(
+        computeEnvironmentName=added,
+        state="ENABLED",
+        type="MANAGED",
+        serviceRole=one["serviceRole"],
+        computeResources={**one["computeResources"], "instanceTypes": [instance_type]},
+    )
+    arns = (one["computeEnvironmentArn"], other["computeEnvironmentArn"])
+    order = [{"order": number, "computeEnvironment": arn} for number, arn in enumerate(arns)]
+    batch.update_job_queue(jobQueue=QUEUE, computeEnvironmentOrder=order)
+    try:
+        yield
+    finally:
+        batch.update_job_queue(jobQueue=QUEUE, computeEnvironmentOrder=order[:1])
+
+
+@pytest.mark.parametrize(
+    ("types", "memory", "said"),
+    [
+        (("optimal",), 300, "could not tell whether a job of vcpu=2, memory=300 fits"),
+        (("m5",), 300, "(m5) do not tell"),
+        (("i3.xlarge",), 3.75, "(i3.xlarge) do not tell"),
+        (("m5.large",), 7.7, "memory=7.7 is close to the limit of m5.large"),
+    ],
+)
+def test_whether_a_job_fits_is_not_said_where_nobody_can_tell(types: tuple[str], memory: float, said: str) -> None:
+    with Lab(queues={"lab-queue": Queue(instance_types=types)}) as lab:
+        report = ask({**lab.options, "memory": memory, "container_image_uri": "127.0.0.1:1/jobs:v1"})
+    assert report.wrong() == {}
+    assert said in report.untold()["environment lab-queue-environment"]
+
+
+def test_a_job_that_asks_for_all_of_a_machines_memory_never_fits() -> None:
+    with Lab(queues={"lab-queue": Queue(instance_types=("m5.large",))}) as lab:
+        wrong = ask({**lab.options, "memory": 8, "container_image_uri": "127.0.0.1:1/jobs:v1"}).wrong()
+    assert "keeps 2 to 10 % for its kernel and the ECS agent" in wrong["environment lab-queue-environment"]
+
+
+def test_what_aws_is_still_changing_is_neither_well_nor_wrong() -> None:
+    with Lab(queues={"lab-queue": Queue(status="UPDATING", environment_status="CREATING")}) as lab:
+        report = ask(lab.options)
+    assert report.wrong() == {}
+    assert report.untold()["queue"].startswith("lab-queue is ENABLED and UPDATING")
+    assert "ask again in a minute" in report.untold()["environment lab-queue-environment"]
