@@ -73,7 +73,7 @@ pub(crate) struct Details {
     pub request_id: Option<String>,
     pub never_arrived: bool,
     pub endpoint: Option<String>,
-    pub unasked: bool,
+    pub skipped: bool,
     pub without: Option<NoCredentials>,
     pub source: Option<Source>,
     /// Sources, from the first on, that say nothing of use, such as "dispatch failure".
@@ -98,7 +98,7 @@ impl Error {
             request_id: None,
             never_arrived: false,
             endpoint: None,
-            unasked: false,
+            skipped: false,
             without: None,
             source: None,
             silent_sources: 0,
@@ -124,7 +124,7 @@ impl Error {
             request_id: self.0.request_id.clone(),
             never_arrived: self.0.never_arrived,
             endpoint: self.0.endpoint.clone(),
-            unasked: self.0.unasked,
+            skipped: self.0.skipped,
             without: self.0.without.clone(),
             source: None,
             silent_sources: 0,
@@ -192,16 +192,16 @@ impl Error {
         self.0.without.as_ref()
     }
 
-    /// Whether a command did not ask any more, since there was no answer before.
+    /// Whether the call was not made, because its host has not answered an earlier one.
     #[must_use]
-    pub fn was_not_asked(&self) -> bool {
-        self.0.unasked
+    pub fn was_skipped(&self) -> bool {
+        self.0.skipped
     }
 
     /// Whether the same call may well succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        !self.0.unasked && matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
+        !self.0.skipped && matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
     }
 }
 

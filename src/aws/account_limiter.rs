@@ -1,5 +1,5 @@
-//! The pace of a client's Batch calls: its account's limiter, which hears of every attempt that AWS throttles, also of those
-//! that the SDK makes again by itself.
+//! Reports throttled Batch calls to the account's rate limiter. An interceptor, because the limiter must also count the
+//! attempts that the SDK retries by itself.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use super::rate_limiter::RateLimiter;
 use super::sdk_error::kind_of_code;
 use crate::error::Kind;
 
-/// Where AWS says in an answer's headers what is wrong, with a URL behind a colon.
-const CODE: &str = "x-amzn-errortype";
+/// Header with the error code, which may be followed by a colon and a URL.
+const ERROR_TYPE_HEADER: &str = "x-amzn-errortype";
 
-/// The account, as soon as it is known, and the region.
+/// Finds the limiter of the caller's account and region.
 #[derive(Clone, Debug)]
 pub struct AccountLimiter {
     caller: Caller,
@@ -25,13 +25,13 @@ pub struct AccountLimiter {
 }
 
 impl AccountLimiter {
-    /// The limit of whoever this will turn out to be.
+    /// For a caller whose account need not be known yet.
     #[must_use]
     pub fn new(caller: Caller, region: String) -> Self {
         Self { caller, region }
     }
 
-    /// The limiter of the account; a task asks for its identity before anything else.
+    /// The account's limiter. A task's first call is for its identity, so the account is known before any Batch call.
     #[must_use]
     pub fn limiter(&self) -> Arc<RateLimiter> {
         RateLimiter::shared(self.caller.known().map_or("", |identity| &identity.account), &self.region)
@@ -51,9 +51,9 @@ impl Intercept for AccountLimiter {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(answer) = context.response() {
-            let code = answer.headers().get(CODE).and_then(|code| code.split(':').next());
+            let code = answer.headers().get(ERROR_TYPE_HEADER).and_then(|code| code.split(':').next());
             if kind_of_code(code, Some(answer.status().as_u16())) == Kind::Throttled {
-                self.limiter().throttled();
+                self.limiter().on_throttled();
             }
         }
         Ok(())

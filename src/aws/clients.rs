@@ -21,7 +21,7 @@ use super::named_timeouts::NamedTimeouts;
 use super::renewal::Renewing;
 use super::retry::{self, SkewedSignature, partition};
 use super::settings::ClientSettings;
-use super::timeouts::{brief_timeouts, timeouts};
+use super::timeouts::{interactive_timeouts, timeouts};
 use crate::error::{Error, Kind, Result};
 
 /// The clients, with whose credentials they call and how fast they may.
@@ -59,8 +59,8 @@ impl Clients {
             .credentials_provider(renewing.clone())
             // The provider is one, and hears of credentials that have expired.
             .identity_cache(IdentityCache::no_cache())
-            .retry_config(if settings.interactive { retry::brief() } else { retry::patient() })
-            .timeout_config(if settings.interactive { brief_timeouts() } else { timeouts() });
+            .retry_config(if settings.interactive { retry::interactive_retries() } else { retry::task_retries() })
+            .timeout_config(if settings.interactive { interactive_timeouts() } else { timeouts() });
         let looking = [SharedInterceptor::new(renewing), SharedInterceptor::new(NamedTimeouts::default())];
         let mut clients = Self::with(&loader.load().await, &looking);
         if !settings.profile.is_empty() {

@@ -13,8 +13,8 @@ use aws_smithy_types::retry::ErrorKind;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::not_asked::NotAsked;
 use super::regions;
+use super::skipped_call::SkippedCall;
 use crate::error::chain;
 
 /// What was asked of whom.
@@ -91,7 +91,7 @@ impl Asked {
                 }
                 Ok(answer)
             }
-            Err(error) if chain(&error).any(<dyn StdError>::is::<NotAsked>) => Err(error),
+            Err(error) if chain(&error).any(<dyn StdError>::is::<SkippedCall>) => Err(error),
             Err(error) => Err(self.unanswered(error)),
         }
     }

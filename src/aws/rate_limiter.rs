@@ -1,10 +1,10 @@
-//! One pace for all Batch calls of an account and region.
+//! One rate limit for all Batch calls of an account and region.
 //!
-//! AWS Batch takes about 50 requests a second from an account in a region, which cannot be raised and which everybody in
-//! the account shares. Calls queue up here in the order in which they are made, but for the urgent ones: a look at running
-//! jobs, or the end of one, does not wait for hundreds of submissions. Looks are few, so submission does not starve either;
-//! where hundreds of jobs are to be ended, which cost while they run, new ones wait for that. A throttled call slows
-//! all of them down, and calm lets the pace recover.
+//! AWS Batch takes about 50 requests a second from an account in a region. The quota cannot be raised, and everybody in
+//! the account shares it. Calls queue here in order, except for urgent ones: describing or terminating running jobs does
+//! not wait for hundreds of submissions. Describe calls are few, so submissions do not starve. Terminations go before
+//! submissions because running jobs cost money. A throttled call lowers the rate for all, and seconds without throttling
+//! let it recover.
 
 use std::collections::HashMap;
 use std::process;
@@ -14,36 +14,35 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Calls a second while AWS does not object: a little is left to others.
-const FASTEST: f64 = 45.0;
-/// Calls a second at the least.
-const SLOWEST: f64 = 1.0;
-/// Calls that may go out at once after a pause: a workflow of a hundred tasks is not to queue up. AWS does not say what
-/// it takes at once; what it throttles of these is tried again.
-const BURST: f64 = 100.0;
-/// How long calls of a queue may be kept so that they go out in groups: one by itself wakes every thread and finds the
-/// processor's caches cold, which is a third of what it costs.
-const GROUPED: Duration = Duration::from_millis(250);
-/// What a throttled call leaves of the pace; at most one in a second counts, since they come in flocks.
-const SLOWED: f64 = 0.85;
-/// What each calm second adds to the pace, in calls a second.
-const RECOVERY: f64 = 5.0;
+/// Calls a second without throttling. It is below the quota, which other clients of the account share.
+const MAX_RATE: f64 = 45.0;
+/// Calls a second that are always allowed.
+const MIN_RATE: f64 = 1.0;
+/// Calls that may go out at once after an idle time, so that a workflow of a hundred tasks does not queue. AWS does not
+/// document its burst quota; a call that it throttles is retried.
+const BURST_CALLS: f64 = 100.0;
+/// How long queued calls may be delayed so that they go out in groups: a single call wakes every thread and finds the
+/// processor's caches cold, which is a third of its cost.
+const MAX_GROUPING_DELAY: Duration = Duration::from_millis(250);
+/// The rate is multiplied by this after a throttled call, at most once a second, since throttled calls come in groups.
+const THROTTLE_FACTOR: f64 = 0.85;
+/// What each second without throttling adds to the rate, in calls a second.
+const RECOVERY_PER_SECOND: f64 = 5.0;
 
-/// Paces of this process by account and region. Two clients with different profiles may well share an account, so this
-/// cannot hang off either of them.
-static SHARED: LazyLock<Mutex<HashMap<Place, Arc<RateLimiter>>>> = LazyLock::new(Mutex::default);
+/// The limiters of this process. They are static because two clients with different profiles may share an account.
+static LIMITERS: LazyLock<Mutex<HashMap<LimiterKey, Arc<RateLimiter>>>> = LazyLock::new(Mutex::default);
 
-/// Account and region.
-type Place = (u32, String, String);
+/// Process id, account and region.
+type LimiterKey = (u32, String, String);
 
-/// The pace of one account and region.
+/// The rate limiter of one account and region.
 #[derive(Debug)]
 pub struct RateLimiter {
     state: Mutex<State>,
-    /// The queues, first come first served: who has the lock is the next of its kind.
+    /// The queues, first in, first out: the holder of the lock is the next to call.
     ordinary: tokio::sync::Mutex<()>,
     urgent: tokio::sync::Mutex<()>,
-    /// How many of each wait.
+    /// Lengths of the queues.
     ordinary_waiting: AtomicUsize,
     urgent_waiting: AtomicUsize,
 }
@@ -56,73 +55,77 @@ struct State {
     next: Instant,
     /// Up to when `rate` has recovered.
     recovered: Instant,
-    slowed: Option<Instant>,
+    last_throttled: Option<Instant>,
 }
 
 impl RateLimiter {
     /// The limiter that all clients of an account and region share.
     #[must_use]
     pub fn shared(account: &str, region: &str) -> Arc<Self> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        // After a fork() the queues belong to the parent: those who hold them do not run here.
+        let mut shared = LIMITERS.lock().unwrap_or_else(PoisonError::into_inner);
+        // After a fork() the locks belong to tasks of the parent, which do not run in the child.
         shared.entry((process::id(), account.to_owned(), region.to_owned())).or_default().clone()
     }
 
-    /// Waits for the caller's turn.
+    /// Waits until the caller may make one call.
     pub async fn turn(&self) {
-        let waiting = Waiting::one_of(&self.ordinary_waiting);
+        let waiting = WaiterCount::enter(&self.ordinary_waiting);
         let first = self.ordinary.lock().await;
-        let behind = || self.ordinary_waiting.load(Ordering::Relaxed).saturating_sub(1);
-        self.slot(behind, || self.urgent_waiting.load(Ordering::Relaxed) > 0).await;
-        drop(waiting); // before the next one counts who is behind it
+        let queued_behind = || self.ordinary_waiting.load(Ordering::Relaxed).saturating_sub(1);
+        self.wait_for_slot(queued_behind, || self.urgent_waiting.load(Ordering::Relaxed) > 0).await;
+        drop(waiting); // before the next in line reads the length of the queue
         drop(first);
     }
 
-    /// The same, before all calls that are not urgent.
+    /// Like [`Self::turn`], ahead of all calls that are not urgent.
     pub async fn urgent_turn(&self) {
-        let _waiting = Waiting::one_of(&self.urgent_waiting);
+        let _waiting = WaiterCount::enter(&self.urgent_waiting);
         let _first = self.urgent.lock().await;
-        self.slot(|| 0, || false).await;
+        self.wait_for_slot(|| 0, || false).await;
     }
 
-    /// To be told when AWS has throttled a call.
-    pub fn throttled(&self) {
+    /// Lowers the rate after AWS has throttled a call.
+    pub fn on_throttled(&self) {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.slowed.is_some_and(|slowed| now.duration_since(slowed) < Duration::from_secs(1)) {
+        if state.last_throttled.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
             return;
         }
         state.recover(now);
-        state.rate = (state.rate * SLOWED).max(SLOWEST);
-        state.slowed = Some(now);
-        // This second is not a calm one.
+        state.rate = (state.rate * THROTTLE_FACTOR).max(MIN_RATE);
+        state.last_throttled = Some(now);
+        // The rate does not recover in the second after a throttled call.
         state.recovered = now + Duration::from_secs(1);
         let rate = state.rate;
-        drop(state); // a record waits for the GIL
+        drop(state); // logging waits for the GIL
         tracing::info!("AWS throttles; going on with {rate:.0} calls a second");
     }
 
-    async fn slot(&self, behind: impl Fn() -> usize, gives_way: impl Fn() -> bool) {
-        while let Err(later) = self.take(&behind, &gives_way) {
+    async fn wait_for_slot(&self, queued_behind: impl Fn() -> usize, urgent_is_waiting: impl Fn() -> bool) {
+        while let Err(later) = self.try_take_slot(&queued_behind, &urgent_is_waiting) {
             sleep_until(later).await;
         }
     }
 
-    /// Takes the next slot if it is due, else says when to ask again: with those behind, and no later than the last of
-    /// them would have gone by itself.
-    fn take(&self, behind: impl Fn() -> usize, gives_way: impl Fn() -> bool) -> Result<(), Instant> {
+    /// Takes the next slot if it is due, else returns when to try again: late enough to go out in a group with the calls
+    /// behind this one, and no later than the last of them would be due by itself.
+    fn try_take_slot(
+        &self,
+        queued_behind: impl Fn() -> usize,
+        urgent_is_waiting: impl Fn() -> bool,
+    ) -> Result<(), Instant> {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.recover(now);
         let interval = Duration::from_secs_f64(1.0 / state.rate);
-        // An idle time is worth a burst and no more.
-        let earliest = now.checked_sub(interval.mul_f64(BURST)).unwrap_or(now);
+        // However long the limiter was idle, it allows one burst.
+        let earliest = now.checked_sub(interval.mul_f64(BURST_CALLS)).unwrap_or(now);
         let slot = state.next.max(earliest);
         if slot > now {
-            let behind = u32::try_from(behind()).unwrap_or(u32::MAX);
-            return Err(slot + interval.saturating_mul(behind).min(GROUPED));
+            let queued = u32::try_from(queued_behind()).unwrap_or(u32::MAX);
+            return Err(slot + interval.saturating_mul(queued).min(MAX_GROUPING_DELAY));
         }
-        if gives_way() {
+        if urgent_is_waiting() {
             return Err(now + interval);
         }
         state.next = slot + interval;
@@ -130,17 +133,17 @@ impl RateLimiter {
     }
 }
 
-/// Counts one who waits, for as long as that is.
-struct Waiting<'a>(&'a AtomicUsize);
+/// Counts a waiting caller until it is dropped.
+struct WaiterCount<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
-    fn one_of(count: &'a AtomicUsize) -> Self {
+impl<'a> WaiterCount<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaiterCount<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -150,9 +153,9 @@ impl Default for RateLimiter {
     fn default() -> Self {
         let now = Instant::now();
         // The first burst is due at once.
-        let next = now.checked_sub(Duration::from_secs_f64(BURST / FASTEST)).unwrap_or(now);
+        let next = now.checked_sub(Duration::from_secs_f64(BURST_CALLS / MAX_RATE)).unwrap_or(now);
         Self {
-            state: Mutex::new(State { rate: FASTEST, next, recovered: now, slowed: None }),
+            state: Mutex::new(State { rate: MAX_RATE, next, recovered: now, last_throttled: None }),
             ordinary: tokio::sync::Mutex::default(),
             urgent: tokio::sync::Mutex::default(),
             ordinary_waiting: AtomicUsize::new(0),
@@ -164,7 +167,7 @@ impl Default for RateLimiter {
 impl State {
     fn recover(&mut self, now: Instant) {
         let calm = now.duration_since(self.recovered).as_secs_f64();
-        self.rate = (self.rate + RECOVERY * calm).min(FASTEST);
+        self.rate = (self.rate + RECOVERY_PER_SECOND * calm).min(MAX_RATE);
         self.recovered = self.recovered.max(now);
     }
 }
@@ -201,11 +204,11 @@ mod tests {
     async fn throttling_slows_once_a_second_and_calm_recovers() {
         let limiter = busy().await;
         for _ in 0..100 {
-            limiter.throttled();
+            limiter.on_throttled();
         }
         // At 38 calls a second instead of 45.
-        let slowed = calls(&limiter, 39).await;
-        assert!((0.93..1.1).contains(&slowed), "{slowed}");
+        let seconds = calls(&limiter, 39).await;
+        assert!((0.93..1.1).contains(&seconds), "{seconds}");
         let recovered = calls(&limiter, 450).await;
         assert!((9.0..10.5).contains(&recovered), "{recovered}");
     }
@@ -214,11 +217,11 @@ mod tests {
     async fn it_never_stops() {
         let limiter = busy().await;
         for _ in 0..60 {
-            limiter.throttled();
+            limiter.on_throttled();
             tokio::time::advance(Duration::from_millis(1001)).await;
         }
         let rate = limiter.state.lock().unwrap().rate;
-        assert!((SLOWEST..1.1 * SLOWEST).contains(&rate), "{rate}");
+        assert!((MIN_RATE..1.1 * MIN_RATE).contains(&rate), "{rate}");
         calls(&limiter, 100).await;
         assert!(calls(&limiter, 5).await < 6.0);
     }
@@ -262,7 +265,7 @@ mod tests {
         for call in calls {
             times.push(call.await.unwrap());
         }
-        assert!(times[89] <= 2050, "the pace is the same: {times:?}");
+        assert!(times[89] <= 2050, "the rate is the same: {times:?}");
         times.dedup();
         assert!(times.len() <= 12, "{times:?}");
     }

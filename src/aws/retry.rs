@@ -1,7 +1,7 @@
-//! What the SDK may try again by itself.
+//! Retries: the SDK's for idempotent calls, and those that last longer.
 //!
-//! Its own standard retries suit every call that may safely happen twice. Those that may not, because each makes something
-//! new, are tried again by whoever makes them, after a look at what there is by now.
+//! The SDK's standard retries suit every call that may safely happen twice. A call that creates something is not
+//! idempotent: the code that makes it retries it, after it has looked up whether the first attempt took effect.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,85 +18,84 @@ use tokio::time::{Instant, sleep};
 use crate::aws::bucket_region::is_learned;
 use crate::error::{Kind, Result};
 
-/// Tries of one request, the first included; with their pauses they outlast an outage of a minute.
-const ATTEMPTS: u32 = 8;
-/// The first pause between two of them, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// Codes by which AWS refuses a call because of this machine's clock; the SDK then corrects for it.
-const CLOCK: [&str; 4] = ["AuthFailure", "InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
+/// Attempts of one request, the first included; with their backoff they outlast an outage of a minute.
+const MAX_ATTEMPTS: u32 = 8;
+/// The backoff doubles from the first to the second.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
+/// Error codes with which AWS refuses a call because of this machine's clock; the SDK then corrects the skew.
+const SKEW_CODES: [&str; 4] =
+    ["AuthFailure", "InvalidSignatureException", "RequestTimeTooSkewed", "SignatureDoesNotMatch"];
+/// Texts in a refusal because of the request's time: S3's code, and the messages of the other services.
+const SKEW_MESSAGES: [&str; 3] = ["RequestTimeTooSkewed", "Signature expired", "Signature not yet current"];
 
-/// What a refusal because of a request's time says: S3's code, and the sentences of the other services.
-const OF_ITS_TIME: [&str; 3] = ["RequestTimeTooSkewed", "Signature expired", "Signature not yet current"];
-
-/// For calls that may happen twice.
+/// The SDK's retries for a task's idempotent calls.
 ///
-/// Standard and not adaptive: the adaptive mode slows all calls of a client down to less than one a second when some are
-/// throttled, S3's as well, and for Batch's there is the limiter.
+/// Standard and not adaptive: the adaptive mode slows all calls of a client to less than one a second when some are
+/// throttled, S3's too. Batch calls have a rate limiter of their own.
 #[must_use]
-pub fn patient() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_PAUSE)
+pub fn task_retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_max_backoff(MAX_BACKOFF)
 }
 
-/// The same for a command, for which a person waits.
+/// The SDK's retries for a command, for which a person waits.
 #[must_use]
-pub fn brief() -> RetryConfig {
+pub fn interactive_retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(2).with_max_backoff(Duration::from_secs(1))
 }
 
-/// How long a Batch call goes on while AWS throttles it: throttling is transient, and the rate limiter slows down with each refusal.
-pub const PATIENCE_THROTTLED: Duration = Duration::from_hours(1);
+/// How long a throttled Batch call is retried: throttling is transient, and the rate limiter slows down each time.
+pub const THROTTLED_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// Makes a call again for as long as AWS throttles it.
+/// Retries a call while AWS throttles it.
 ///
 /// # Errors
-/// Any other error at once, and the last refusal after [`PATIENCE_THROTTLED`].
+/// Any other error at once, and the last refusal after [`THROTTLED_TIMEOUT`].
 pub async fn while_throttled<T, F: Future<Output = Result<T>>>(call: impl FnMut() -> F) -> Result<T> {
-    patiently(Duration::ZERO, call).await
+    retry_transient(Duration::ZERO, call).await
 }
 
-/// Makes a call again for as long as AWS throttles it, or does not answer it for no longer than `unanswered`. The call
-/// must be one that may happen twice.
+/// Retries an idempotent call while AWS throttles it, and for up to `unanswered` while AWS does not answer.
 ///
 /// # Errors
-/// Any other error at once, and the last one when patience ends.
-pub async fn patiently<T, F: Future<Output = Result<T>>>(
+/// Any other error at once, and the last one when the time is over.
+pub async fn retry_transient<T, F: Future<Output = Result<T>>>(
     unanswered: Duration,
     mut call: impl FnMut() -> F,
 ) -> Result<T> {
     let start = Instant::now();
-    let mut silent_since = None;
-    let mut pause = FIRST_PAUSE;
+    let mut unanswered_since = None;
+    let mut backoff = INITIAL_BACKOFF;
     loop {
         let outcome = call().await;
         let end = match &outcome {
-            Err(error) if error.kind() == Kind::Throttled => start + PATIENCE_THROTTLED,
-            Err(error) if error.is_transient() => *silent_since.get_or_insert_with(Instant::now) + unanswered,
+            Err(error) if error.kind() == Kind::Throttled => start + THROTTLED_TIMEOUT,
+            Err(error) if error.is_transient() => *unanswered_since.get_or_insert_with(Instant::now) + unanswered,
             _ => return outcome,
         };
         match outcome {
-            Err(error) if Instant::now() + pause <= end => {
+            Err(error) if Instant::now() + backoff <= end => {
                 tracing::info!("{error}; trying again");
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             }
             outcome => return outcome,
         }
     }
 }
 
-/// A budget of retries for a service's client: none but that of each request, since hundreds of tasks share the client and
-/// those that come last would find the SDK's common budget spent.
+/// A retry partition without a token bucket: hundreds of tasks share a client, and the last ones would find the SDK's
+/// bucket empty. Each request is still bounded by its own attempts.
 #[must_use]
 pub fn partition(service: &str) -> RetryPartition {
     RetryPartition::custom(format!("covalent-awsbatch-{service}")).token_bucket(TokenBucket::unlimited()).build()
 }
 
-/// Has a request sent again that AWS refused because of its time.
+/// Retries a request that AWS refused because of its signing time.
 ///
-/// The SDK does so by itself where the answer's date and this machine's clock differ: then it signs by the answer's date
-/// from there on. Where the clock was wrong and has been set right since, they no longer differ, and only the time that it
-/// had learned to sign by is wrong; with this answer it has learned the right one.
+/// The SDK retries by itself where the answer's date and this machine's clock differ, and then corrects the skew. If the
+/// clock was wrong and has been set right since, they no longer differ, but the SDK still applies the old skew. This
+/// answer has reset it, so that a second attempt succeeds.
 #[derive(Clone, Copy, Debug)]
 pub struct SkewedSignature;
 
@@ -105,7 +104,7 @@ impl ClassifyRetry for SkewedSignature {
         let refused = context.response().filter(|response| matches!(response.status().as_u16(), 400 | 403));
         let said =
             refused.and_then(|response| response.body().bytes()).map(String::from_utf8_lossy).unwrap_or_default();
-        if OF_ITS_TIME.iter().any(|phrase| said.contains(phrase)) {
+        if SKEW_MESSAGES.iter().any(|phrase| said.contains(phrase)) {
             RetryAction::transient_error()
         } else {
             RetryAction::NoActionIndicated
@@ -117,8 +116,8 @@ impl ClassifyRetry for SkewedSignature {
     }
 }
 
-/// For calls that may not happen twice: lets the SDK try again only what AWS refused because of the clock, or because a
-/// bucket is in another region.
+/// For calls that are not idempotent: lets the SDK retry only what AWS has refused because of clock skew or because the
+/// bucket is in another region. Neither had an effect.
 pub struct OnlyForTheClock<E>(PhantomData<fn() -> E>);
 
 impl<E> OnlyForTheClock<E> {
@@ -150,7 +149,7 @@ where
         let code = OrchestratorError::as_operation_error(error)
             .and_then(|error| error.downcast_ref::<E>())
             .and_then(ProvideErrorMetadata::code);
-        if code.is_some_and(|code| CLOCK.contains(&code)) || is_learned(context) {
+        if code.is_some_and(|code| SKEW_CODES.contains(&code)) || is_learned(context) {
             RetryAction::NoActionIndicated
         } else {
             RetryAction::RetryForbidden

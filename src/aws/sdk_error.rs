@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::intermediary::Unanswered;
-use super::not_asked::NotAsked;
+use super::skipped_call::SkippedCall;
 use crate::error::{Details, Error, Kind, NoCredentials, Source, chain};
 
 /// Characters of a code or a request id; AWS's have some tens.
@@ -37,13 +37,13 @@ impl Error {
             Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
             kind => kind,
         };
-        let unasked = chain(&error).find_map(|error| error.downcast_ref::<NotAsked>());
+        let skipped = chain(&error).find_map(|error| error.downcast_ref::<SkippedCall>());
         let endpoint = chain(&error).find_map(|error| error.downcast_ref::<Unanswered>()).map(Unanswered::host);
-        let endpoint = unasked.map(NotAsked::of_whom).or_else(|| endpoint.map(str::to_owned));
-        let unasked = unasked.is_some();
+        let endpoint = skipped.map(SkippedCall::hosts).or_else(|| endpoint.map(str::to_owned));
+        let skipped = skipped.is_some();
         let without = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
         let message = match (kind, &error) {
-            _ if unasked => format!("AWS was not asked for {operation} on {subject}"),
+            _ if skipped => format!("AWS was not asked for {operation} on {subject}"),
             (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
             (Kind::Access, _) => format!("no usable AWS credentials for {operation} on {subject}"),
             (Kind::NotFound, _) => format!("{subject} does not exist"),
@@ -82,7 +82,7 @@ impl Error {
             request_id,
             never_arrived,
             endpoint,
-            unasked,
+            skipped,
             without,
             source,
             silent_sources,
@@ -194,7 +194,7 @@ pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
 
 /// Whether an error tells of credentials, or of whom was asked.
 fn says_something(error: &(dyn StdError + 'static)) -> bool {
-    error.is::<CredentialsError>() || error.is::<Unanswered>() || error.is::<NotAsked>()
+    error.is::<CredentialsError>() || error.is::<Unanswered>() || error.is::<SkippedCall>()
 }
 
 /// The error of a credentials provider among an error and its sources.

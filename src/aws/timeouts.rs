@@ -1,4 +1,4 @@
-//! How long a call may take.
+//! Time-outs of calls.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use aws_config::timeout::TimeoutConfig;
 
 /// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long AWS may be silent before the request is tried again.
+/// How long a connection may deliver nothing before the request is retried.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a call may take until its answer is there as a whole, after which it is tried again. An answer that trickles in
-/// is not silence.
+/// How long an attempt may take until its answer is complete, before it is retried. The read timeout alone does not bound
+/// an answer that arrives byte by byte.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same where a part of an object, of 16 MiB or more, goes with the call.
+/// The same for a call that carries a part of an object, 16 MiB or more.
 const TRANSFER_TIMEOUT: Duration = Duration::from_hours(2);
-/// How long a call may take with all its attempts where a person waits for it.
-const BRIEF_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long a call with all its attempts may take where a person waits for it.
+const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// What bounds every call.
+/// The time-outs of a task's calls.
 pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -25,13 +25,13 @@ pub(crate) fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The same for a command: an answer that begins and does not end is no longer waited for than one that does not begin.
-pub(crate) fn brief_timeouts() -> TimeoutConfig {
-    timeouts().to_builder().operation_timeout(BRIEF_TIMEOUT).build()
+/// The time-outs of a command's calls: an answer that never completes takes no longer than one that never begins.
+pub(crate) fn interactive_timeouts() -> TimeoutConfig {
+    timeouts().to_builder().operation_timeout(INTERACTIVE_TIMEOUT).build()
 }
 
-/// For a call of S3 that takes as long as its content, or as S3 takes to put parts together: several minutes, by its
-/// reference. The content has to move along, and then S3 may not be silent for long.
+/// The time-outs of an S3 call that takes as long as its content, or as long as S3 takes to assemble parts: several
+/// minutes, by its reference. `throughput` bounds a transfer that does not progress.
 pub(crate) fn transfer_timeouts() -> aws_sdk_s3::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRANSFER_TIMEOUT).build();
     aws_sdk_s3::Config::builder().timeout_config(timeouts)

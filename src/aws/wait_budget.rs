@@ -1,4 +1,4 @@
-//! A command, for which a person waits, does not wait for long for what does not answer.
+//! Bounds the time that a command, for which a person waits, spends on hosts that do not answer.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,35 +10,35 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::time::{Instant, timeout};
 
 use super::intermediary::Asked;
-use super::not_asked::NotAsked;
+use super::skipped_call::SkippedCall;
 use crate::error::chain;
 
-/// What a command waits for an answer at the most, and for all that does not answer together. What is left after the first
-/// is enough to hear whether others answer.
-const LONGEST: Duration = Duration::from_secs(7);
-const IN_ALL: Duration = Duration::from_secs(9);
+/// How long a command waits for one answer, and for all hosts that do not answer together. The rest after the first is
+/// enough to find out whether other hosts answer.
+const MAX_WAIT_PER_CALL: Duration = Duration::from_secs(7);
+const TOTAL_WAIT: Duration = Duration::from_secs(9);
 
-/// The time that a command still waits for what does not answer. Whoever did not answer is not asked again.
+/// The time that a command may still spend on hosts that do not answer. Such a host is not called again.
 #[derive(Debug)]
 pub struct WaitBudget(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     left: Duration,
-    silent: BTreeSet<String>,
+    unresponsive: BTreeSet<String>,
 }
 
 impl Default for WaitBudget {
     fn default() -> Self {
-        Self(Mutex::new(State { left: IN_ALL, silent: BTreeSet::new() }))
+        Self(Mutex::new(State { left: TOTAL_WAIT, unresponsive: BTreeSet::new() }))
     }
 }
 
 impl WaitBudget {
-    /// Waits for an answer as long as the budget lasts, and not at all when it is spent.
+    /// Waits for an answer as long as the budget lasts. When it is spent, the call is not made.
     ///
     /// # Errors
-    /// Those of the call, and none that the SDK would try again if there was no answer.
+    /// Those of the call. If there was no answer, the error is one that the SDK does not retry.
     pub async fn bounded(
         &self,
         asked: &Asked,
@@ -46,27 +46,27 @@ impl WaitBudget {
     ) -> Result<HttpResponse, ConnectorError> {
         let limit = {
             let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.left.is_zero() || state.silent.contains(asked.host()) {
-                let silent = state.silent.iter().cloned().collect();
-                return Err(ConnectorError::other(NotAsked { silent }.into(), None));
+            if state.left.is_zero() || state.unresponsive.contains(asked.host()) {
+                let unresponsive = state.unresponsive.iter().cloned().collect();
+                return Err(ConnectorError::other(SkippedCall { unresponsive }.into(), None));
             }
-            state.left.min(LONGEST)
+            state.left.min(MAX_WAIT_PER_CALL)
         };
         let start = Instant::now();
         let error = match timeout(limit, call).await {
-            Ok(Err(error)) if error.is_timeout() || is_unconnected(&error) => error.into_source(),
+            Ok(Err(error)) if error.is_timeout() || failed_to_connect(&error) => error.into_source(),
             Ok(outcome) => return outcome,
             Err(_) => format!("no answer within {} s", limit.as_secs()).into(),
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.left = state.left.saturating_sub(start.elapsed());
-        state.silent.insert(asked.host().to_owned());
+        state.unresponsive.insert(asked.host().to_owned());
         Err(ConnectorError::other(error, None))
     }
 }
 
-/// Whether no connection came about, in the words of the HTTP client, which keeps its kinds to itself.
-fn is_unconnected(error: &ConnectorError) -> bool {
+/// Whether no connection was established. The HTTP client does not export its error kinds, so this compares the text.
+fn failed_to_connect(error: &ConnectorError) -> bool {
     chain(error).any(|error| error.to_string() == "client error (Connect)")
 }
 
@@ -97,12 +97,12 @@ mod tests {
             (asked("https://iam.example"), asked("https://logs.example"), asked("https://ecr.example"));
         assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer within 7 s");
         assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer from iam.example");
-        assert_eq!(start.elapsed(), LONGEST);
+        assert_eq!(start.elapsed(), MAX_WAIT_PER_CALL);
         let answer = async { Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::empty())) };
         assert!(budget.bounded(&ecr, answer).await.is_ok());
         assert_eq!(said(budget.bounded(&logs, pending()).await), "no answer within 2 s");
         assert_eq!(said(budget.bounded(&ecr, pending()).await), "no answer from iam.example, logs.example");
-        assert_eq!(start.elapsed(), IN_ALL);
+        assert_eq!(start.elapsed(), TOTAL_WAIT);
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ impl Jobs {
     ///
     /// `TerminateJob` and never `CancelJob`, which silently does nothing to a job that has started.
     pub async fn terminate(&self, id: &str, reason: &str) -> Result<()> {
-        retry::patiently(PATIENCE, || self.ask_to_end(id, reason)).await
+        retry::retry_transient(PATIENCE, || self.ask_to_end(id, reason)).await
     }
 
     async fn ask_to_end(&self, id: &str, reason: &str) -> Result<()> {

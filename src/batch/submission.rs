@@ -123,7 +123,7 @@ impl Submitter {
     /// What already runs or ran in a family, from before this process or from another one: one call a family.
     async fn find_family(&self, request: &JobRequest) -> Result<Family> {
         let clients = &*self.clients;
-        match retry::patiently(PATIENCE, || find(clients, request.queue(), request.family())).await {
+        match retry::retry_transient(PATIENCE, || find(clients, request.queue(), request.family())).await {
             Ok(names) => {
                 self.names.count.fetch_add(names.len(), Ordering::Relaxed);
                 Ok(Mutex::new(names))
@@ -186,7 +186,7 @@ impl Submitter {
                     }
                     continue;
                 }
-                Kind::Throttled => start + retry::PATIENCE_THROTTLED,
+                Kind::Throttled => start + retry::THROTTLED_TIMEOUT,
                 Kind::Ambiguous | Kind::Garbled => *unanswered_since.get_or_insert_with(Instant::now) + PATIENCE,
                 Kind::Refused => return Err(explained(clients, request, error).await),
                 _ => return Err(error),
@@ -265,7 +265,7 @@ async fn look(
     queue: &str,
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
-    let mut found = retry::patiently(PATIENCE, || find(clients, queue, name)).await.map_err(|error| {
+    let mut found = retry::retry_transient(PATIENCE, || find(clients, queue, name)).await.map_err(|error| {
         Error::with_source(
             error.kind(),
             format!(
@@ -290,7 +290,7 @@ async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Err
 async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
     let call = clients.batch.submit_job().customize().config_override(
         aws_sdk_batch::Config::builder()
-            .retry_config(retry::patient())
+            .retry_config(retry::task_retries())
             .retry_classifier(OnlyForTheClock::<SubmitJobError>::new()),
     );
     let subject = format!("queue {}", request.queue());

@@ -38,7 +38,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         details.set_item("fix", &why.fix)?;
         details.set_item("providers", &why.providers)?;
     }
-    if error.was_not_asked() {
+    if error.was_skipped() {
         details.set_item("asked", false)?;
     }
     let class = py.import("covalent_awsbatch_plugin.errors")?.getattr(class)?;
