@@ -17,10 +17,10 @@ use super::bucket_region::{BucketRegions, InItsRegion};
 use super::credentials;
 use super::http;
 use super::identity::Caller;
-use super::named_timeouts::NamedTimeouts;
 use super::renewal::Renewing;
 use super::retry::{self, SkewedSignature, partition};
 use super::settings::ClientSettings;
+use super::timeout_context::TimeoutContext;
 use super::timeouts::{interactive_timeouts, timeouts};
 use crate::error::{Error, Kind, Result};
 
@@ -61,7 +61,7 @@ impl Clients {
             .identity_cache(IdentityCache::no_cache())
             .retry_config(if settings.interactive { retry::interactive_retries() } else { retry::task_retries() })
             .timeout_config(if settings.interactive { interactive_timeouts() } else { timeouts() });
-        let looking = [SharedInterceptor::new(renewing), SharedInterceptor::new(NamedTimeouts::default())];
+        let looking = [SharedInterceptor::new(renewing), SharedInterceptor::new(TimeoutContext::default())];
         let mut clients = Self::with(&loader.load().await, &looking);
         if !settings.profile.is_empty() {
             clients.whose = format!("profile {}", settings.profile);
@@ -163,7 +163,7 @@ fn s3_endpoint(config: &SdkConfig) -> Option<String> {
 
 /// Whether nobody can change what is sent there on its way: by TLS, as to AWS, or because it stays on this machine.
 fn is_safe(endpoint: &str) -> bool {
-    endpoint.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) || http::is_near(endpoint)
+    endpoint.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) || http::is_local(endpoint)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The HTTP client under all services: one connection pool, the company's certificates and proxy.
+//! The HTTP client of all services: one connection pool, custom certificates and proxies.
 //!
 //! The SDK's default client reads neither `AWS_CA_BUNDLE` nor, for every version, the proxy variables; people behind a
 //! company proxy have both through the AWS CLI.
@@ -23,7 +23,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::intermediary::Asked;
+use super::intermediary::RequestTarget;
 use super::throughput;
 use super::wait_budget::WaitBudget;
 use crate::error::{Error, Kind, Result};
@@ -40,7 +40,7 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 /// Reads `AWS_CA_BUNDLE` (a PEM file that replaces the system's certificates, as in the AWS CLI) and `HTTPS_PROXY`,
 /// `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` in either case. This machine is never reached through a proxy.
 ///
-/// A command's client has its budget.
+/// With a budget, waiting for hosts that do not answer is bounded; a command's client has one.
 pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
     let context = TlsContext::builder()
         .with_trust_store(trust_store()?)
@@ -68,10 +68,10 @@ pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
                     SharedHttpConnector::new(builder.build())
                 };
                 SharedHttpConnector::new(Routes {
-                    near: pool(ProxyConfig::disabled()),
-                    far: pool(ProxyConfig::from_env()),
+                    direct: pool(ProxyConfig::disabled()),
+                    proxied: pool(ProxyConfig::from_env()),
                     proxies: proxies.clone(),
-                    patience: settings.read_timeout(),
+                    read_timeout: settings.read_timeout(),
                     budget: budget.clone(),
                 })
             })
@@ -79,35 +79,35 @@ pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
     }))
 }
 
-/// Sends what is for this machine straight there. Decided for each request, since besides the endpoint there are the
-/// services that give credentials to an instance or a container, and what those say is no proxy's business.
+/// Chooses between a direct connection and the proxy for each request: the metadata services that give credentials to an
+/// instance or a container must not be called through a proxy, whatever the endpoint is.
 #[derive(Debug)]
 struct Routes {
-    near: SharedHttpConnector,
-    far: SharedHttpConnector,
+    direct: SharedHttpConnector,
+    proxied: SharedHttpConnector,
     proxies: Arc<Matcher>,
-    /// How long a server may be silent before its answer.
-    patience: Option<Duration>,
+    /// How long a server may take to begin its answer.
+    read_timeout: Option<Duration>,
     budget: Option<Arc<WaitBudget>>,
 }
 
 impl HttpConnector for Routes {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let uri = request.uri().to_owned();
-        let near = is_near(&uri);
-        let asked = Asked::of(&request, (!near).then_some(&*self.proxies));
-        let moved = throughput::counted(&mut request);
-        let call = if near { self.near.call(request) } else { self.far.call(request) };
-        let patience = self.patience;
-        // Most machines have no metadata service, and the SDK asks it for credentials briefly.
+        let direct = is_local(&uri);
+        let target = RequestTarget::of(&request, (!direct).then_some(&*self.proxies));
+        let sent = throughput::count_body(&mut request);
+        let call = if direct { self.direct.call(request) } else { self.proxied.call(request) };
+        let read_timeout = self.read_timeout;
+        // Most machines have no metadata service; the SDK's own short time-out bounds that call.
         let budget = self.budget.clone().filter(|_| !is_metadata(&host(&uri)));
         HttpConnectorFuture::new(async move {
-            let answer = throughput::answered(call, &moved, patience);
+            let answer = throughput::await_answer(call, &sent, read_timeout);
             let outcome = match budget {
-                Some(budget) => budget.bounded(&asked, answer).await,
+                Some(budget) => budget.bounded(&target, answer).await,
                 None => answer.await,
             };
-            asked.judged(outcome)
+            target.verify(outcome)
         })
     }
 }
@@ -143,8 +143,8 @@ fn trust_store() -> Result<TrustStore> {
     Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 
-/// Whether a URL leads to this machine: a loopback address, or the link-local ones of the metadata services.
-pub(crate) fn is_near(url: &str) -> bool {
+/// Whether a URL is on this machine: a loopback address, or a link-local one of the metadata services.
+pub(crate) fn is_local(url: &str) -> bool {
     let host = host(url);
     let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     loopback || host == "localhost" || is_metadata(&host)
@@ -172,12 +172,12 @@ fn host(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_near;
+    use super::is_local;
 
     #[test]
     fn what_is_on_this_machine_is_recognised() {
         for url in ["http://127.0.0.1:5000", "http://localhost/", "http://[::1]:80/x", "http://127.1.2.3"] {
-            assert!(is_near(url), "{url}");
+            assert!(is_local(url), "{url}");
         }
         for url in [
             "http://169.254.169.254/latest",
@@ -185,10 +185,10 @@ mod tests {
             "http://[fd00:ec2::254]",
             "http://[fd00:ec2::23]/",
         ] {
-            assert!(is_near(url), "{url}");
+            assert!(is_local(url), "{url}");
         }
         for url in ["", "https://batch.eu-west-1.amazonaws.com", "http://10.0.0.1:5000", "http://localhost.example"] {
-            assert!(!is_near(url), "{url}");
+            assert!(!is_local(url), "{url}");
         }
     }
 }

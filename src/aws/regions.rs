@@ -1,6 +1,6 @@
-//! The regions that are known here. A new one is not among them, so nothing is refused for it: this explains errors.
+//! Known regions, for hints in errors. A region that is not listed may be new, so nothing is refused because of it.
 
-/// By how common they are as what somebody meant: of two that are as near to a name, the first is proposed.
+/// The most used ones first: of two that are equally close to a misspelt name, the first is proposed.
 const KNOWN: [&str; 39] = [
     "us-east-1",
     "us-east-2",
@@ -42,23 +42,24 @@ const KNOWN: [&str; 39] = [
     "us-gov-west-1",
     "eusc-de-east-1",
 ];
-/// Letters in which a name may differ from the one that was meant.
-const NEAR: usize = 3;
+/// Edits by which a misspelt name may differ from the proposed one.
+const MAX_EDIT_DISTANCE: usize = 3;
 
-/// What to say of a region to which no name leads; `None` if it is known to exist.
+/// What to say of a region whose host cannot be resolved; `None` if the region is known.
 #[must_use]
-pub fn doubt(region: &str) -> Option<String> {
+pub fn unknown_region_hint(region: &str) -> Option<String> {
     if region.is_empty() || KNOWN.contains(&region) {
         return None;
     }
-    let nearest = KNOWN.iter().map(|known| (distance(region, known), *known)).min_by_key(|(distance, _)| *distance);
-    let meant = nearest.filter(|(distance, _)| *distance <= NEAR).map(|(_, known)| known);
+    let nearest =
+        KNOWN.iter().map(|known| (edit_distance(region, known), *known)).min_by_key(|(distance, _)| *distance);
+    let meant = nearest.filter(|(distance, _)| *distance <= MAX_EDIT_DISTANCE).map(|(_, known)| known);
     let question = meant.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
     Some(format!("{region} is not a region that is known here{question}"))
 }
 
-/// How many letters have to be put in, left out or changed.
-fn distance(one: &str, other: &str) -> usize {
+/// Levenshtein distance.
+fn edit_distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (line, character) in one.chars().enumerate() {
         let mut before = row[0];
@@ -82,16 +83,16 @@ mod tests {
             [("eu-west-9", "eu-west-1"), ("us-esat-1", "us-east-1"), ("eu-centrall-1", "eu-central-1")]
         {
             assert_eq!(
-                doubt(wrong).unwrap(),
+                unknown_region_hint(wrong).unwrap(),
                 format!("{wrong} is not a region that is known here; did you mean {meant}?")
             );
         }
-        assert_eq!(doubt("moon-sea-7").unwrap(), "moon-sea-7 is not a region that is known here");
+        assert_eq!(unknown_region_hint("moon-sea-7").unwrap(), "moon-sea-7 is not a region that is known here");
     }
 
     #[test]
     fn what_is_known_is_not_doubted() {
-        assert!(KNOWN.iter().all(|region| doubt(region).is_none()));
-        assert_eq!(doubt(""), None);
+        assert!(KNOWN.iter().all(|region| unknown_region_hint(region).is_none()));
+        assert_eq!(unknown_region_hint(""), None);
     }
 }

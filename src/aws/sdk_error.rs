@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::intermediary::Unanswered;
+use super::intermediary::NoAnswer;
 use super::skipped_call::SkippedCall;
 use crate::error::{Details, Error, Kind, NoCredentials, Source, chain};
 
@@ -38,7 +38,7 @@ impl Error {
             kind => kind,
         };
         let skipped = chain(&error).find_map(|error| error.downcast_ref::<SkippedCall>());
-        let endpoint = chain(&error).find_map(|error| error.downcast_ref::<Unanswered>()).map(Unanswered::host);
+        let endpoint = chain(&error).find_map(|error| error.downcast_ref::<NoAnswer>()).map(NoAnswer::host);
         let endpoint = skipped.map(SkippedCall::hosts).or_else(|| endpoint.map(str::to_owned));
         let skipped = skipped.is_some();
         let without = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
@@ -194,7 +194,7 @@ pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
 
 /// Whether an error tells of credentials, or of whom was asked.
 fn says_something(error: &(dyn StdError + 'static)) -> bool {
-    error.is::<CredentialsError>() || error.is::<Unanswered>() || error.is::<SkippedCall>()
+    error.is::<CredentialsError>() || error.is::<NoAnswer>() || error.is::<SkippedCall>()
 }
 
 /// The error of a credentials provider among an error and its sources.

@@ -1,7 +1,7 @@
-//! The least that a transfer has to move along. A read timeout sees silence only, and a byte now and then is none.
+//! Minimum throughput of transfers. A read time-out alone does not end one that delivers a byte now and then.
 //!
-//! The SDK's own protection against stalled streams asks for a byte within five seconds, counts what is in memory as sent
-//! when it begins to be, and goes by a clock that may be set.
+//! The SDK's own stalled stream protection requires a byte within five seconds, counts a buffered body as sent as soon as
+//! sending begins, and uses the wall clock.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -18,93 +18,97 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::timeout;
 
-/// How long a transfer may stand still, and the time over which its throughput is looked at.
+/// The time over which throughput is measured.
 pub const WINDOW: Duration = Duration::from_secs(20);
-/// Bytes that have to move in each window. 256 transfers at once over a line of a megabit a second move ten times as much.
-pub const LEAST: u64 = 1024;
-/// Bytes that are handed to a connection at once; it takes some hundred KiB more than the other side has.
-const PIECE: usize = 64 * 1024;
+/// Bytes that must be transferred in each window. Each of 256 parallel transfers over 1 Mbit/s transfers ten times as much.
+pub const MIN_BYTES_PER_WINDOW: u64 = 1024;
+/// Bytes that are given to a connection at once. Its buffers hold some hundred KiB that the peer has not received.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Less than [`LEAST`] moved within [`WINDOW`].
+/// Less than [`MIN_BYTES_PER_WINDOW`] moved within [`WINDOW`].
 #[derive(Debug, Default, Eq, PartialEq, thiserror::Error)]
-#[error("less than {LEAST} bytes moved in {} s", WINDOW.as_secs())]
+#[error("less than {MIN_BYTES_PER_WINDOW} bytes moved in {} s", WINDOW.as_secs())]
 pub struct Stalled;
 
-/// There was no answer for so long.
+/// The request was sent and not answered within this time.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {} s", .0.as_secs_f32())]
-struct Silent(Duration);
+struct AnswerTimeout(Duration);
 
-/// What has moved so far.
+/// Counts the bytes of a transfer.
 #[derive(Debug, Default)]
-pub struct Moved {
+pub struct Transferred {
     bytes: AtomicU64,
-    all: AtomicBool,
+    complete: AtomicBool,
 }
 
-impl Moved {
-    /// Counts so many bytes more.
+impl Transferred {
+    /// Adds bytes.
     pub fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Bytes that were counted.
+    /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn is_all(&self) -> bool {
-        self.all.load(Ordering::Relaxed)
+    fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
     }
 }
 
-/// Runs a transfer that counts what it moves.
+/// Runs a transfer that counts its bytes.
 ///
 /// # Errors
-/// It moves too little.
-pub async fn kept_up<T>(moved: &Moved, transfer: impl Future<Output = T>) -> Result<T, Stalled> {
+/// Fewer than [`MIN_BYTES_PER_WINDOW`] were transferred within [`WINDOW`].
+pub async fn with_min_throughput<T>(
+    transferred: &Transferred,
+    transfer: impl Future<Output = T>,
+) -> Result<T, Stalled> {
     let mut transfer = pin!(transfer);
     loop {
-        let before = moved.bytes();
+        let before = transferred.bytes();
         match timeout(WINDOW, &mut transfer).await {
             Ok(outcome) => return Ok(outcome),
-            Err(_) if moved.bytes() - before < LEAST => return Err(Stalled),
+            Err(_) if transferred.bytes() - before < MIN_BYTES_PER_WINDOW => return Err(Stalled),
             Err(_) => {}
         }
     }
 }
 
-/// Has a request's body counted as the connection takes it.
-pub fn counted(request: &mut HttpRequest) -> Arc<Moved> {
-    let moved = Arc::new(Moved::default());
+/// Wraps a request's body so that its bytes are counted when the connection takes them.
+pub fn count_body(request: &mut HttpRequest) -> Arc<Transferred> {
+    let transferred = Arc::new(Transferred::default());
     if request.body().is_end_stream() {
-        moved.all.store(true, Ordering::Relaxed);
-        return moved;
+        transferred.complete.store(true, Ordering::Relaxed);
+        return transferred;
     }
     let body = mem::replace(request.body_mut(), SdkBody::taken());
-    *request.body_mut() = SdkBody::from_body_1_x(Counted { body, rest: Bytes::new(), moved: moved.clone() });
-    moved
+    *request.body_mut() =
+        SdkBody::from_body_1_x(CountedBody { body, rest: Bytes::new(), transferred: transferred.clone() });
+    transferred
 }
 
-/// Waits for the answer to a request whose body is counted: it has to move along, and be answered within `patience` when
-/// all of it is sent.
+/// Waits for the answer to a request whose body is counted. The body must keep the minimum throughput, and the answer must
+/// come within `read_timeout` after it was sent.
 ///
 /// # Errors
 /// Those of the call, and time-outs.
-pub async fn answered(
+pub async fn await_answer(
     call: HttpConnectorFuture,
-    moved: &Moved,
-    patience: Option<Duration>,
+    transferred: &Transferred,
+    read_timeout: Option<Duration>,
 ) -> Result<HttpResponse, ConnectorError> {
     let mut call = pin!(call);
     loop {
-        let (before, sent) = (moved.bytes(), moved.is_all());
-        let window = if sent { patience } else { Some(WINDOW) };
+        let (before, is_sent) = (transferred.bytes(), transferred.is_complete());
+        let window = if is_sent { read_timeout } else { Some(WINDOW) };
         let Some(window) = window else { return call.await };
         match timeout(window, &mut call).await {
             Ok(answer) => return answer,
-            Err(_) if sent => return Err(ConnectorError::timeout(Silent(window).into())),
-            Err(_) if !moved.is_all() && moved.bytes() - before < LEAST => {
+            Err(_) if is_sent => return Err(ConnectorError::timeout(AnswerTimeout(window).into())),
+            Err(_) if !transferred.is_complete() && transferred.bytes() - before < MIN_BYTES_PER_WINDOW => {
                 return Err(ConnectorError::timeout(Stalled.into()));
             }
             Err(_) => {}
@@ -112,14 +116,14 @@ pub async fn answered(
     }
 }
 
-/// A body in pieces, which are counted when the connection takes them.
-struct Counted {
+/// A body that is passed on in chunks, which are counted when the connection takes them.
+struct CountedBody {
     body: SdkBody,
     rest: Bytes,
-    moved: Arc<Moved>,
+    transferred: Arc<Transferred>,
 }
 
-impl Body for Counted {
+impl Body for CountedBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -134,16 +138,16 @@ impl Body for Counted {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 end => {
-                    self.moved.all.store(true, Ordering::Relaxed);
+                    self.transferred.complete.store(true, Ordering::Relaxed);
                     return Poll::Ready(end);
                 }
             }
         }
-        let length = self.rest.len().min(PIECE);
+        let length = self.rest.len().min(CHUNK_BYTES);
         let piece = self.rest.split_to(length);
-        self.moved.count(length);
-        // Nobody asks for more when that was the announced length.
-        self.moved.all.store(self.is_end_stream(), Ordering::Relaxed);
+        self.transferred.count(length);
+        // The connection does not poll again after the announced length.
+        self.transferred.complete.store(self.is_end_stream(), Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -172,11 +176,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-    struct Trickle(Pin<Box<Sleep>>);
+    struct SlowBody(Pin<Box<Sleep>>);
 
-    impl Body for Trickle {
+    impl Body for SlowBody {
         type Data = Bytes;
         type Error = Infallible;
 
@@ -190,17 +194,17 @@ pub(crate) mod tests {
         }
     }
 
-    /// A body of which a byte arrives every four seconds, for ever.
-    pub(crate) fn trickle() -> SdkBody {
-        SdkBody::from_body_1_x(Trickle(Box::pin(sleep(Duration::from_secs(4)))))
+    /// A body that delivers a byte every four seconds, for ever.
+    pub(crate) fn slow_body() -> SdkBody {
+        SdkBody::from_body_1_x(SlowBody(Box::pin(sleep(Duration::from_secs(4)))))
     }
 
-    /// Sends 640 KiB to a server that takes so many of its pieces, with a pause before each, and then neither takes nor answers
-    /// anything. Tells how that ended, and after how many seconds.
+    /// Sends 640 KiB to a server that reads `pieces` chunks with a pause before each, and then neither reads nor answers.
+    /// Returns the error and the seconds until it.
     async fn sent(pieces: usize, pause: Duration) -> (String, u64) {
         let start = Instant::now();
-        let mut request = HttpRequest::new(SdkBody::from(vec![0; 10 * PIECE]));
-        let moved = counted(&mut request);
+        let mut request = HttpRequest::new(SdkBody::from(vec![0; 10 * CHUNK_BYTES]));
+        let transferred = count_body(&mut request);
         let call = HttpConnectorFuture::new(async move {
             for _ in 0..pieces {
                 sleep(pause).await;
@@ -208,7 +212,7 @@ pub(crate) mod tests {
             }
             std::future::pending().await
         });
-        let error = answered(call, &moved, Some(PATIENCE)).await.unwrap_err();
+        let error = await_answer(call, &transferred, Some(READ_TIMEOUT)).await.unwrap_err();
         assert!(error.is_timeout());
         (std::error::Error::source(&error).unwrap().to_string(), start.elapsed().as_secs())
     }
@@ -230,14 +234,14 @@ pub(crate) mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_transfer_that_trickles_is_given_up_and_a_slow_one_is_not() {
         let download = |bytes| async move {
-            let moved = Moved::default();
+            let transferred = Transferred::default();
             let transfer = async {
                 for _ in 0..30 {
                     sleep(Duration::from_secs(4)).await;
-                    moved.count(bytes);
+                    transferred.count(bytes);
                 }
             };
-            kept_up(&moved, transfer).await
+            with_min_throughput(&transferred, transfer).await
         };
         assert_eq!(download(1).await, Err(Stalled));
         assert_eq!(download(1000).await, Ok(()));

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::time::{Instant, timeout};
 
-use super::intermediary::Asked;
+use super::intermediary::RequestTarget;
 use super::skipped_call::SkippedCall;
 use crate::error::chain;
 
@@ -41,12 +41,12 @@ impl WaitBudget {
     /// Those of the call. If there was no answer, the error is one that the SDK does not retry.
     pub async fn bounded(
         &self,
-        asked: &Asked,
+        target: &RequestTarget,
         call: impl Future<Output = Result<HttpResponse, ConnectorError>>,
     ) -> Result<HttpResponse, ConnectorError> {
         let limit = {
             let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.left.is_zero() || state.unresponsive.contains(asked.host()) {
+            if state.left.is_zero() || state.unresponsive.contains(target.host()) {
                 let unresponsive = state.unresponsive.iter().cloned().collect();
                 return Err(ConnectorError::other(SkippedCall { unresponsive }.into(), None));
             }
@@ -60,7 +60,7 @@ impl WaitBudget {
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.left = state.left.saturating_sub(start.elapsed());
-        state.unresponsive.insert(asked.host().to_owned());
+        state.unresponsive.insert(target.host().to_owned());
         Err(ConnectorError::other(error, None))
     }
 }
@@ -80,10 +80,10 @@ mod tests {
 
     use super::*;
 
-    fn asked(url: &str) -> Asked {
+    fn target(url: &str) -> RequestTarget {
         let mut request = HttpRequest::empty();
         request.set_uri(url).unwrap();
-        Asked::of(&request, None)
+        RequestTarget::of(&request, None)
     }
 
     fn said(outcome: Result<HttpResponse, ConnectorError>) -> String {
@@ -94,7 +94,7 @@ mod tests {
     async fn what_does_not_answer_is_asked_once_and_all_together_take_nine_seconds() {
         let (budget, start) = (WaitBudget::default(), Instant::now());
         let (iam, logs, ecr) =
-            (asked("https://iam.example"), asked("https://logs.example"), asked("https://ecr.example"));
+            (target("https://iam.example"), target("https://logs.example"), target("https://ecr.example"));
         assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer within 7 s");
         assert_eq!(said(budget.bounded(&iam, pending()).await), "no answer from iam.example");
         assert_eq!(start.elapsed(), MAX_WAIT_PER_CALL);
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_breaks_off_spends_nothing() {
-        let (budget, host) = (WaitBudget::default(), asked("https://batch.example"));
+        let (budget, host) = (WaitBudget::default(), target("https://batch.example"));
         for _ in 0..2 {
             let reset = async { Err(ConnectorError::io(io::Error::from(io::ErrorKind::ConnectionReset).into())) };
             assert!(budget.bounded(&host, reset).await.unwrap_err().is_io());

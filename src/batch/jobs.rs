@@ -7,7 +7,7 @@ use aws_sdk_batch::types::ContainerDetail;
 
 use super::job::{Job, shortened};
 use crate::aws::clients::Clients;
-use crate::aws::dates::Dates;
+use crate::aws::response_dates::ResponseDates;
 use crate::aws::retry;
 use crate::envelope::signature::Signatures;
 use crate::error::Result;
@@ -51,7 +51,7 @@ impl Jobs {
         });
         let mut fewer_tries = aws_sdk_batch::Config::builder();
         fewer_tries.set_retry_config(retries);
-        let dates = Dates::default();
+        let dates = ResponseDates::default();
         let request = clients.batch.describe_jobs().set_jobs(Some(ids.to_vec())).customize();
         let request = request.config_override(fewer_tries).interceptor(dates.clone());
         let answer = request.send().await.map_err(|error| {

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::aws::clients::Clients;
-use crate::aws::throughput::tests::trickle;
+use crate::aws::throughput::tests::slow_body;
 use crate::aws::timeouts::timeouts;
 
 mod stuck;
@@ -39,8 +39,8 @@ struct Script(Arc<Mutex<State>>);
 struct State {
     states: HashMap<String, Vec<(&'static str, u64)>>,
     calls: Vec<(Instant, usize)>,
-    /// So many calls get an answer that trickles in without an end.
-    trickling: usize,
+    /// How many calls get an answer that never completes.
+    slow_answers: usize,
     /// What a job's record has beside its state.
     fields: HashMap<String, serde_json::Value>,
     /// HTTP status to refuse calls with, and until which second.
@@ -64,8 +64,8 @@ impl Script {
         self
     }
 
-    fn trickling(self, calls: usize) -> Self {
-        self.0.lock().unwrap().trickling = calls;
+    fn slow_answers(self, calls: usize) -> Self {
+        self.0.lock().unwrap().slow_answers = calls;
         self
     }
 
@@ -125,9 +125,9 @@ impl State {
         let now = Instant::now();
         let second = now.duration_since(self.start.unwrap()).as_secs();
         self.calls.push((now, ids.len()));
-        if self.trickling > 0 {
-            self.trickling -= 1;
-            return http::Response::new(trickle());
+        if self.slow_answers > 0 {
+            self.slow_answers -= 1;
+            return http::Response::new(slow_body());
         }
         if let Some((status, _)) = self.refusing.filter(|(_, until)| second < *until) {
             if status == 200 {
@@ -236,7 +236,7 @@ async fn throttling_slows_the_sweeps_and_fails_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_without_an_end_holds_up_nobody_else_and_is_given_up() {
-    let mut script = Script::default().job("late", &[("RUNNING", 0), ("SUCCEEDED", 6)]).trickling(1);
+    let mut script = Script::default().job("late", &[("RUNNING", 0), ("SUCCEEDED", 6)]).slow_answers(1);
     for n in 0..150 {
         script = script.job(&n.to_string(), &[("RUNNING", 0), ("SUCCEEDED", 5)]);
     }

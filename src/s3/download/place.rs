@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
 
 use super::{TRIES, again};
-use crate::aws::throughput::{self, Moved};
+use crate::aws::throughput::{self, Transferred};
 use crate::error::{Error, Kind, Result};
 use crate::s3::storage::{Storage, location};
 
@@ -77,7 +77,7 @@ impl Place {
 
     /// The same, or all of it if it is shorter.
     pub async fn up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
-        let moved = Moved::default();
+        let transferred = Transferred::default();
         let arriving = async {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
             let mut bytes = BytesMut::with_capacity(wanted);
@@ -87,15 +87,15 @@ impl Place {
                 let piece = piece?;
                 let wanted = piece.len().min(wanted - bytes.len());
                 bytes.extend_from_slice(&piece[..wanted]);
-                moved.count(wanted);
+                transferred.count(wanted);
             }
             Ok::<_, ByteStreamError>(bytes.freeze())
         };
-        let arrived = match throughput::kept_up(&moved, arriving).await {
+        let arrived = match throughput::with_min_throughput(&transferred, arriving).await {
             Ok(arrived) => arrived.map_err(BoxError::from),
             Err(stalled) => Err(stalled.into()),
         };
-        arrived.map_err(|error| Error::with_source(Kind::Damaged, self.broke_off(moved.bytes(), length), error))
+        arrived.map_err(|error| Error::with_source(Kind::Damaged, self.broke_off(transferred.bytes(), length), error))
     }
 
     fn broke_off(&self, arrived: u64, length: u64) -> String {

@@ -11,23 +11,23 @@ use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::aws::clients::Clients;
-use crate::aws::throughput::tests::trickle;
+use crate::aws::throughput::tests::slow_body;
 use crate::aws::timeouts::timeouts;
 
-/// Has an object of 100 KiB, of which a byte arrives now and then.
+/// Serves an object of 100 KiB, one byte every four seconds.
 #[derive(Debug)]
-struct Trickling;
+struct SlowS3;
 
-impl HttpConnector for Trickling {
+impl HttpConnector for SlowS3 {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
         let answer = http::Response::builder().header("etag", "1").header("content-length", 100 * 1024);
-        HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer.body(trickle()).unwrap()).unwrap()))
+        HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer.body(slow_body()).unwrap()).unwrap()))
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_trickles_in_is_asked_for_again_and_then_given_up() {
-    let connector = SharedHttpConnector::new(Trickling);
+    let connector = SharedHttpConnector::new(SlowS3);
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("eu-west-1"))

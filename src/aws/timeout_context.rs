@@ -1,4 +1,4 @@
-//! The SDK's own time-outs, with who was asked.
+//! Adds the host to the errors of the SDK's own time-outs.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
@@ -10,23 +10,23 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::http::is_near;
-use super::intermediary::{Asked, Unanswered};
+use super::http::is_local;
+use super::intermediary::{NoAnswer, RequestTarget};
 
-/// Has the SDK's own time-outs, which know nothing of hosts, name who was asked.
+/// Adds the request's target to the SDK's own time-out errors, which do not name a host.
 #[derive(Debug)]
-pub struct NamedTimeouts(Matcher);
+pub struct TimeoutContext(Matcher);
 
-impl Default for NamedTimeouts {
+impl Default for TimeoutContext {
     fn default() -> Self {
         Self(Matcher::from_env())
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for NamedTimeouts {
+impl Intercept for TimeoutContext {
     fn name(&self) -> &'static str {
-        "NamedTimeouts"
+        "TimeoutContext"
     }
 
     fn read_before_transmit(
@@ -36,8 +36,8 @@ impl Intercept for NamedTimeouts {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request();
-        let asked = Asked::of(request, (!is_near(request.uri())).then_some(&self.0));
-        config.interceptor_state().store_put(LastAsked(asked));
+        let target = RequestTarget::of(request, (!is_local(request.uri())).then_some(&self.0));
+        config.interceptor_state().store_put(LastTarget(target));
         Ok(())
     }
 
@@ -47,22 +47,22 @@ impl Intercept for NamedTimeouts {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(LastAsked(asked)) = config.load::<LastAsked>()
+        if let Some(LastTarget(target)) = config.load::<LastTarget>()
             && let Some(Err(error)) = context.output_or_error_mut()
             && error.is_timeout_error()
         {
             let source = std::mem::replace(error, OrchestratorError::other("a time-out"));
-            *error = OrchestratorError::timeout(Unanswered::new(asked.clone(), source).into());
+            *error = OrchestratorError::timeout(NoAnswer::new(target.clone(), source).into());
         }
         Ok(())
     }
 }
 
-/// Whom the last attempt of a call asked.
+/// The target of a call's last attempt.
 #[derive(Debug)]
-struct LastAsked(Asked);
+struct LastTarget(RequestTarget);
 
-impl Storable for LastAsked {
+impl Storable for LastTarget {
     type Storer = StoreReplace<Self>;
 }
 
@@ -82,15 +82,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_time_out_of_an_attempt_names_who_was_asked() {
-        let mute = http_client_fn(|_, _| SharedHttpConnector::new(Mute));
+        let never_answers = http_client_fn(|_, _| SharedHttpConnector::new(NeverAnswers));
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("id", "key", None, None, "tests"))
-            .http_client(mute)
+            .http_client(never_answers)
             .retry_config(RetryConfig::disabled())
             .timeout_config(crate::aws::timeouts::timeouts())
-            .interceptor(NamedTimeouts::default())
+            .interceptor(TimeoutContext::default())
             .build();
         let outcome = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await;
         let error = crate::error::Error::from_sdk("sts:GetCallerIdentity", "the caller", outcome.unwrap_err());
@@ -100,11 +100,11 @@ mod tests {
         assert!(said.contains("30 s") || said.contains("30s"), "{said}");
     }
 
-    /// What takes a request and never answers it.
+    /// Accepts requests and never answers.
     #[derive(Debug)]
-    struct Mute;
+    struct NeverAnswers;
 
-    impl HttpConnector for Mute {
+    impl HttpConnector for NeverAnswers {
         fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
             HttpConnectorFuture::new(pending())
         }

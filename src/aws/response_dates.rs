@@ -1,4 +1,4 @@
-//! The dates of AWS's answers: AWS's own clock, whatever this machine's says.
+//! The `Date` headers of AWS's answers, for what must not depend on this machine's clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -10,23 +10,23 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::date_time::{DateTime, Format};
 
-/// Keeps the dates of a call's answers: of all of them, if it was made several times.
+/// Records the dates of the answers to a call, retries included.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Dates(Arc<Mutex<Seen>>);
+pub(crate) struct ResponseDates(Arc<Mutex<Seen>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    first_ahead: Option<f64>,
+    initial_skew: Option<f64>,
     last: Option<i64>,
 }
 
-impl Dates {
-    /// Seconds that AWS's clock was ahead of this one at the first answer, before the SDK began to allow for it.
-    pub fn first_ahead(&self) -> Option<f64> {
-        self.seen().first_ahead
+impl ResponseDates {
+    /// Seconds that AWS's clock was ahead of this one at the first answer, before the SDK began to correct the skew.
+    pub fn initial_skew(&self) -> Option<f64> {
+        self.seen().initial_skew
     }
 
-    /// The last answer's date in milliseconds since 1970; its resolution is a second. `None` if it had none.
+    /// The date of the last answer in milliseconds since 1970, with a resolution of a second; `None` if it had none.
     pub fn last(&self) -> Option<i64> {
         self.seen().last
     }
@@ -37,9 +37,9 @@ impl Dates {
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Dates {
+impl Intercept for ResponseDates {
     fn name(&self) -> &'static str {
-        "Dates"
+        "ResponseDates"
     }
 
     fn read_before_deserialization(
@@ -51,15 +51,15 @@ impl Intercept for Dates {
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.first_ahead = seen.first_ahead.or_else(|| date.map(|date| ahead(date, SystemTime::now())));
+        seen.initial_skew = seen.initial_skew.or_else(|| date.map(|date| skew_seconds(date, SystemTime::now())));
         seen.last = date.and_then(|date| date.to_millis().ok());
         Ok(())
     }
 }
 
-fn ahead(theirs: DateTime, now: SystemTime) -> f64 {
-    // The header has whole seconds; in the middle of one the error is the smallest.
-    theirs.as_secs_f64() + 0.5 - DateTime::from(now).as_secs_f64()
+fn skew_seconds(server: DateTime, now: SystemTime) -> f64 {
+    // The header has whole seconds; half a second more makes the error the smallest.
+    server.as_secs_f64() + 0.5 - DateTime::from(now).as_secs_f64()
 }
 
 #[cfg(test)]
@@ -72,6 +72,6 @@ mod tests {
     #[allow(clippy::float_cmp)] // these are exact
     fn a_clock_that_is_behind_sees_the_service_ahead() {
         let now = UNIX_EPOCH + Duration::from_millis(500);
-        assert_eq!(ahead(DateTime::from_secs(600), now), 600.0);
+        assert_eq!(skew_seconds(DateTime::from_secs(600), now), 600.0);
     }
 }
