@@ -1,4 +1,4 @@
-//! What can go wrong. AWS's own errors are read in `aws::sdk_error`.
+//! The crate's error type. AWS's errors are converted in `aws::sdk_error`.
 
 use std::error::Error as StdError;
 
@@ -7,8 +7,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 pub(crate) type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// Characters of an error's message; a chain of sources with a page of HTML in it is longer.
-const LONGEST_MESSAGE: usize = 4000;
+/// Characters of an error's message that are kept: a source may hold a page of HTML.
+const MAX_MESSAGE_CHARS: usize = 4000;
 
 /// What an [`Error`] means to the caller, independent of the service that raised it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,28 +26,28 @@ pub enum Kind {
     Ambiguous,
     /// The answer came but cannot be understood.
     Garbled,
-    /// What was read arrived cut off, or is not what was stored; another try may well succeed.
+    /// The content arrived truncated, or differs from what was stored; a retry may succeed.
     Damaged,
     /// AWS understood the call and refused it.
     Refused,
-    /// What a job left behind cannot be used.
+    /// A job's result cannot be used.
     Result,
 }
 
-/// There are no credentials that could be used.
+/// There are no usable credentials.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{found}{}{fix}", if .fix.is_empty() { "" } else { "; " })]
 pub struct NoCredentials {
-    /// What was looked at, and what is the matter.
+    /// What was looked at, and what is wrong with it.
     pub found: String,
-    /// What to do, as it is typed; empty where nobody can tell.
+    /// The command that helps; empty if it is not known.
     pub fix: String,
     /// What each provider of the SDK says.
     pub providers: String,
 }
 
 impl NoCredentials {
-    /// That something is the matter of which no provider says more.
+    /// Without messages of the SDK's providers.
     pub fn new(found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { found: found.into(), fix: fix.into(), providers: String::new() }
     }
@@ -60,10 +60,9 @@ impl NoCredentials {
 #[error(transparent)]
 pub struct Error(Box<Details>);
 
-/// All that is known of a failure.
-
+/// The fields of an [`Error`], boxed to keep `Result` small.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", one_line(.message, .source.as_deref(), *.silent_sources))]
+#[error("{}", one_line(.message, .source.as_deref(), *.skipped_sources))]
 pub(crate) struct Details {
     pub kind: Kind,
     pub message: String,
@@ -74,10 +73,10 @@ pub(crate) struct Details {
     pub never_arrived: bool,
     pub endpoint: Option<String>,
     pub skipped: bool,
-    pub without: Option<NoCredentials>,
+    pub no_credentials: Option<NoCredentials>,
     pub source: Option<Source>,
-    /// Sources, from the first on, that say nothing of use, such as "dispatch failure".
-    pub silent_sources: usize,
+    /// How many sources to leave out of the message, from the first on: they say nothing, such as "dispatch failure".
+    pub skipped_sources: usize,
 }
 
 impl From<Details> for Error {
@@ -87,7 +86,7 @@ impl From<Details> for Error {
 }
 
 impl Error {
-    /// An error with a sentence of its own and nothing beneath it.
+    /// An error without a source.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
@@ -99,20 +98,20 @@ impl Error {
             never_arrived: false,
             endpoint: None,
             skipped: false,
-            without: None,
+            no_credentials: None,
             source: None,
-            silent_sources: 0,
+            skipped_sources: 0,
         }))
     }
 
-    /// The same, caused by `source`.
+    /// An error that `source` has caused.
     pub fn with_source(kind: Kind, message: impl Into<String>, source: impl Into<Source>) -> Self {
         let mut error = Self::new(kind, message);
         error.0.source = Some(source.into());
         error
     }
 
-    /// The same error for one more receiver; its sources are folded into the message.
+    /// A copy for another caller; the sources become part of its message.
     #[must_use]
     pub fn replicate(&self) -> Self {
         Self(Box::new(Details {
@@ -125,20 +124,20 @@ impl Error {
             never_arrived: self.0.never_arrived,
             endpoint: self.0.endpoint.clone(),
             skipped: self.0.skipped,
-            without: self.0.without.clone(),
+            no_credentials: self.0.no_credentials.clone(),
             source: None,
-            silent_sources: 0,
+            skipped_sources: 0,
         }))
     }
 
-    /// The same error, with what to do about it behind what AWS said.
+    /// Adds what to do about it to the message.
     #[must_use]
-    pub fn advising(mut self, advice: &str) -> Self {
+    pub fn with_advice(mut self, advice: &str) -> Self {
         self.0.message = format!("{}; {advice}", self.0.message);
         self
     }
 
-    /// What this means to the caller.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -150,7 +149,7 @@ impl Error {
         self.0.operation
     }
 
-    /// What the call was about.
+    /// The resource of the call.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
@@ -168,19 +167,19 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the credentials were good once.
+    /// Whether the credentials have expired.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         matches!(self.code(), Some("ExpiredToken" | "ExpiredTokenException"))
     }
 
-    /// Whether no connection came about, so that the call had no effect for sure.
+    /// Whether no connection was established, so that the call certainly had no effect.
     #[must_use]
     pub fn never_arrived(&self) -> bool {
         self.0.never_arrived
     }
 
-    /// Host and port of whoever did not answer.
+    /// Host and port that did not answer.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.as_deref()
@@ -188,8 +187,8 @@ impl Error {
 
     /// Why there are no credentials, where that is what failed.
     #[must_use]
-    pub fn without_credentials(&self) -> Option<&NoCredentials> {
-        self.0.without.as_ref()
+    pub fn no_credentials(&self) -> Option<&NoCredentials> {
+        self.0.no_credentials.as_ref()
     }
 
     /// Whether the call was not made, because its host has not answered an earlier one.
@@ -198,28 +197,28 @@ impl Error {
         self.0.skipped
     }
 
-    /// Whether the same call may well succeed a little later.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         !self.0.skipped && matches!(self.0.kind, Kind::Throttled | Kind::Ambiguous | Kind::Garbled)
     }
 }
 
-/// The sentence and the chain of its sources, without what one of them repeats.
-fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static)>, silent: usize) -> String {
+/// The message and the chain of its sources, without repetitions.
+fn one_line(message: &str, source: Option<&(dyn StdError + Send + Sync + 'static)>, skipped: usize) -> String {
     let mut line = message.to_owned();
     let source = source.map(|source| source as &(dyn StdError + 'static));
-    for error in source.into_iter().flat_map(chain).skip(silent) {
+    for error in source.into_iter().flat_map(chain).skip(skipped) {
         let text = error.to_string();
         if !line.contains(&text) {
             line.push_str(": ");
             line.push_str(&text);
         }
         if error.is::<Error>() {
-            break; // it has said all of its own sources
+            break; // its message contains its own sources
         }
     }
-    shown(&line)
+    printable_line(&line)
 }
 
 /// An error and its sources.
@@ -227,14 +226,14 @@ pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<It
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
-/// One line of bounded length for people. What AWS, a proxy or the bucket said may be of any length, and hold characters
-/// that do more in a terminal than to show themselves.
-fn shown(text: &str) -> String {
+/// One line of bounded length. A text from AWS, a proxy or the bucket may be of any length and contain control characters
+/// for a terminal.
+fn printable_line(text: &str) -> String {
     let mut line = String::new();
-    let mut left = LONGEST_MESSAGE;
+    let mut left = MAX_MESSAGE_CHARS;
     for word in text.split_whitespace() {
         for character in [' '].into_iter().take(usize::from(!line.is_empty())).chain(word.chars()) {
-            let escaped = is_unsafe(character).then(|| character.escape_unicode());
+            let escaped = is_unprintable(character).then(|| character.escape_unicode());
             let Some(rest) = left.checked_sub(escaped.as_ref().map_or(1, ExactSizeIterator::len)) else {
                 line.push('…');
                 return line;
@@ -250,7 +249,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Control characters, and those that change the direction of reading.
-fn is_unsafe(character: char) -> bool {
+fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -264,9 +263,9 @@ mod tests {
         let error = Error::new(Kind::Refused, format!("\u{1b}[2J\u{202e}a\u{2028}b {}", "x".repeat(10_000_000)));
         let message = error.to_string();
         assert!(message.starts_with("\\u{1b}[2J\\u{202e}a b xxx"), "{}", &message[..40]);
-        assert!(message.ends_with('…') && message.chars().count() == LONGEST_MESSAGE + 1);
-        let escaped = Error::new(Kind::Refused, "\u{202e}".repeat(LONGEST_MESSAGE)).to_string();
-        assert!(escaped.ends_with("\\u{202e}…") && escaped.chars().count() <= LONGEST_MESSAGE + 1);
+        assert!(message.ends_with('…') && message.chars().count() == MAX_MESSAGE_CHARS + 1);
+        let escaped = Error::new(Kind::Refused, "\u{202e}".repeat(MAX_MESSAGE_CHARS)).to_string();
+        assert!(escaped.ends_with("\\u{202e}…") && escaped.chars().count() <= MAX_MESSAGE_CHARS + 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Buckets in another region than the queue: S3 says where one is, and from then on it is asked there.
+//! Buckets in another region than the queue: S3 names the region in its answer, and later requests go there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +19,12 @@ use aws_smithy_types::retry::ErrorKind;
 
 use super::sdk_error::BUCKET_REGION;
 
-/// Marks an answer after which the call is to be made again, in the region that has been learned.
-const LEARNED: &str = "x-covalent-awsbatch-learned";
-/// Letters of a region's name.
-const LONGEST_NAME: usize = 40;
+/// Header that is added to an answer with the bucket's region, so that the retry classifiers recognise it.
+const REGION_LEARNED_HEADER: &str = "x-covalent-awsbatch-learned";
+/// Length of a region's name at most.
+const MAX_REGION_CHARS: usize = 40;
 
-/// The regions of the buckets that are not where they were looked for, as S3 told them.
+/// Regions of buckets, as S3 has named them in its answers.
 #[derive(Clone, Debug, Default)]
 pub struct BucketRegions(Arc<Mutex<HashMap<String, String>>>);
 
@@ -50,9 +50,9 @@ impl Intercept for BucketRegions {
         let Some((params, bucket)) = params.and_then(|params| Some((params, params.bucket()?))) else { return Ok(()) };
         let Some(region) = self.known().get(bucket).cloned() else { return Ok(()) };
         if params.region() != Some(&region) {
-            // Host and signature follow from these.
-            let moved = moved(params, region)?;
-            config.interceptor_state().store_put(EndpointResolverParams::new(moved));
+            // The SDK derives host and signature from these.
+            let params = with_region(params, region)?;
+            config.interceptor_state().store_put(EndpointResolverParams::new(params));
         }
         Ok(())
     }
@@ -66,33 +66,33 @@ impl Intercept for BucketRegions {
         let params = config.load::<EndpointResolverParams>().and_then(EndpointResolverParams::get::<Params>);
         let Some((params, bucket)) = params.and_then(|params| Some((params, params.bucket()?))) else { return Ok(()) };
         let Some(answer) = context.response_mut() else { return Ok(()) };
-        if let Some(region) = elsewhere(answer).filter(|region| params.region() != Some(region)) {
+        if let Some(region) = redirect_region(answer).filter(|region| params.region() != Some(region)) {
             tracing::info!("the bucket {bucket} is in {region}, and is asked for there");
             self.known().insert(bucket.to_owned(), region);
-            answer.headers_mut().insert(LEARNED, "yes");
+            answer.headers_mut().insert(REGION_LEARNED_HEADER, "yes");
         }
         Ok(())
     }
 }
 
-/// The region to which S3 sends the caller of a bucket that is elsewhere.
-fn elsewhere(answer: &HttpResponse) -> Option<String> {
+/// The region that S3 names in the answer for a bucket of another region.
+fn redirect_region(answer: &HttpResponse) -> Option<String> {
     if !matches!(answer.status().as_u16(), 301 | 307 | 400) {
         return None;
     }
-    let told = answer.headers().get(BUCKET_REGION).map(str::to_owned).or_else(|| {
+    let region = answer.headers().get(BUCKET_REGION).map(str::to_owned).or_else(|| {
         let body = String::from_utf8_lossy(answer.body().bytes()?);
         Some(body.split_once("<Region>")?.1.split_once("</Region>")?.0.to_owned())
     })?;
-    // It becomes a part of the host's name.
+    // It becomes a part of the host's name, so it must not contain anything else.
     let fits = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
-    (!told.is_empty() && told.len() <= LONGEST_NAME && told.chars().all(fits)).then_some(told)
+    (!region.is_empty() && region.len() <= MAX_REGION_CHARS && region.chars().all(fits)).then_some(region)
 }
 
-/// The same parameters of an endpoint, for another region.
-fn moved(params: &Params, region: String) -> Result<Params, BoxError> {
+/// Endpoint parameters with another region.
+fn with_region(params: &Params, region: String) -> Result<Params, BoxError> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let moved = Params::builder()
+    let params = Params::builder()
         .set_bucket(owned(params.bucket()))
         .region(region)
         .set_use_fips(params.use_fips())
@@ -110,22 +110,22 @@ fn moved(params: &Params, region: String) -> Result<Params, BoxError> {
         .set_use_arn_region(params.use_arn_region())
         .set_use_s3_express_control_endpoint(params.use_s3_express_control_endpoint())
         .set_disable_s3_express_session_auth(params.disable_s3_express_session_auth());
-    Ok(moved.build()?)
+    Ok(params.build()?)
 }
 
-/// Whether the region of a bucket has been learned from an answer, so that it says nothing of the call itself.
+/// Whether the answer named the bucket's region, which means that the call was not executed.
 #[must_use]
-pub fn is_learned(context: &InterceptorContext) -> bool {
-    context.response().is_some_and(|answer| answer.headers().contains_key(LEARNED))
+pub fn has_learned_region(context: &InterceptorContext) -> bool {
+    context.response().is_some_and(|answer| answer.headers().contains_key(REGION_LEARNED_HEADER))
 }
 
-/// Has a call made again, at once, when the region of its bucket has been learned.
+/// Retries a call at once after its bucket's region was learned.
 #[derive(Clone, Copy, Debug)]
-pub struct InItsRegion;
+pub struct RetryInBucketRegion;
 
-impl ClassifyRetry for InItsRegion {
+impl ClassifyRetry for RetryInBucketRegion {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        if is_learned(context) {
+        if has_learned_region(context) {
             RetryAction::retryable_error_with_explicit_delay(ErrorKind::TransientError, Duration::ZERO)
         } else {
             RetryAction::NoActionIndicated
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::aws::clients::Clients;
 
-    /// S3 with a bucket in Ireland; keeps the hosts that it was asked by.
+    /// S3 with a bucket in Ireland; records the hosts of the requests.
     #[derive(Clone, Debug, Default)]
     struct Ireland(Arc<Mutex<Vec<String>>>);
 
@@ -187,23 +187,23 @@ mod tests {
         assert_eq!(*ireland.0.lock().unwrap(), hosts);
     }
 
-    fn told(status: u16, header: Option<&'static str>, body: &'static str) -> Option<String> {
+    fn found(status: u16, header: Option<&'static str>, body: &'static str) -> Option<String> {
         let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
         if let Some(region) = header {
             answer.headers_mut().insert(BUCKET_REGION, region);
         }
-        elsewhere(&answer)
+        redirect_region(&answer)
     }
 
     #[test]
     fn s3_tells_a_region_in_a_header_or_in_its_words() {
         let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
-        assert_eq!(told(301, Some("eu-west-1"), ""), Some("eu-west-1".into()));
-        assert_eq!(told(400, None, malformed), Some("eu-west-1".into()));
-        assert_eq!(told(301, None, "<Error><Code>PermanentRedirect</Code></Error>"), None);
-        assert_eq!(told(200, Some("eu-west-1"), ""), None);
+        assert_eq!(found(301, Some("eu-west-1"), ""), Some("eu-west-1".into()));
+        assert_eq!(found(400, None, malformed), Some("eu-west-1".into()));
+        assert_eq!(found(301, None, "<Error><Code>PermanentRedirect</Code></Error>"), None);
+        assert_eq!(found(200, Some("eu-west-1"), ""), None);
         for region in ["", "evil.example/", "EU", "x@y"] {
-            assert_eq!(told(301, Some(region), ""), None, "{region}");
+            assert_eq!(found(301, Some(region), ""), None, "{region}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials from wherever the SDK finds them, and why there are none.
+//! Loads credentials by the SDK's chain, and explains why there are none.
 
 mod explanation;
 
@@ -8,14 +8,14 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-pub(crate) use self::explanation::{explain, unanswered};
+pub(crate) use self::explanation::{explain, timed_out};
 use super::settings::ClientSettings;
 pub use crate::error::NoCredentials;
 use crate::error::{Error, Kind, Result};
 
 const MISSING: &str = "no usable AWS credentials: the file that `credentials` names cannot be found";
 
-/// A loader with what decides where credentials come from, and nothing else.
+/// A configuration loader with the settings that decide where credentials come from.
 #[must_use]
 pub fn loader(settings: &ClientSettings, http: &SharedHttpClient) -> ConfigLoader {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
@@ -42,9 +42,9 @@ pub fn loader(settings: &ClientSettings, http: &SharedHttpClient) -> ConfigLoade
     loader.profile_name(settings.profile.clone()).credentials_provider(named.configure(&provider_config).build())
 }
 
-/// Whether there is what `credentials` names.
+/// Checks that the file that `credentials` names exists.
 ///
-/// The SDK puts the path into its errors and log records, and people have put the keys themselves in the path's place.
+/// The SDK would put the path into its errors and log records, and users have put the keys themselves in its place.
 pub fn check(settings: &ClientSettings) -> Result<()> {
     if settings.credentials.is_empty() {
         return Ok(());

@@ -1,6 +1,5 @@
-//! Detached tasks: work that runs to its end once it was begun, even if nobody waits for it any more. A submission whose
-//! job would otherwise be unknown is one, a termination that was asked for another. The process waits for them a moment
-//! before it exits.
+//! Detached tasks: work that runs to its end even if its future is dropped, such as a submission, whose job would otherwise
+//! be unknown, or a termination. The process waits for them a short time before it exits.
 
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
@@ -8,20 +7,20 @@ use std::sync::LazyLock;
 
 use tokio::sync::{oneshot, watch};
 
-/// Detached tasks that run in this process.
+/// Number of detached tasks that run in this process.
 static RUNNING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
-/// Counts a task for as long as it lives, also when it panics or its runtime goes away.
-struct Counted;
+/// Counts a task until it is dropped, also when it panics or its runtime ends.
+struct RunningGuard;
 
-impl Counted {
+impl RunningGuard {
     fn new() -> Self {
         RUNNING.send_modify(|count| *count += 1);
         Self
     }
 }
 
-impl Drop for Counted {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         RUNNING.send_modify(|count| *count -= 1);
     }
@@ -29,7 +28,7 @@ impl Drop for Counted {
 
 /// Runs `work` to its end on the current runtime, and returns what it returned.
 ///
-/// If the returned future is dropped before, the work goes on, and `unclaimed` gets its outcome.
+/// If the returned future is dropped, the work goes on, and `unclaimed` gets its outcome.
 ///
 /// # Panics
 /// The returned future panics if the work does.
@@ -42,9 +41,9 @@ where
     U: Future<Output = ()> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let counted = Counted::new();
+    let guard = RunningGuard::new();
     let task = tokio::spawn(async move {
-        let _counted = counted;
+        let _guard = guard;
         if let Err(outcome) = reply.send(work.await) {
             unclaimed(outcome).await;
         }
@@ -54,21 +53,21 @@ where
             Ok(outcome) => outcome,
             Err(_) => match task.await {
                 Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                // The runtime ends, and with it whoever waits here.
+                // The runtime ends, and drops this future as well.
                 _ => pending().await,
             },
         }
     }
 }
 
-/// Forgets the tasks of the process from which this one was forked: they do not run here.
-pub fn forget_parents_tasks() {
+/// Resets the count in a forked process: the parent's tasks do not run there.
+pub fn reset_after_fork() {
     RUNNING.send_replace(0);
 }
 
 /// Waits until no detached task runs.
-pub async fn all_done() {
-    // The sender is static: it cannot go away.
+pub async fn wait_for_all() {
+    // The sender is static: it is never dropped.
     let _ = RUNNING.subscribe().wait_for(|count| *count == 0).await;
 }
 
@@ -94,7 +93,7 @@ mod tests {
             move |outcome| async move { seen.store(outcome, Ordering::SeqCst) },
         );
         assert!(timeout(Duration::from_secs(1), waiting).await.is_err());
-        all_done().await;
+        wait_for_all().await;
         assert_eq!(taken.load(Ordering::SeqCst), 7);
     }
 

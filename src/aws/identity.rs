@@ -1,11 +1,11 @@
-//! Who is calling: asked once per set of credentials, not per task.
+//! The caller's identity, fetched once per set of credentials and not per task.
 
 use std::sync::Arc;
 
 use super::single_flight::SingleFlight;
 use crate::error::{Error, Result};
 
-/// The caller, as `GetCallerIdentity` tells it.
+/// The caller, as `GetCallerIdentity` describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
     /// Twelve digits.
@@ -34,7 +34,7 @@ impl Identity {
     }
 }
 
-/// Whoever the credentials belong to; cheap to clone, and all clones know the same.
+/// Fetches the identity once; cheap to clone, and all clones share it.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The Security Token Service.
@@ -43,21 +43,21 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller that this client signs as. Sends nothing yet.
+    /// The caller that this client signs as. Sends nothing.
     #[must_use]
     pub fn new(sts: aws_sdk_sts::Client) -> Self {
         Self { sts, identity: Arc::default() }
     }
 
-    /// The identity, if it is known.
+    /// The identity, if it was fetched.
     #[must_use]
     pub fn known(&self) -> Option<&Identity> {
         self.identity.get()
     }
 
-    /// The identity. A failure is not remembered: the next task asks again.
+    /// The identity. A failure is not cached: the next task tries again.
     pub async fn identity(&self) -> Result<&Identity> {
-        let ask = || async {
+        let fetch = || async {
             let answer = self
                 .sts
                 .get_caller_identity()
@@ -70,7 +70,7 @@ impl Caller {
                 user_id: answer.user_id.unwrap_or_default(),
             })
         };
-        self.identity.get_or_make(ask).await
+        self.identity.get_or_make(fetch).await
     }
 }
 

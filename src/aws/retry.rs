@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::bucket_region::is_learned;
+use crate::aws::bucket_region::has_learned_region;
 use crate::error::{Kind, Result};
 
 /// Attempts of one request, the first included; with their backoff they outlast an outage of a minute.
@@ -149,7 +149,7 @@ where
         let code = OrchestratorError::as_operation_error(error)
             .and_then(|error| error.downcast_ref::<E>())
             .and_then(ProvideErrorMetadata::code);
-        if code.is_some_and(|code| SKEW_CODES.contains(&code)) || is_learned(context) {
+        if code.is_some_and(|code| SKEW_CODES.contains(&code)) || has_learned_region(context) {
             RetryAction::NoActionIndicated
         } else {
             RetryAction::RetryForbidden

@@ -1,4 +1,4 @@
-//! The one place where AWS's errors are read.
+//! Classifies the SDK's errors, in this one place.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -14,26 +14,26 @@ use super::intermediary::NoAnswer;
 use super::skipped_call::SkippedCall;
 use crate::error::{Details, Error, Kind, NoCredentials, Source, chain};
 
-/// Characters of a code or a request id; AWS's have some tens.
-const LONGEST_NAME: usize = 200;
-/// Where S3 says in which region a bucket is.
+/// Characters of a code or a request id that are kept; AWS's have some tens.
+const MAX_NAME_CHARS: usize = 200;
+/// Header in which S3 names a bucket's region.
 pub const BUCKET_REGION: &str = "x-amz-bucket-region";
 
 impl Error {
     /// Reads an SDK error.
     ///
-    /// `operation` is the IAM action (`s3:PutObject`), so that a denied call names the right to ask for; `subject` is
-    /// what it was tried on (`s3://bucket/key`, a job's name).
+    /// `operation` is the IAM action (`s3:PutObject`), so that the error of a denied call names the missing right;
+    /// `subject` is the resource (`s3://bucket/key`, a job's name).
     pub fn from_sdk<E>(operation: &'static str, subject: impl Into<String>, error: SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let subject = subject.into();
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let request_id = error.raw_response().and_then(|response| response.request_id()).map(name);
-        let code = error.code().map(name);
+        let request_id = error.raw_response().and_then(|response| response.request_id()).map(bounded);
+        let code = error.code().map(bounded);
         let kind = match kind_of(&error, code.as_deref(), status) {
-            // What is not there in S3 is an object; elsewhere AWS says what it is, and this is somebody else's page.
+            // Only S3 answers 404 for a missing object. From another service, a 404 without a code is not AWS's.
             Kind::NotFound if !operation.starts_with("s3:") => Kind::Refused,
             kind => kind,
         };
@@ -41,7 +41,7 @@ impl Error {
         let endpoint = chain(&error).find_map(|error| error.downcast_ref::<NoAnswer>()).map(NoAnswer::host);
         let endpoint = skipped.map(SkippedCall::hosts).or_else(|| endpoint.map(str::to_owned));
         let skipped = skipped.is_some();
-        let without = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
+        let no_credentials = chain(&error).find_map(|error| error.downcast_ref::<NoCredentials>()).cloned();
         let message = match (kind, &error) {
             _ if skipped => format!("AWS was not asked for {operation} on {subject}"),
             (Kind::Access, SdkError::ServiceError(_)) => format!("AWS denied {operation} on {subject}"),
@@ -58,20 +58,22 @@ impl Error {
             (Some(text), None) => Some(text.to_owned()),
             (None, None) => None,
         };
-        let there = error.raw_response().and_then(|response| response.headers().get(BUCKET_REGION)).map(name);
-        let said = said.or_else(|| without.as_ref().map(ToString::to_string));
-        let advice = advice(kind, code.as_deref(), operation, there.as_deref(), without.is_some());
+        let bucket_region =
+            error.raw_response().and_then(|response| response.headers().get(BUCKET_REGION)).map(bounded);
+        let said = said.or_else(|| no_credentials.as_ref().map(ToString::to_string));
+        let advice = advice(kind, code.as_deref(), operation, bucket_region.as_deref(), no_credentials.is_some());
         let message = [Some(message), said].into_iter().flatten().collect::<Vec<_>>().join(": ");
         let message = [Some(message.as_str()), advice.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        // The service's own words stand in the message; the source would only say "service error" once more.
+        // The message has the service's own text already; the source would only add "service error".
         let never_arrived = matches!(
             &error,
-            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(is_unconnected)
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(is_connection_refused)
         );
-        let told = without.is_some() || matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
-        let source = (!told).then(|| Source::from(error));
-        // The layers above what tells of credentials, or of whom was asked, only say "dispatch failure".
-        let silent_sources = source.as_deref().map_or(0, |source| chain(source).position(says_something).unwrap_or(0));
+        let is_complete =
+            no_credentials.is_some() || matches!(error, SdkError::ServiceError(_)) && kind != Kind::Garbled;
+        let source = (!is_complete).then(|| Source::from(error));
+        // The sources above an informative one only say "dispatch failure".
+        let skipped_sources = source.as_deref().map_or(0, |source| chain(source).position(is_informative).unwrap_or(0));
         let subject = Some(subject);
         Details {
             kind,
@@ -83,17 +85,17 @@ impl Error {
             never_arrived,
             endpoint,
             skipped,
-            without,
+            no_credentials,
             source,
-            silent_sources,
+            skipped_sources,
         }
         .into()
     }
 }
 
-/// What AWS calls something, or whatever else answered in its place.
-fn name(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).collect()
+/// A name from an answer, which may come from something else than AWS and be of any length.
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_NAME_CHARS).collect()
 }
 
 fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>, status: Option<u16>) -> Kind
@@ -105,7 +107,7 @@ where
     }
     match error {
         SdkError::ConstructionFailure(_) => Kind::Settings,
-        // The SDK counts an answer that it cannot read among the service's errors.
+        // The SDK reports an answer that it cannot parse as a service error.
         SdkError::ServiceError(_) | SdkError::ResponseError(_) if status == Some(200) && code.is_none() => {
             Kind::Garbled
         }
@@ -114,19 +116,19 @@ where
     }
 }
 
-/// Whether the connection itself failed: nobody listened.
-fn is_unconnected(error: &ConnectorError) -> bool {
+/// Whether the connection was refused, so that the request was never sent.
+fn is_connection_refused(error: &ConnectorError) -> bool {
     chain(error)
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .any(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// What to do about it, where AWS's own words leave that open.
+/// What to do about an error, where AWS's message does not say it.
 fn advice(
     kind: Kind,
     code: Option<&str>,
     operation: &str,
-    there: Option<&str>,
+    bucket_region: Option<&str>,
     explained: bool,
 ) -> Option<Cow<'static, str>> {
     let advice = match code {
@@ -138,9 +140,9 @@ fn advice(
         }
         Some("NoSuchBucket") => Some("create the bucket, or set `s3_bucket_name` and `region` to those of yours"),
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
-            let there = there.unwrap_or("another region, and S3 does not say in which");
+            let bucket_region = bucket_region.unwrap_or("another region, and S3 does not say in which");
             return Some(Cow::Owned(format!(
-                "the bucket is in {there}: set `s3_bucket_name` to one in the region of the queue, or `region`, which \
+                "the bucket is in {bucket_region}: set `s3_bucket_name` to one in the region of the queue, or `region`, which \
                  moves the queue as well"
             )));
         }
@@ -155,7 +157,7 @@ fn advice(
     advice.map(Cow::Borrowed)
 }
 
-/// The codes are those of the services' API references; a HEAD request has none, and then the status speaks.
+/// The codes are those of the services' API references. The answer to a HEAD request has none, so its status decides.
 pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
     match code {
         Some("NoSuchKey" | "NotFound") => Kind::NotFound,
@@ -192,8 +194,8 @@ pub(crate) fn kind_of_code(code: Option<&str>, status: Option<u16>) -> Kind {
     }
 }
 
-/// Whether an error tells of credentials, or of whom was asked.
-fn says_something(error: &(dyn StdError + 'static)) -> bool {
+/// Whether an error explains credentials or names a host.
+fn is_informative(error: &(dyn StdError + 'static)) -> bool {
     error.is::<CredentialsError>() || error.is::<NoAnswer>() || error.is::<SkippedCall>()
 }
 
@@ -231,7 +233,7 @@ mod tests {
         let response = HttpResponse::new(400.try_into().unwrap(), "".into());
         let refused = SdkError::service_error(DescribeJobsError::generic(metadata), response);
         let error = Error::from_sdk("batch:DescribeJobs", "1 jobs", refused);
-        assert_eq!(error.code().map(str::len), Some(LONGEST_NAME));
+        assert_eq!(error.code().map(str::len), Some(MAX_NAME_CHARS));
         assert!(error.to_string().ends_with("x: why"), "{error}");
     }
 }

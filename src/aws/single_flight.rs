@@ -1,4 +1,4 @@
-//! What many tasks want to know and one finds out for all of them.
+//! Single-flight: concurrent callers share one execution.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 
-/// A value that the first who asks for it makes, while the others wait. A failure reaches everybody who was waiting when
-/// it happened, instead of each of them trying in turn: with a thousand tasks and an endpoint that does not answer, the
-/// last would hear of it after days. Whoever asks later tries anew.
+/// A value that the first caller makes while the others wait. A failure is returned to all callers that were waiting,
+/// instead of each of them trying in turn: with a thousand tasks and an endpoint that does not answer, the last would fail
+/// after days. A later caller tries again.
 #[derive(Debug)]
 pub struct SingleFlight<T> {
     value: OnceCell<T>,
@@ -30,11 +30,11 @@ impl<T> SingleFlight<T> {
 
     /// The value, made by `make` if it is not there and nobody is making it.
     pub async fn get_or_make<F: Future<Output = Result<T>>>(&self, make: impl FnOnce() -> F) -> Result<&T> {
-        let asked = Instant::now();
+        let called_at = Instant::now();
         self.value
             .get_or_try_init(|| async {
                 if let Some((failed, error)) = &*self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-                    && *failed > asked
+                    && *failed > called_at
                 {
                     return Err(error.replicate());
                 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_reaches_all_who_wait_and_nobody_who_comes_later() {
-        let (once, tries) = (SingleFlight::<u32>::default(), AtomicU32::new(0));
+        let (flight, tries) = (SingleFlight::<u32>::default(), AtomicU32::new(0));
         let make = || async {
             sleep(Duration::from_mins(2)).await;
             match tries.fetch_add(1, Ordering::SeqCst) {
@@ -72,13 +72,13 @@ mod tests {
         let start = Instant::now();
         let late = async {
             sleep(Duration::from_mins(1)).await;
-            once.get_or_make(make).await
+            flight.get_or_make(make).await
         };
-        let (first, second, late) = tokio::join!(once.get_or_make(make), once.get_or_make(make), late);
+        let (first, second, late) = tokio::join!(flight.get_or_make(make), flight.get_or_make(make), late);
         assert_eq!([first, second, late].map(|outcome| outcome.unwrap_err().kind()), [Kind::Ambiguous; 3]);
         assert_eq!(start.elapsed(), Duration::from_mins(2));
-        assert_eq!(*once.get_or_make(make).await.unwrap(), 7);
-        assert_eq!(once.get(), Some(&7));
+        assert_eq!(*flight.get_or_make(make).await.unwrap(), 7);
+        assert_eq!(flight.get(), Some(&7));
         assert_eq!(tries.load(Ordering::SeqCst), 2);
     }
 }

@@ -282,7 +282,7 @@ async fn look(
 /// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
 async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
     match queue::problems(clients, request.queue(), request.into()).await {
-        Ok(problems) if !problems.is_empty() => error.advising(&problems.join("; ")),
+        Ok(problems) if !problems.is_empty() => error.with_advice(&problems.join("; ")),
         _ => error,
     }
 }

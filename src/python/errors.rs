@@ -33,7 +33,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             details.set_item(name, value)?;
         }
     }
-    if let Some(why) = error.without_credentials() {
+    if let Some(why) = error.no_credentials() {
         details.set_item("found", &why.found)?;
         details.set_item("fix", &why.fix)?;
         details.set_item("providers", &why.providers)?;

@@ -83,7 +83,7 @@ pub fn current() -> PyResult<(Handle, Arc<CompletionQueue>)> {
         _ => {}
     }
     if slot.is_some() {
-        detached::forget_parents_tasks();
+        detached::reset_after_fork();
     }
     let runtime = Builder::new_multi_thread().thread_name("covalent-awsbatch").enable_all().build()?;
     let handle = runtime.handle().clone();
@@ -112,7 +112,7 @@ pub fn shut_down(py: Python<'_>) {
     if let Some(handle) = handle {
         // Most detached tasks take one call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
         let end = Instant::now() + PATIENCE_FOR_DETACHED;
-        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, detached::all_done()).await });
+        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, detached::wait_for_all()).await });
         while py.detach(done).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
     }
     py.detach(|| {

@@ -103,7 +103,7 @@ impl Storage {
         // Where a key is what is denied, AWS says so.
         let denied = error.code() == Some("AccessDenied") && !error.to_string().contains("kms:");
         match self.owner().filter(|_| denied) {
-            Some(owner) => error.advising(&format!(
+            Some(owner) => error.with_advice(&format!(
                 "either the right to do so is missing, or the bucket does not belong to the account {owner}: a bucket \
                  of another account has to be declared by the option s3_bucket_owner"
             )),

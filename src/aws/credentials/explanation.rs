@@ -1,4 +1,4 @@
-//! Why there are no credentials, for whoever has to mend it: what was looked at, and what to type.
+//! Explains why there are no credentials: what was looked at, and which command helps.
 
 use std::borrow::Cow;
 use std::env;
@@ -14,16 +14,16 @@ use super::profile_files;
 use crate::aws::settings::ClientSettings;
 use crate::error::{NoCredentials, chain};
 
-/// Profiles of a file that are named as those to choose from.
-const NAMED: usize = 8;
-/// Profiles that one may lead to after the other; a circle of them is an error elsewhere.
-const LONGEST_CHAIN: usize = 10;
+/// Profiles that the error lists as alternatives.
+const MAX_LISTED_PROFILES: usize = 8;
+/// Profiles that are followed by `source_profile`. The SDK reports a cycle itself.
+const MAX_CHAIN_LENGTH: usize = 10;
 
-/// That what has the credentials does not answer within this time.
-pub(crate) async fn unanswered(settings: &ClientSettings, within: Duration) -> NoCredentials {
+/// The error of a credential source that does not answer in time.
+pub(crate) async fn timed_out(settings: &ClientSettings, within: Duration) -> NoCredentials {
     let profiles = load(settings).await.ok();
-    let leading = profiles.as_ref().map(profile_chain).unwrap_or_default();
-    let process = leading.last().filter(|profile| profile.get("credential_process").is_some());
+    let chained = profiles.as_ref().map(profile_chain).unwrap_or_default();
+    let process = chained.last().filter(|profile| profile.get("credential_process").is_some());
     let source = process.map_or_else(
         || "what has the credentials".to_owned(),
         |profile| format!("the credential process of profile {}", profile.name()),
@@ -31,27 +31,28 @@ pub(crate) async fn unanswered(settings: &ClientSettings, within: Duration) -> N
     NoCredentials::new(format!("{source} does not answer within {} s", within.as_secs()), "")
 }
 
-/// Reads the error of the SDK's providers beside the files that they have read.
+/// Explains the error of the SDK's providers by the files that they have read.
 pub(crate) async fn explain(settings: &ClientSettings, error: &CredentialsError) -> NoCredentials {
-    let mut said = Vec::new();
+    let mut provider_error = Vec::new();
     for error in chain(error) {
         let text = error.to_string();
-        if !said.contains(&text) {
-            said.push(text);
+        if !provider_error.contains(&text) {
+            provider_error.push(text);
         }
     }
-    let said = said.join(": ");
+    let provider_error = provider_error.join(": ");
     let profiles = match load(settings).await {
         Ok(profiles) => profiles,
-        // Without the words of the provider, which has read the same file.
+        // The provider has failed on the same file, so its error would say nothing more.
         Err(unreadable) => return unreadable,
     };
-    if said.contains("external process") {
-        // What a credential process says may be secret.
-        return process(&profiles, &said);
+    if provider_error.contains("external process") {
+        // The output of a credential process may be secret.
+        return explain_process(&profiles, &provider_error);
     }
-    let why = of_the_profile(settings, &profiles, &said).unwrap_or_else(|| of_the_environment(settings, &said));
-    NoCredentials { providers: said, ..why }
+    let why = explain_profile(settings, &profiles, &provider_error)
+        .unwrap_or_else(|| explain_environment(settings, &provider_error));
+    NoCredentials { providers: provider_error, ..why }
 }
 
 /// The profiles of both files.
@@ -61,10 +62,12 @@ async fn load(settings: &ClientSettings) -> Result<ProfileSet, NoCredentials> {
     profile::load(&Fs::real(), &Env::real(), &files, selected).await.map_err(|error| unreadable(&error))
 }
 
-/// A file that cannot be read or understood: its path and line, and nothing of what stands there.
+/// The error of a file that cannot be read or parsed: its path and line, and none of its content.
 fn unreadable(error: &(dyn StdError + 'static)) -> NoCredentials {
-    let said = chain(error).map(ToString::to_string).find(|text| text.starts_with("error parsing "));
-    let place = said.as_deref().and_then(|text| text.strip_prefix("error parsing ")?.lines().next()?.strip_suffix(':'));
+    let provider_error = chain(error).map(ToString::to_string).find(|text| text.starts_with("error parsing "));
+    let place = provider_error
+        .as_deref()
+        .and_then(|text| text.strip_prefix("error parsing ")?.lines().next()?.strip_suffix(':'));
     match place.and_then(|place| place.rsplit_once(" on line ")) {
         Some((path, line)) => NoCredentials::new(
             format!("{path} cannot be understood: line {line} is no part of a profile"),
@@ -77,21 +80,21 @@ fn unreadable(error: &(dyn StdError + 'static)) -> NoCredentials {
     }
 }
 
-/// The profile that is in force, and those to which it leads one after the other.
+/// The selected profile, followed by its `source_profile`, and so on.
 fn profile_chain(profiles: &ProfileSet) -> Vec<&Profile> {
     let first = profiles.get_profile(profiles.selected_profile());
     let next = |profile: &&Profile| profiles.get_profile(profile.get("source_profile")?);
-    std::iter::successors(first, next).take(LONGEST_CHAIN).collect()
+    std::iter::successors(first, next).take(MAX_CHAIN_LENGTH).collect()
 }
 
-/// What is the matter with a credential process; what it printed may be secret.
-fn process(profiles: &ProfileSet, said: &str) -> NoCredentials {
+/// Explains a failed credential process without its output, which may be secret.
+fn explain_process(profiles: &ProfileSet, provider_error: &str) -> NoCredentials {
     let last = profile_chain(profiles).last().map(|profile| profile.name().to_owned());
     let process = last.map_or_else(
         || "the credential process".to_owned(),
         |name| format!("the credential process of profile {name}"),
     );
-    let status = said.split_once("exit status: ").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
+    let status = provider_error.split_once("exit status: ").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()));
     let how = match status.and_then(|mut parts| parts.next()) {
         Some(status) => format!("failed with exit status {status}"),
         None => "gives no credentials".to_owned(),
@@ -102,13 +105,13 @@ fn process(profiles: &ProfileSet, said: &str) -> NoCredentials {
     )
 }
 
-/// What is the matter with a profile that somebody named, or with the default one if it is meant to give credentials.
-fn of_the_profile(settings: &ClientSettings, profiles: &ProfileSet, said: &str) -> Option<NoCredentials> {
+/// Explains the selected profile; `None` for a default profile that does not define credentials.
+fn explain_profile(settings: &ClientSettings, profiles: &ProfileSet, provider_error: &str) -> Option<NoCredentials> {
     let name = profiles.selected_profile();
     let is_named = !settings.profile.is_empty() || is_set("AWS_PROFILE");
-    let leading = profile_chain(profiles);
-    let Some(last) = leading.last() else { return is_named.then(|| absent(settings, profiles, name)) };
-    if let Some(second) = leading.iter().find(|profile| profile.get("mfa_serial").is_some()) {
+    let chained = profile_chain(profiles);
+    let Some(last) = chained.last() else { return is_named.then(|| missing_profile(settings, profiles, name)) };
+    if let Some(second) = chained.iter().find(|profile| profile.get("mfa_serial").is_some()) {
         let name = second.name();
         return Some(NoCredentials::new(
             format!(
@@ -122,87 +125,89 @@ fn of_the_profile(settings: &ClientSettings, profiles: &ProfileSet, said: &str) 
     if let Some(next) = last.get("source_profile").filter(|next| profiles.get_profile(next).is_none()) {
         let found = format!(
             "profile '{name_of_last}' names '{next}' as its source_profile, which is not in {}",
-            files(settings)
+            describe_files(settings)
         );
         return Some(NoCredentials::new(found, format!("add profile '{next}', or correct source_profile")));
     }
-    // The order is that of the SDK.
+    // In the order in which the SDK tries them.
     if last.get("sso_session").or_else(|| last.get("sso_start_url")).is_some() {
-        return Some(signed_off("single sign-on", "aws sso login", name_of_last, said));
+        return Some(explain_session("single sign-on", "aws sso login", name_of_last, provider_error));
     }
     if last.get("login_session").is_some() {
-        return Some(signed_off("`aws login`", "aws login", name_of_last, said));
+        return Some(explain_session("`aws login`", "aws login", name_of_last, provider_error));
     }
     let leads_elsewhere = ["role_arn", "credential_source", "web_identity_token_file"];
-    if is_named || leads_elsewhere.iter().any(|key| leading.iter().any(|profile| profile.get(key).is_some())) {
+    if is_named || leads_elsewhere.iter().any(|key| chained.iter().any(|profile| profile.get(key).is_some())) {
         let fix = format!("look at profile '{name}' with `aws sts get-caller-identity --profile {name}`");
-        return Some(NoCredentials::new(format!("profile '{name}' gives none: {said}"), fix));
+        return Some(NoCredentials::new(format!("profile '{name}' gives none: {provider_error}"), fix));
     }
     None
 }
 
-/// What is the matter with a session that a person has to begin.
-fn signed_off(way: &str, command: &str, name: &str, said: &str) -> NoCredentials {
+/// Explains a session that a person has to start.
+fn explain_session(way: &str, command: &str, name: &str, provider_error: &str) -> NoCredentials {
     let what = match () {
-        // So the SDK says that there is no such file among those of sessions.
-        () if said.contains("failed to read") || said.contains("failed to load the cached SSO token") => {
+        // The SDK's messages for a session file that does not exist.
+        () if provider_error.contains("failed to read")
+            || provider_error.contains("failed to load the cached SSO token") =>
+        {
             format!("there is no session of {way} for profile '{name}'")
         }
-        () if ["expired", "Unauthorized", "AccessDenied"].iter().any(|word| said.contains(word)) => {
+        () if ["expired", "Unauthorized", "AccessDenied"].iter().any(|word| provider_error.contains(word)) => {
             format!("the session of {way} for profile '{name}' has expired")
         }
         () => {
             let fix = format!("sign on anew with `{command} --profile {name}`, or look at what the profile says");
-            return NoCredentials::new(format!("{way} gives none for profile '{name}': {said}"), fix);
+            return NoCredentials::new(format!("{way} gives none for profile '{name}': {provider_error}"), fix);
         }
     };
     NoCredentials::new(what, format!("sign on where Covalent's server runs: `{command} --profile {name}`"))
 }
 
-/// A profile that is in no file; it may well be on another machine.
-fn absent(settings: &ClientSettings, profiles: &ProfileSet, name: &str) -> NoCredentials {
+/// The error of a profile that is in neither file; it may be on another machine.
+fn missing_profile(settings: &ClientSettings, profiles: &ProfileSet, name: &str) -> NoCredentials {
     let mut others: Vec<_> = profiles.profiles().collect();
     others.sort_unstable();
-    others.truncate(NAMED);
+    others.truncate(MAX_LISTED_PROFILES);
     let there = if others.is_empty() { String::new() } else { format!("; there are {}", others.join(", ")) };
     NoCredentials::new(
         format!(
             "profile '{name}' is looked up on the machine where the task is sent from (Covalent's server) and is not \
              there: looked at {}{there}",
-            files(settings)
+            describe_files(settings)
         ),
         format!("create it there (`aws configure --profile {name}`), or set `profile` to one that is there"),
     )
 }
 
-/// That nothing was given, or that it is somewhere else than in a profile.
-fn of_the_environment(settings: &ClientSettings, said: &str) -> NoCredentials {
+/// Explains the sources other than profiles: variables, and the metadata of a container.
+fn explain_environment(settings: &ClientSettings, provider_error: &str) -> NoCredentials {
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    if let Some(lacking) = keys.iter().find(|key| !is_set(key))
-        && let Some(given) = keys.iter().find(|key| is_set(key))
+    if let Some(missing) = keys.iter().find(|key| !is_set(key))
+        && let Some(present) = keys.iter().find(|key| is_set(key))
     {
         return NoCredentials::new(
-            format!("{given} is set, and {lacking} is not"),
-            format!("set {lacking}, or unset {given}"),
+            format!("{present} is set, and {missing} is not"),
+            format!("set {missing}, or unset {present}"),
         );
     }
     let elsewhere =
         ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     if let Some(variable) = elsewhere.iter().find(|variable| is_set(variable)) {
         let fix = format!("look at what {variable} leads to, or set `profile`");
-        return NoCredentials::new(format!("what {variable} leads to gives none: {said}"), fix);
+        return NoCredentials::new(format!("what {variable} leads to gives none: {provider_error}"), fix);
     }
     NoCredentials::new(
         format!(
             "there are none in the environment (AWS_ACCESS_KEY_ID), in {}, or from the metadata of a container or an instance",
-            files(settings)
+            describe_files(settings)
         ),
         "type `aws configure` (or `aws sso login --profile NAME`, and set the option `profile`) where Covalent's server runs",
     )
 }
 
-/// The files that are looked at, and which of them are not there.
-fn files(settings: &ClientSettings) -> String {
+/// The paths of both files, and whether they exist.
+fn describe_files(settings: &ClientSettings) -> String {
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let place = |variable: &str, name: &str| {
         env::var_os(variable)

@@ -1,8 +1,8 @@
-//! Credentials that are kept while they are fresh, and looked for by one for all who want them.
+//! A credentials cache: credentials are reused while they are fresh, and loaded once for all callers that wait.
 //!
-//! The SDK reads a credentials file once and keeps keys that name no expiry for good. But who works with temporary keys
-//! writes new ones into that file, or signs on again, while an overnight run waits. And its cache goes by the clock of the
-//! machine, which somebody may set back.
+//! The SDK reads a credentials file once and caches keys without an expiry for ever. Users with temporary keys replace them
+//! in that file, or sign on again, while an overnight run waits. The SDK's cache also uses the wall clock, which may be set
+//! back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -26,23 +26,23 @@ use super::credentials::{self, NoCredentials};
 use super::settings::ClientSettings;
 use super::timeouts::timeouts;
 
-/// How long keys without an expiry of their own are used before they are looked for again.
-const FRESH: Duration = Duration::from_secs(30);
-/// How long before their expiry keys are no longer used.
-const MARGIN: Duration = Duration::from_mins(1);
-/// How long a call waits for credentials; less than an attempt of it may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a look goes on when nobody waits any more: somebody may be typing a code into a credential process.
-const LONGEST_LOOK: Duration = Duration::from_mins(5);
-/// What stands in the codes by which services refuse credentials that have expired.
-const EXPIRED: &str = "ExpiredToken";
+/// How long credentials without an expiry are reused before they are loaded again.
+const DEFAULT_TTL: Duration = Duration::from_secs(30);
+/// How long before their expiry credentials are no longer used.
+const EXPIRY_MARGIN: Duration = Duration::from_mins(1);
+/// How long a call waits for credentials; less than the time-out of its attempt.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long loading may go on after its callers have timed out: a person may be typing a code into a credential process.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
+/// Part of the error codes with which services refuse expired credentials.
+const EXPIRED_CODE: &str = "ExpiredToken";
 
-/// What comes of a look.
-type Found = Result<Credentials, NoCredentials>;
+/// The outcome of loading.
+type Loaded = Result<Credentials, NoCredentials>;
 
-/// The credentials to which some settings lead.
+/// Provides the credentials of some settings. An interceptor, too, so that it sees when AWS refuses expired ones.
 #[derive(Clone, Debug)]
-pub struct Renewing(Arc<Shared>);
+pub struct CredentialsCache(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -53,36 +53,36 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: Option<Kept>,
-    /// What comes of the look that is under way: credentials, or why there are none.
-    looking: Option<watch::Receiver<Option<Found>>>,
+    cached: Option<Cached>,
+    /// Receives the outcome of the load that is running.
+    loading: Option<watch::Receiver<Option<Loaded>>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Cached {
     credentials: Credentials,
-    /// Until when they are fresh, by a clock that nobody sets, and by the machine's own, which goes on while it sleeps.
-    until: Instant,
+    /// By the monotonic clock. `expiry` is checked as well, since that clock stands still while the machine sleeps.
+    fresh_until: Instant,
     expiry: Option<SystemTime>,
 }
 
-impl Kept {
+impl Cached {
     fn new(credentials: Credentials) -> Self {
         let now = SystemTime::now();
         let lifetime = credentials.expiry().map(|expiry| expiry.duration_since(now).unwrap_or_default());
-        let fresh = lifetime.unwrap_or_default().saturating_sub(MARGIN).max(FRESH);
-        // A machine whose clock is ahead holds all that it gets for expired.
-        let expiry = credentials.expiry().filter(|expiry| *expiry > now + MARGIN);
-        Self { credentials, until: Instant::now() + fresh, expiry }
+        let ttl = lifetime.unwrap_or_default().saturating_sub(EXPIRY_MARGIN).max(DEFAULT_TTL);
+        // If this machine's clock is ahead, new credentials look expired: then only the monotonic clock counts.
+        let expiry = credentials.expiry().filter(|expiry| *expiry > now + EXPIRY_MARGIN);
+        Self { credentials, fresh_until: Instant::now() + ttl, expiry }
     }
 
     fn is_fresh(&self) -> bool {
-        Instant::now() < self.until && self.expiry.is_none_or(|expiry| SystemTime::now() + MARGIN < expiry)
+        Instant::now() < self.fresh_until && self.expiry.is_none_or(|expiry| SystemTime::now() + EXPIRY_MARGIN < expiry)
     }
 }
 
-impl Renewing {
-    /// Credentials as these settings lead to them.
+impl CredentialsCache {
+    /// An empty cache.
     #[must_use]
     pub fn new(settings: ClientSettings, http: SharedHttpClient) -> Self {
         Self(Arc::new(Shared { settings, http, state: Mutex::default() }))
@@ -93,44 +93,44 @@ impl Renewing {
     }
 
     async fn provide(&self) -> provider::Result {
-        let mut looking = {
+        let mut loading = {
             let mut state = self.state();
-            if let Some(kept) = state.kept.as_ref().filter(|kept| kept.is_fresh()) {
-                return Ok(kept.credentials.clone());
+            if let Some(cached) = state.cached.as_ref().filter(|cached| cached.is_fresh()) {
+                return Ok(cached.credentials.clone());
             }
-            // One whose sender is gone went down with its runtime.
-            let under_way = state.looking.clone().filter(|looking| looking.has_changed().is_ok());
-            under_way.unwrap_or_else(|| state.looking.insert(self.begin_to_look()).clone())
+            // The sender of a load is gone if its runtime has ended.
+            let running = state.loading.clone().filter(|loading| loading.has_changed().is_ok());
+            running.unwrap_or_else(|| state.loading.insert(self.spawn_load()).clone())
         };
-        let found = timeout(PATIENCE, looking.wait_for(Option::is_some)).await;
-        let found = found.map(|found| found.ok().and_then(|outcome| outcome.clone()));
-        let outcome = match found {
+        let loaded = timeout(CALLER_TIMEOUT, loading.wait_for(Option::is_some)).await;
+        let loaded = loaded.map(|loaded| loaded.ok().and_then(|outcome| outcome.clone()));
+        let outcome = match loaded {
             Ok(outcome) => outcome.unwrap_or_else(|| Err(NoCredentials::new("the look for them was given up", ""))),
-            Err(_) => Err(credentials::unanswered(&self.0.settings, PATIENCE).await),
+            Err(_) => Err(credentials::timed_out(&self.0.settings, CALLER_TIMEOUT).await),
         };
         outcome.map_err(CredentialsError::provider_error)
     }
 
-    fn begin_to_look(&self) -> watch::Receiver<Option<Found>> {
-        let (tell, looking) = watch::channel(None);
+    fn spawn_load(&self) -> watch::Receiver<Option<Loaded>> {
+        let (sender, loading) = watch::channel(None);
         let this = self.clone();
         tokio::spawn(async move {
-            let found = timeout(LONGEST_LOOK, this.look()).await;
-            let outcome = match found {
-                Ok(Ok(found)) => Ok(found),
+            let loaded = timeout(LOAD_TIMEOUT, this.load()).await;
+            let outcome = match loaded {
+                Ok(Ok(loaded)) => Ok(loaded),
                 Ok(Err(error)) => Err(credentials::explain(&this.0.settings, &error).await),
-                Err(_) => Err(credentials::unanswered(&this.0.settings, LONGEST_LOOK).await),
+                Err(_) => Err(credentials::timed_out(&this.0.settings, LOAD_TIMEOUT).await),
             };
             let mut state = this.state();
-            state.looking = None;
-            state.kept = outcome.clone().ok().map(Kept::new);
+            state.loading = None;
+            state.cached = outcome.clone().ok().map(Cached::new);
             drop(state);
-            tell.send_replace(Some(outcome));
+            sender.send_replace(Some(outcome));
         });
-        looking
+        loading
     }
 
-    async fn look(&self) -> provider::Result {
+    async fn load(&self) -> provider::Result {
         credentials::check(&self.0.settings).map_err(CredentialsError::invalid_configuration)?;
         let config = credentials::loader(&self.0.settings, &self.0.http).timeout_config(timeouts()).load().await;
         let Some(provider) = config.credentials_provider() else {
@@ -139,16 +139,16 @@ impl Renewing {
         provider.provide_credentials().await
     }
 
-    /// Forgets the credentials if a request was signed with them.
-    fn forget(&self, authorization: &str) {
+    /// Drops the cached credentials if a request was signed with them.
+    fn invalidate(&self, authorization: &str) {
         let mut state = self.state();
-        if state.kept.as_ref().is_some_and(|kept| authorization.contains(kept.credentials.access_key_id())) {
-            state.kept = None;
+        if state.cached.as_ref().is_some_and(|cached| authorization.contains(cached.credentials.access_key_id())) {
+            state.cached = None;
         }
     }
 }
 
-impl ProvideCredentials for Renewing {
+impl ProvideCredentials for CredentialsCache {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -158,9 +158,9 @@ impl ProvideCredentials for Renewing {
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Renewing {
+impl Intercept for CredentialsCache {
     fn name(&self) -> &'static str {
-        "Renewing"
+        "CredentialsCache"
     }
 
     fn read_before_transmit(
@@ -180,14 +180,14 @@ impl Intercept for Renewing {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(signed) = config.load::<Signed>().filter(|_| context.response().is_some_and(says_expired)) {
-            self.forget(&signed.authorization);
+        if let Some(signed) = config.load::<Signed>().filter(|_| context.response().is_some_and(is_expired_token)) {
+            self.invalidate(&signed.authorization);
         }
         Ok(())
     }
 }
 
-/// What an attempt was signed with; the request itself is gone when the answer is there.
+/// The `Authorization` header of an attempt, whose request is gone when the answer arrives.
 #[derive(Debug)]
 struct Signed {
     authorization: String,
@@ -197,14 +197,14 @@ impl Storable for Signed {
     type Storer = StoreReplace<Self>;
 }
 
-/// Whether AWS refuses the credentials because they have expired: S3 and STS say so in XML, the others in a header.
-fn says_expired(answer: &HttpResponse) -> bool {
+/// Whether AWS refuses expired credentials: S3 and STS say so in XML, the others in a header.
+fn is_expired_token(answer: &HttpResponse) -> bool {
     if !answer.status().is_client_error() {
         return false;
     }
     let header = answer.headers().get("x-amzn-errortype").unwrap_or_default();
     let body = answer.body().bytes().unwrap_or_default();
-    header.contains(EXPIRED) || body.windows(EXPIRED.len()).any(|part| part == EXPIRED.as_bytes())
+    header.contains(EXPIRED_CODE) || body.windows(EXPIRED_CODE.len()).any(|part| part == EXPIRED_CODE.as_bytes())
 }
 
 #[cfg(test)]
@@ -221,50 +221,50 @@ mod tests {
         std::env::temp_dir().join(format!("covalent-awsbatch-{}-{name}", std::process::id()))
     }
 
-    fn renewing(profile: &str, credentials: &std::path::Path) -> Renewing {
+    fn cache(profile: &str, credentials: &std::path::Path) -> CredentialsCache {
         let settings = ClientSettings {
             profile: profile.into(),
             credentials: credentials.to_str().unwrap().into(),
             region: "eu-west-1".into(),
             ..ClientSettings::default()
         };
-        Renewing::new(settings, crate::aws::http::client(None).unwrap())
+        CredentialsCache::new(settings, crate::aws::http::client(None).unwrap())
     }
 
     fn keys(key: &str) -> String {
         format!("[work]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
     }
 
-    async fn key(renewing: &Renewing) -> String {
-        renewing.provide().await.unwrap().access_key_id().to_owned()
+    async fn key(cache: &CredentialsCache) -> String {
+        cache.provide().await.unwrap().access_key_id().to_owned()
     }
 
     #[tokio::test(start_paused = true)]
     async fn keys_are_fresh_by_a_clock_that_nobody_sets_until_aws_says_that_they_have_expired() {
         let file = file("keys");
         fs::write(&file, keys("ONE")).unwrap();
-        let renewing = renewing("work", &file);
-        assert_eq!(key(&renewing).await, "ONE");
+        let cache = cache("work", &file);
+        assert_eq!(key(&cache).await, "ONE");
         fs::write(&file, keys("TWO")).unwrap();
-        assert_eq!(key(&renewing).await, "ONE");
-        advance(FRESH).await;
-        assert_eq!(key(&renewing).await, "TWO");
+        assert_eq!(key(&cache).await, "ONE");
+        advance(DEFAULT_TTL).await;
+        assert_eq!(key(&cache).await, "TWO");
         fs::write(&file, keys("THREE")).unwrap();
-        renewing.forget("AWS4-HMAC-SHA256 Credential=ONE/20260101/eu-west-1/s3/aws4_request");
-        assert_eq!(key(&renewing).await, "TWO");
-        renewing.forget("AWS4-HMAC-SHA256 Credential=TWO/20260101/eu-west-1/s3/aws4_request");
-        assert_eq!(key(&renewing).await, "THREE");
+        cache.invalidate("AWS4-HMAC-SHA256 Credential=ONE/20260101/eu-west-1/s3/aws4_request");
+        assert_eq!(key(&cache).await, "TWO");
+        cache.invalidate("AWS4-HMAC-SHA256 Credential=TWO/20260101/eu-west-1/s3/aws4_request");
+        assert_eq!(key(&cache).await, "THREE");
         fs::remove_file(file).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn keys_with_an_expiry_are_used_until_a_minute_before_it_whatever_the_clock_says() {
-        let kept = |expiry| Kept::new(Credentials::new("id", "key", None, Some(expiry), "tests"));
-        let ten_minutes = kept(SystemTime::now() + Duration::from_mins(10));
+        let cached = |expiry| Cached::new(Credentials::new("id", "key", None, Some(expiry), "tests"));
+        let ten_minutes = cached(SystemTime::now() + Duration::from_mins(10));
         // On a machine whose clock is a day ahead.
-        let past = kept(SystemTime::now() - Duration::from_hours(24));
+        let past = cached(SystemTime::now() - Duration::from_hours(24));
         assert!(ten_minutes.is_fresh() && past.is_fresh());
-        advance(FRESH).await;
+        advance(DEFAULT_TTL).await;
         assert!(ten_minutes.is_fresh() && !past.is_fresh());
         // The machine's own clock has not moved meanwhile.
         advance(Duration::from_mins(9)).await;
@@ -275,17 +275,17 @@ mod tests {
     async fn a_credential_process_that_hangs_is_named_and_not_started_again_meanwhile() {
         let file = file("process");
         fs::write(&file, "[work]\ncredential_process = sleep 5\n").unwrap();
-        let renewing = renewing("work", &file);
+        let cache = cache("work", &file);
         let start = Instant::now();
-        let (one, other) = tokio::join!(renewing.provide(), renewing.provide());
-        let look = renewing.state().looking.clone().unwrap();
-        for outcome in [one, other, renewing.provide().await] {
+        let (one, other) = tokio::join!(cache.provide(), cache.provide());
+        let loading = cache.state().loading.clone().unwrap();
+        for outcome in [one, other, cache.provide().await] {
             let error = outcome.unwrap_err();
             let why = std::error::Error::source(&error).unwrap().to_string();
             assert_eq!(why, "the credential process of profile work does not answer within 20 s");
         }
-        assert!(look.same_channel(renewing.state().looking.as_ref().unwrap()));
-        assert!(start.elapsed() < 3 * PATIENCE);
+        assert!(loading.same_channel(cache.state().loading.as_ref().unwrap()));
+        assert!(start.elapsed() < 3 * CALLER_TIMEOUT);
         fs::remove_file(file).unwrap();
     }
 
@@ -294,11 +294,11 @@ mod tests {
         let answer = |status: u16, body: &'static str| {
             HttpResponse::new(status.try_into().unwrap(), aws_smithy_types::body::SdkBody::from(body))
         };
-        assert!(says_expired(&answer(400, "<Error><Code>ExpiredToken</Code></Error>")));
-        assert!(!says_expired(&answer(403, "<Error><Code>AccessDenied</Code></Error>")));
-        assert!(!says_expired(&answer(200, "ExpiredToken")));
+        assert!(is_expired_token(&answer(400, "<Error><Code>ExpiredToken</Code></Error>")));
+        assert!(!is_expired_token(&answer(403, "<Error><Code>AccessDenied</Code></Error>")));
+        assert!(!is_expired_token(&answer(200, "ExpiredToken")));
         let mut header = answer(403, "{}");
         header.headers_mut().insert("x-amzn-errortype", "ExpiredTokenException:http://internal.amazon.com/");
-        assert!(says_expired(&header));
+        assert!(is_expired_token(&header));
     }
 }
