@@ -21,7 +21,7 @@ pub async fn keep(storage: &Storage, bucket: &str, key: &str) -> Result<bool> {
             return match error.kind() {
                 Kind::NotFound => Ok(false),
                 // Without the right to list the bucket, an object that is missing looks denied.
-                Kind::Access if error.without_credentials().is_none() => Ok(false),
+                Kind::Access if error.no_credentials().is_none() => Ok(false),
                 _ => Err(error),
             };
         }

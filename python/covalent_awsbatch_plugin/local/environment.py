@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT_DIRECTORY
+
 from .scratch import Scratch
 
 _KEPT = {
@@ -48,6 +50,8 @@ def job_environment(
     environment["PATH"] = os.pathsep.join(filter(None, [str(scratch.bin), caller.get("PATH", os.defpath)]))
     environment["VIRTUAL_ENV"] = str(scratch.venv)
     environment["HOME"] = str(scratch.work)
+    # Where the job's own environment is unpacked, so that it is gone with the attempt.
+    environment[ENVIRONMENT_DIRECTORY] = str(scratch.root)
     # In HOME every attempt would download anew; shared by all attempts, and gone with them.
     for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR"):
         environment.setdefault(name, str(scratch.root.parent / name.lower()))
