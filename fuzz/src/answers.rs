@@ -16,7 +16,7 @@ use covalent_awsbatch_plugin::aws::clients::Clients;
 use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
 use covalent_awsbatch_plugin::batch::queue::{self, Demand};
 use covalent_awsbatch_plugin::batch::{listing, logs};
-use covalent_awsbatch_plugin::ecr::lookup;
+use covalent_awsbatch_plugin::ecr::image;
 use covalent_awsbatch_plugin::error::Result;
 use covalent_awsbatch_plugin::inspect as look;
 use covalent_awsbatch_plugin::session::Session;
@@ -61,12 +61,12 @@ pub fn batch(data: &[u8]) {
 /// Answers of ECR.
 pub fn ecr(data: &[u8]) {
     answered(data, 4, async |call, session| match call {
-        0 => lookup::problem(&session.clients, IMAGE)
+        0 => image::problem(&session.clients, IMAGE)
             .await
             .map(|problem| problem.iter().for_each(|problem| short_text(problem))),
-        1 => lookup::look(&session.clients, IMAGE).await.map(|image| shown(&image)),
-        2 => lookup::manifest(&session.clients, IMAGE).await.map(drop),
-        _ => lookup::part_url(&session.clients, IMAGE, "sha256:ab").await.map(drop),
+        1 => look::image::look(&session.clients, IMAGE).await.map(|image| shown(&image)),
+        2 => look::image::manifest(&session.clients, IMAGE).await.map(drop),
+        _ => look::image::part_url(&session.clients, IMAGE, "sha256:ab").await.map(drop),
     });
 }
 

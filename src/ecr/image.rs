@@ -1,22 +1,26 @@
-//! The address of an image in a private repository of ECR.
+//! What ECR knows about a container image that could not be pulled.
 
 use aws_sdk_ecr::config::{Builder, Region};
+use aws_sdk_ecr::operation::describe_images::DescribeImagesOutput;
 use aws_sdk_ecr::types::ImageIdentifier;
+
+use crate::aws::clients::Clients;
+use crate::error::{Error, Kind, Result};
 
 /// An image in a private ECR repository.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct EcrImage<'a> {
-    pub(super) account: &'a str,
+pub(crate) struct EcrImage<'a> {
+    pub(crate) account: &'a str,
     /// The registry's, which need not be the queue's.
     region: &'a str,
-    pub(super) repository: &'a str,
+    pub(crate) repository: &'a str,
     /// Tag, or digest when it holds a colon.
-    pub(super) version: &'a str,
+    version: &'a str,
 }
 
 impl<'a> EcrImage<'a> {
     /// Reads `{account}.dkr.ecr.{region}.amazonaws.com/{repository}[:tag|@digest]`; other registries are `None`.
-    pub(super) fn parse(uri: &'a str) -> Option<Self> {
+    pub(crate) fn parse(uri: &'a str) -> Option<Self> {
         let (host, path) = uri.split_once('/')?;
         let (account, rest) = host.split_once('.')?;
         if !rest.starts_with("dkr.ecr") || account.len() != 12 {
@@ -27,7 +31,7 @@ impl<'a> EcrImage<'a> {
         Some(Self { account, region, repository, version })
     }
 
-    pub(super) fn identifier(&self) -> ImageIdentifier {
+    pub(crate) fn identifier(&self) -> ImageIdentifier {
         let builder = ImageIdentifier::builder();
         if self.version.contains(':') {
             builder.image_digest(self.version).build()
@@ -37,8 +41,41 @@ impl<'a> EcrImage<'a> {
     }
 
     /// The configuration that leads to its registry.
-    pub(super) fn place(&self) -> Builder {
+    pub(crate) fn place(&self) -> Builder {
         aws_sdk_ecr::Config::builder().region(Region::new(self.region.to_owned()))
+    }
+}
+
+/// Asks ECR about an image.
+pub(crate) async fn describe(clients: &Clients, image: &EcrImage<'_>) -> Result<DescribeImagesOutput> {
+    clients
+        .ecr
+        .describe_images()
+        .registry_id(image.account)
+        .repository_name(image.repository)
+        .image_ids(image.identifier())
+        .customize()
+        .config_override(image.place())
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk("ecr:DescribeImages", format!("repository {}", image.repository), error))
+}
+
+/// Why an image cannot be pulled, as far as ECR tells: `None` if the image is there or lives elsewhere.
+pub async fn problem(clients: &Clients, uri: &str) -> Result<Option<String>> {
+    let Some(image) = EcrImage::parse(uri) else { return Ok(None) };
+    match describe(clients, &image).await {
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == Kind::Refused => match error.code() {
+            Some("RepositoryNotFoundException") => {
+                Ok(Some(format!("account {} has no ECR repository {}", image.account, image.repository)))
+            }
+            Some("ImageNotFoundException") => {
+                Ok(Some(format!("ECR repository {} holds no image {}", image.repository, image.version)))
+            }
+            _ => Err(error),
+        },
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,5 @@
-//! Container images in private repositories of ECR: their addresses, and what is known of them.
+//! Container images in private repositories of ECR: whether one is there.
 //!
 //! Uses [`crate::aws`].
 
-mod image;
-pub mod lookup;
+pub mod image;

@@ -19,7 +19,7 @@ use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
 use crate::batch::submission::Submitted;
 use crate::batch::watcher::Watch;
-use crate::ecr::lookup;
+use crate::ecr::image;
 use crate::envelope::{Envelope, Report};
 use crate::s3::download::{self, Download};
 use crate::s3::storage::Policy;
@@ -165,7 +165,7 @@ impl Client {
 
     fn image_problem<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { lookup::problem(&connection.session().await?.clients, &image).await })
+        awaitable(py, async move { image::problem(&connection.session().await?.clients, &image).await })
     }
 
     fn reader(&self, py: Python<'_>, bucket: String, key: String) -> PyResult<Reader> {

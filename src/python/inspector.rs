@@ -6,9 +6,8 @@ use serde::Serialize;
 use super::awaitable::awaitable;
 use super::connection::Connection;
 use crate::batch::queue;
-use crate::ecr::lookup;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{bucket, clock, encryption, log_group, role, simulation};
+use crate::inspect::{bucket, clock, encryption, image, log_group, role, simulation};
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Inspector(pub(super) Connection);
@@ -65,19 +64,19 @@ impl Inspector {
 
     fn image<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&lookup::look(&connection.session().await?.clients, &image).await?) })
+        awaitable(py, async move { json(&image::look(&connection.session().await?.clients, &image).await?) })
     }
 
     fn image_manifest<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&lookup::manifest(&connection.session().await?.clients, &image).await?) })
+        awaitable(py, async move { json(&image::manifest(&connection.session().await?.clients, &image).await?) })
     }
 
     fn image_part<'py>(&self, py: Python<'py>, image: String, digest: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
         awaitable(
             py,
-            async move { json(&lookup::part_url(&connection.session().await?.clients, &image, &digest).await?) },
+            async move { json(&image::part_url(&connection.session().await?.clients, &image, &digest).await?) },
         )
     }
 }

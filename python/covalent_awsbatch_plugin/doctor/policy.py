@@ -42,7 +42,7 @@ class Right:
 
 
 _REASONS = "a job that cannot start does not say why"
-_WRITES = ("s3:PutObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
+_WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
 _PARTS = "parts of an upload that broke off stay in the bucket, and cost"
 
