@@ -12,7 +12,7 @@ use crate::batch::watcher::Watcher;
 use crate::envelope::Envelopes;
 use crate::envelope::signature::Signatures;
 use crate::error::Result;
-use crate::s3::storage::{Policy, Storage, Transfers};
+use crate::s3::storage::{BucketRequirements, Storage, Transfers};
 
 /// One account and region, as long as a process works with it.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Session {
 
     /// S3, as an executor with these demands uses it.
     #[must_use]
-    pub fn storage(&self, policy: Arc<Policy>) -> Storage {
-        Storage::new(self.clients.clone(), self.transfers.clone(), policy)
+    pub fn storage(&self, requirements: Arc<BucketRequirements>) -> Storage {
+        Storage::new(self.clients.clone(), self.transfers.clone(), requirements)
     }
 }

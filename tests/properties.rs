@@ -4,7 +4,7 @@ use aws_sdk_batch::types::{AttemptContainerDetail, AttemptDetail, ContainerDetai
 use bytes::Bytes;
 use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
 use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
-use covalent_awsbatch_plugin::envelope::pickle::{Objection, Value, dict};
+use covalent_awsbatch_plugin::envelope::pickle::{PickleError, Value, dict};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS, PICKLED, printed};
 use proptest::collection::vec;
 use proptest::option::of;
@@ -176,7 +176,7 @@ proptest! {
     #[test]
     fn what_refers_to_code_is_refused(before in vec(plain(), 0..20), reference in reference(), after in vec(any::<u8>(), 0..50)) {
         let bytes = [&b"\x80\x04N"[..], &before.concat(), &reference, &after].concat();
-        prop_assert!(matches!(dict(&bytes), Err(Objection::Reference(_))));
+        prop_assert!(matches!(dict(&bytes), Err(PickleError::Reference(_))));
         prop_assert!(Envelope::decode(PICKLED, &bytes.into()).is_err());
     }
 }

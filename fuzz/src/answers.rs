@@ -49,7 +49,7 @@ pub fn batch(data: &[u8]) {
             shown(&jobs);
         }),
         1 => listing::list(&session.clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
-        2 => queue::look(&session.clients, "q").await.map(|queue| shown(&queue)),
+        2 => queue::look_up(&session.clients, "q").await.map(|queue| shown(&queue)),
         3 => queue::environments(&session.clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
         4 => queue::problems(&session.clients, "q", Demand { vcpu: 8.0, fargate: false }).await.map(|problems| {
             problems.iter().for_each(|problem| short_text(problem));
@@ -64,7 +64,7 @@ pub fn ecr(data: &[u8]) {
         0 => image::problem(&session.clients, IMAGE)
             .await
             .map(|problem| problem.iter().for_each(|problem| short_text(problem))),
-        1 => look::image::look(&session.clients, IMAGE).await.map(|image| shown(&image)),
+        1 => look::image::look_up(&session.clients, IMAGE).await.map(|image| shown(&image)),
         2 => look::image::manifest(&session.clients, IMAGE).await.map(drop),
         _ => look::image::part_url(&session.clients, IMAGE, "sha256:ab").await.map(drop),
     });
@@ -75,13 +75,13 @@ pub fn ecr(data: &[u8]) {
 pub fn inspect(data: &[u8]) {
     answered(data, 6, async |call, session| match call {
         0 => logs::tail(&session.clients, "g", "s", 20).await.map(drop),
-        1 => look::log_group::look(&session.clients, "g").await.map(|group| shown(&group)),
-        2 => look::role::look(&session.clients, "r").await.map(|role| shown(&role)),
+        1 => look::log_group::look_up(&session.clients, "g").await.map(|group| shown(&group)),
+        2 => look::role::look_up(&session.clients, "r").await.map(|role| shown(&role)),
         3 => look::simulation::simulate(&session.clients, "p", vec!["s3:GetObject".to_owned()], "*").await.map(drop),
         4 => look::clock::skew(&session.clients).await.map(drop),
         _ => {
             let storage = session.storage(Arc::default());
-            look::encryption::look(&storage, "b").await.map(|encryption| shown(&encryption))
+            look::encryption::look_up(&storage, "b").await.map(|encryption| shown(&encryption))
         }
     });
 }

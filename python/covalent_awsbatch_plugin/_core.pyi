@@ -157,7 +157,7 @@ class Client:
             fargate: Whether the job is for Fargate, and not for EC2.
         """
 
-    def report(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
+    def stored_result(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
         """Read what stands at a result's key.
 
         Returns:

@@ -70,7 +70,7 @@ impl Jobs {
         for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
             let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
             let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));
-            self.signatures.learn(environment, job.image.as_deref().unwrap_or_default());
+            self.signatures.remember_key(environment, job.image.as_deref().unwrap_or_default());
         }
         Ok(jobs)
     }

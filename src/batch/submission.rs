@@ -112,7 +112,7 @@ impl Submitter {
             tracing::info!("job {} runs already, as {live}: waiting for that one", request.name());
             return Ok(live);
         }
-        self.signatures.learn(request.environment(), request.image());
+        self.signatures.remember_key(request.environment(), request.image());
         let id = self.submit_new(request, &known.iter().map(String::as_str).collect(), wanted).await?;
         self.names.count.fetch_add(1, Ordering::Relaxed);
         let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);

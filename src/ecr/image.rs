@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct EcrImage<'a> {
     pub(crate) account: &'a str,
-    /// The registry's, which need not be the queue's.
+    /// The registry's region, which may differ from the queue's.
     region: &'a str,
     pub(crate) repository: &'a str,
     /// Tag, or digest when it holds a colon.
@@ -40,8 +40,8 @@ impl<'a> EcrImage<'a> {
         }
     }
 
-    /// The configuration that leads to its registry.
-    pub(crate) fn place(&self) -> Builder {
+    /// Client configuration for the registry's region.
+    pub(crate) fn region_override(&self) -> Builder {
         aws_sdk_ecr::Config::builder().region(Region::new(self.region.to_owned()))
     }
 }
@@ -55,7 +55,7 @@ pub(crate) async fn describe(clients: &Clients, image: &EcrImage<'_>) -> Result<
         .repository_name(image.repository)
         .image_ids(image.identifier())
         .customize()
-        .config_override(image.place())
+        .config_override(image.region_override())
         .send()
         .await
         .map_err(|error| Error::from_sdk("ecr:DescribeImages", format!("repository {}", image.repository), error))

@@ -1,8 +1,8 @@
-//! What a job left in the bucket, read as data: nothing in it can run, and it costs what it has in bytes.
+//! Reads what a job left in the bucket as data: nothing in it is executed, and memory is linear in its size.
 //!
-//! [`Envelopes::fetch`] reads the object at a result's key. [`parts`] decodes what the runner writes today, [`pickled`] what its
-//! version 1.0.0 wrote, [`printed`] what the public image's program leaves beside its result. [`signature`] tells whether
-//! the task's own job wrote it.
+//! [`Envelopes::fetch`] reads the object at a result's key. [`parts`] decodes the current format of the runner, [`pickled`]
+//! that of its version 1.0.0, and [`printed`] the output file of the public image's program. [`signature`] verifies that
+//! the task's own job wrote the object.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::s3::download::Download;
 use crate::s3::storage::{Storage, location};
 use printed::Printed;
-use signature::{Found, Signature, Signatures};
+use signature::{SignatureStatus, Signatures, StoredContent};
 
 pub mod parts;
 pub mod pickle;
@@ -23,26 +23,26 @@ pub mod printed;
 pub mod signature;
 pub mod text;
 
-/// User metadata that marks an envelope.
+/// Key of the user metadata that marks an envelope and has its format.
 pub const FORMAT_KEY: &str = "covalent-awsbatch-format";
-/// Its value where the content is a pickle, as version 1.0.0 wrote it.
+/// The format of version 1.0.0, a pickle.
 pub const PICKLED: &str = "2";
-/// Its value where the content is a header and parts.
+/// The current format, a header and parts.
 pub const PARTS: &str = "3";
-/// The runner keeps an output of 8 MiB or more in an object of its own and at most 4 MiB of each printed stream, so an
-/// envelope of this size was not written by it.
-const LARGEST: u64 = 64 * 1024 * 1024;
-/// From this size on, only a few envelopes are read at a time.
-const LARGE: u64 = 1024 * 1024;
+/// The runner stores an output of 8 MiB or more in a separate object, and at most 4 MiB of each printed stream, so it does
+/// not write a larger envelope.
+const MAX_ENVELOPE_BYTES: u64 = 64 * 1024 * 1024;
+/// Only [`MAX_CONCURRENT_LARGE`] envelopes above this size are read at a time.
+const LARGE_ENVELOPE_BYTES: u64 = 1024 * 1024;
 
-/// What the runner says about one attempt. Times are seconds since 1970.
+/// The runner's report of one attempt. Times are seconds since 1970.
 #[derive(Debug, Default)]
 pub struct Envelope {
     /// `succeeded`, `failed` or `terminated`.
     pub status: String,
-    /// The bytes of `TransportableObject.serialize()`, when they are few; else they are an object of their own.
+    /// The bytes of `TransportableObject.serialize()`; `None` if they are a separate object because of their size.
     pub output: Option<Bytes>,
-    /// SHA-256 of that object in hexadecimal digits, from format 3 on.
+    /// SHA-256 of the separate object in hexadecimal digits, from format 3 on.
     pub output_sha256: Option<String>,
     /// What the function printed.
     pub stdout: String,
@@ -59,21 +59,21 @@ pub struct Envelope {
     /// When the runner began and ended.
     pub started_at: Option<f64>,
     pub finished_at: Option<f64>,
-    /// The most memory that the function took.
+    /// Peak memory of the function.
     pub peak_rss_bytes: Option<u64>,
     /// Which job and attempt wrote this.
     pub job_id: Option<String>,
     pub attempt: Option<u32>,
 }
 
-/// What stands at a result's key.
+/// The object at a result's key.
 #[derive(Debug)]
-pub enum Report {
-    /// Our runner's word, on success and failure alike.
-    Envelope(Box<Envelope>, Signature),
-    /// The bare pickle that the public image's program leaves on success, to be read.
-    Legacy(Box<Download>, Signature),
-    /// Nothing.
+pub enum StoredResult {
+    /// The envelope of this package's runner, after success or failure.
+    Envelope(Box<Envelope>, SignatureStatus),
+    /// The bare pickle that the public image's program writes after success, still to be read.
+    BarePickle(Box<Download>, SignatureStatus),
+    /// There is no object.
     Missing,
 }
 
@@ -86,31 +86,33 @@ impl Envelope {
     }
 }
 
-/// Large envelopes that are read at once.
-const LARGE_AT_ONCE: usize = 4;
+/// Large envelopes that are read at a time.
+const MAX_CONCURRENT_LARGE: usize = 4;
 
-/// Reads what jobs left, and knows what they sign with.
+/// Reads results and verifies their signatures.
 #[derive(Debug)]
 pub struct Envelopes {
     signatures: Arc<Signatures>,
-    /// Each large envelope is as much memory as it has bytes, several times.
+    /// Bounds memory: decoding takes several times the size of an envelope.
     large: Arc<Semaphore>,
 }
 
 impl Envelopes {
-    /// With these keys.
+    /// With the keys of this session's jobs.
     #[must_use]
     pub fn new(signatures: Arc<Signatures>) -> Self {
-        Self { signatures, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+        Self { signatures, large: Arc::new(Semaphore::new(MAX_CONCURRENT_LARGE)) }
     }
 
-    /// Fetches what stands at a result's key and decodes it if it is an envelope.
-    pub async fn fetch(&self, storage: &Storage, bucket: &str, key: &str) -> Result<Report> {
-        let Some((download, _turn)) = self.open(storage, bucket, key).await? else { return Ok(Report::Missing) };
+    /// Fetches the object at a result's key and decodes it if it is an envelope.
+    pub async fn fetch(&self, storage: &Storage, bucket: &str, key: &str) -> Result<StoredResult> {
+        let Some((download, _permit)) = self.open(storage, bucket, key).await? else {
+            return Ok(StoredResult::Missing);
+        };
         let place = location(bucket, key);
         let Some(format) = download.metadata().get(FORMAT_KEY).cloned() else {
-            let signature = self.signatures.judge(bucket, key, Found::Unsigned);
-            return Ok(Report::Legacy(Box::new(download), signature));
+            let signature = self.signatures.verify(bucket, key, StoredContent::Unsigned);
+            return Ok(StoredResult::BarePickle(Box::new(download), signature));
         };
         if ![PICKLED, PARTS].contains(&format.as_str()) {
             let format = text::short(&format);
@@ -121,21 +123,23 @@ impl Envelopes {
             return Err(Error::new(Kind::Result, message));
         }
         let size = download.size();
-        if size > LARGEST {
+        if size > MAX_ENVELOPE_BYTES {
             return Err(Error::new(Kind::Result, format!("{place} has {size} bytes, more than an envelope can have")));
         }
         let signed = download.metadata().get(signature::METADATA).cloned();
         let content = Bytes::from(download.collect().await?);
         let (bucket, key, signatures) = (bucket.to_owned(), key.to_owned(), self.signatures.clone());
-        decoded(place, move || {
-            let found = signed.as_deref().map_or(Found::Unsigned, |signature| Found::Signed(signature, &content));
-            let signature = signatures.judge(&bucket, &key, found);
-            Ok(Report::Envelope(Box::new(Envelope::decode(&format, &content)?), signature))
+        decode_blocking(place, move || {
+            let found = signed
+                .as_deref()
+                .map_or(StoredContent::Unsigned, |signature| StoredContent::Signed(signature, &content));
+            let signature = signatures.verify(&bucket, &key, found);
+            Ok(StoredResult::Envelope(Box::new(Envelope::decode(&format, &content)?), signature))
         })
         .await
     }
 
-    /// Opens an object, a large one only when its turn comes: each holds as much memory as it has bytes, several times.
+    /// Opens an object. A large one needs a permit, because decoding takes several times its size in memory.
     async fn open(
         &self,
         storage: &Storage,
@@ -143,11 +147,11 @@ impl Envelopes {
         key: &str,
     ) -> Result<Option<(Download, Option<OwnedSemaphorePermit>)>> {
         let opened = match Download::open(storage.clone(), bucket, key).await {
-            Ok(download) if download.size() <= LARGE => return Ok(Some((download, None))),
+            Ok(download) if download.size() <= LARGE_ENVELOPE_BYTES => return Ok(Some((download, None))),
             Ok(large) => {
-                drop(large); // its first piece is memory
-                let turn = self.large.clone().acquire_owned().await.ok();
-                Download::open(storage.clone(), bucket, key).await.map(|download| (download, turn))
+                drop(large); // its first piece is in memory, and waiting may take long
+                let permit = self.large.clone().acquire_owned().await.ok();
+                Download::open(storage.clone(), bucket, key).await.map(|download| (download, permit))
             }
             Err(error) => Err(error),
         };
@@ -158,23 +162,26 @@ impl Envelopes {
         }
     }
 
-    /// Fetches what the public image's program says was printed; `None` if it is not there.
+    /// Fetches the output file of the public image's program; `None` if there is none.
     ///
-    /// What is too large or no such list is [`Kind::Result`].
+    /// A file that is too large or malformed is [`Kind::Result`].
     pub async fn printed(&self, storage: &Storage, bucket: &str, key: &str) -> Result<Option<Printed>> {
-        let Some((download, _turn)) = self.open(storage, bucket, key).await? else { return Ok(None) };
+        let Some((download, _permit)) = self.open(storage, bucket, key).await? else { return Ok(None) };
         let (place, size) = (location(bucket, key), download.size());
-        if size > printed::LARGEST {
+        if size > printed::MAX_BYTES {
             let message = format!("{place}, what the function printed, has {size} bytes and is not shown");
             return Err(Error::new(Kind::Result, message));
         }
         let content = download.collect().await?;
-        decoded(place, move || printed::decode(&content).map(Some)).await
+        decode_blocking(place, move || printed::decode(&content).map(Some)).await
     }
 }
 
-/// Decodes on a thread of its own: the workers of the runtime have all other tasks to serve.
-async fn decoded<T: Send + 'static>(place: String, decode: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Decodes on a blocking thread: the runtime's workers serve all other tasks.
+async fn decode_blocking<T: Send + 'static>(
+    place: String,
+    decode: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let lost = |error| Err(Error::with_source(Kind::Result, "it could not be decoded", error));
     let outcome = spawn_blocking(decode).await.unwrap_or_else(lost);
     outcome.map_err(|error| Error::with_source(Kind::Result, place, error))

@@ -1,5 +1,5 @@
-//! Format 3, which the runner writes: four bytes with the length of a header, big end first; the header, a JSON object;
-//! and then, one after the other, the parts whose lengths the header tells: `stdout`, `stderr`, `traceback`, `output`.
+//! Format 3, which the runner writes: the length of the header in four bytes, big-endian; the header, a JSON object with
+//! the lengths of the parts; and the parts `stdout`, `stderr`, `traceback` and `output`.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -8,8 +8,8 @@ use super::Envelope;
 use super::text::{short, text};
 use crate::error::{Error, Kind, Result};
 
-/// A header has some fields of a few characters each.
-const LARGEST_HEADER: usize = 64 * 1024;
+/// A header has some fields of a few characters each, so this is ample.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -28,7 +28,7 @@ struct Header {
     attempt: Option<u32>,
 }
 
-/// Bytes of each part; absent for one that is not there.
+/// Length of each part in bytes; absent for a part that does not exist.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Lengths {
@@ -38,12 +38,12 @@ struct Lengths {
     output: Option<u64>,
 }
 
-/// Reads an envelope. Fields that are not known are passed over; parts have to fill the object exactly.
+/// Decodes an envelope. Unknown fields are ignored; the parts must fill the object exactly.
 pub fn decode(content: &Bytes) -> Result<Envelope> {
     let mut rest = content.clone();
     let length = take(&mut rest, 4)?;
     let length = length.iter().fold(0, |number: usize, byte| number << 8 | usize::from(*byte));
-    if length > LARGEST_HEADER {
+    if length > MAX_HEADER_BYTES {
         return Err(corrupt("its header is larger than a runner writes"));
     }
     let header: Header = serde_json::from_slice(&take(&mut rest, length as u64)?)

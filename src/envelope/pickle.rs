@@ -1,40 +1,40 @@
-//! One flat dict of plain values, as Python's pickler writes it from protocol 2 on, and nothing else.
+//! Parses a pickle of one flat dict of plain values, as Python writes it from protocol 2 on.
 //!
-//! A hundred bytes of pickle can describe gigabytes, or call any function. Here an instruction that the pickler does not
-//! need for such a dict is refused, no value is copied while it is read, and none is larger than the pickle itself.
+//! A hundred bytes of pickle can describe gigabytes, or call any function. This parser refuses every instruction that such
+//! a dict does not need. It copies no value, and no value is larger than the pickle itself.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// The runner's envelope has about sixty instructions, however long the texts in it are.
-const INSTRUCTIONS: usize = 1000;
-/// Bytes in all of texts that are used a second time; the runner's are empty ones.
-const REPEATED: usize = 64 * 1024;
+/// The runner's envelope has about sixty instructions, however long its texts are.
+const MAX_INSTRUCTIONS: usize = 1000;
+/// Total bytes of texts that are used more than once; in the runner's envelopes those are empty.
+const MAX_REPEATED_BYTES: usize = 64 * 1024;
 
-/// Why a pickle is not read.
+/// Why a pickle is refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Objection {
-    /// It refers to this, outside of itself, such as `os.system`.
+pub enum PickleError {
+    /// It refers to a global, such as `os.system`.
     Reference(String),
-    /// It has more parts, or other ones, than an envelope can have.
-    Excess,
-    /// It does not come to its end.
+    /// It has instructions that an envelope does not need, or too many.
+    Unsupported,
+    /// It is truncated, or not a pickle.
     Unreadable,
 }
 
-impl fmt::Display for Objection {
+impl fmt::Display for PickleError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reference(name) => {
                 write!(formatter, "it refers to {name}, and nothing that a job leaves may refer to code")
             }
-            Self::Excess => write!(formatter, "it has other parts than a runner writes, or more of them"),
+            Self::Unsupported => write!(formatter, "it has other parts than a runner writes, or more of them"),
             Self::Unreadable => write!(formatter, "it breaks off, or is no pickle"),
         }
     }
 }
 
-/// A value of the dict; texts and bytes lie in the pickle.
+/// A value of the dict; texts and bytes are slices of the pickle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     None,
@@ -53,21 +53,21 @@ enum Item<'a> {
     Value(Value<'a>),
 }
 
-/// Reads the dict, in the order in which its entries stand there.
+/// Parses the dict; entries keep their order.
 ///
-/// A pickle that takes pains to hide a name may get a wrong one here; that it refers to something is seen all the same.
-pub fn dict(pickle: &[u8]) -> Result<Vec<(&[u8], Value<'_>)>, Objection> {
+/// A crafted pickle may make the error name a wrong global, but every reference is detected.
+pub fn dict(pickle: &[u8]) -> Result<Vec<(&[u8], Value<'_>)>, PickleError> {
     let mut machine = Machine::default();
     let mut rest = pickle;
-    for _ in 0..INSTRUCTIONS {
+    for _ in 0..MAX_INSTRUCTIONS {
         if machine.step(&mut rest)? {
             return match machine.stack[..] {
                 [Item::Dict] => Ok(machine.entries),
-                _ => Err(Objection::Excess),
+                _ => Err(PickleError::Unsupported),
             };
         }
     }
-    Err(Objection::Excess)
+    Err(PickleError::Unsupported)
 }
 
 #[derive(Default)]
@@ -80,8 +80,8 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Carries one instruction out; tells whether it was the last.
-    fn step(&mut self, rest: &mut &'a [u8]) -> Result<bool, Objection> {
+    /// Executes one instruction; returns whether it was the last.
+    fn step(&mut self, rest: &mut &'a [u8]) -> Result<bool, PickleError> {
         let value = match take(rest, 1)?[0] {
             b'.' => return Ok(true),
             // PROTO, FRAME
@@ -95,12 +95,12 @@ impl<'a> Machine<'a> {
             b's' => return self.set_item(),  // SETITEM
             b'u' => return self.set_items(), // SETITEMS
             // MEMOIZE, BINPUT, LONG_BINPUT
-            0x94 => return self.keep(self.memo.len()),
-            b'q' => return self.keep(number(take(rest, 1)?)),
-            b'r' => return self.keep(number(take(rest, 4)?)),
+            0x94 => return self.memoize(self.memo.len()),
+            b'q' => return self.memoize(number(take(rest, 1)?)),
+            b'r' => return self.memoize(number(take(rest, 4)?)),
             // BINGET, LONG_BINGET
-            b'h' => self.kept(number(take(rest, 1)?))?,
-            b'j' => self.kept(number(take(rest, 4)?))?,
+            b'h' => self.recall(number(take(rest, 1)?))?,
+            b'j' => self.recall(number(take(rest, 4)?))?,
             b'N' => Value::None,
             0x88 => Value::Bool(true),
             0x89 => Value::Bool(false),
@@ -123,67 +123,71 @@ impl<'a> Machine<'a> {
             0x93 => return Err(self.stack_global()),
             // PERSID, BINPERSID, EXT1, EXT2, EXT4
             b'P' | b'Q' | 0x82..=0x84 => {
-                return Err(Objection::Reference("an object outside of the pickle".to_owned()));
+                return Err(PickleError::Reference("an object outside of the pickle".to_owned()));
             }
-            _ => return Err(Objection::Excess),
+            _ => return Err(PickleError::Unsupported),
         };
         self.stack.push(Item::Value(value));
         Ok(false)
     }
 
-    fn begin_dict(&mut self) -> Result<bool, Objection> {
+    fn begin_dict(&mut self) -> Result<bool, PickleError> {
         if std::mem::replace(&mut self.has_dict, true) {
-            return Err(Objection::Excess);
+            return Err(PickleError::Unsupported);
         }
         self.stack.push(Item::Dict);
         Ok(false)
     }
 
-    fn set_item(&mut self) -> Result<bool, Objection> {
-        let (Some(value), Some(key)) = (self.stack.pop(), self.stack.pop()) else { return Err(Objection::Unreadable) };
-        self.enter(key, value)?;
+    fn set_item(&mut self) -> Result<bool, PickleError> {
+        let (Some(value), Some(key)) = (self.stack.pop(), self.stack.pop()) else {
+            return Err(PickleError::Unreadable);
+        };
+        self.insert(key, value)?;
         match self.stack.last() {
             Some(Item::Dict) => Ok(false),
-            _ => Err(Objection::Excess),
+            _ => Err(PickleError::Unsupported),
         }
     }
 
-    fn set_items(&mut self) -> Result<bool, Objection> {
-        let mark = self.stack.iter().rposition(|item| matches!(item, Item::Mark)).ok_or(Objection::Unreadable)?;
+    fn set_items(&mut self) -> Result<bool, PickleError> {
+        let mark = self.stack.iter().rposition(|item| matches!(item, Item::Mark)).ok_or(PickleError::Unreadable)?;
         let items = self.stack.split_off(mark);
         for pair in items[1..].chunks(2) {
-            let [key, value] = *pair else { return Err(Objection::Unreadable) };
-            self.enter(key, value)?;
+            let [key, value] = *pair else { return Err(PickleError::Unreadable) };
+            self.insert(key, value)?;
         }
         match self.stack.last() {
             Some(Item::Dict) => Ok(false),
-            _ => Err(Objection::Excess),
+            _ => Err(PickleError::Unsupported),
         }
     }
 
-    fn enter(&mut self, key: Item<'a>, value: Item<'a>) -> Result<(), Objection> {
-        let (Item::Value(Value::Text(key)), Item::Value(value)) = (key, value) else { return Err(Objection::Excess) };
+    fn insert(&mut self, key: Item<'a>, value: Item<'a>) -> Result<(), PickleError> {
+        let (Item::Value(Value::Text(key)), Item::Value(value)) = (key, value) else {
+            return Err(PickleError::Unsupported);
+        };
         self.entries.push((key, value));
         Ok(())
     }
 
-    fn keep(&mut self, index: usize) -> Result<bool, Objection> {
-        let top = *self.stack.last().ok_or(Objection::Unreadable)?;
+    fn memoize(&mut self, index: usize) -> Result<bool, PickleError> {
+        let top = *self.stack.last().ok_or(PickleError::Unreadable)?;
         self.memo.insert(index, top);
         Ok(false)
     }
 
-    fn kept(&mut self, index: usize) -> Result<Value<'a>, Objection> {
-        let Item::Value(value) = *self.memo.get(&index).ok_or(Objection::Unreadable)? else {
-            return Err(Objection::Excess); // the dict once more
+    fn recall(&mut self, index: usize) -> Result<Value<'a>, PickleError> {
+        let Item::Value(value) = *self.memo.get(&index).ok_or(PickleError::Unreadable)? else {
+            return Err(PickleError::Unsupported); // the dict once more
         };
         if let Value::Text(text) | Value::Bytes(text) = value {
             self.repeated += text.len();
         }
-        if self.repeated > REPEATED { Err(Objection::Excess) } else { Ok(value) }
+        if self.repeated > MAX_REPEATED_BYTES { Err(PickleError::Unsupported) } else { Ok(value) }
     }
 
-    fn stack_global(&mut self) -> Objection {
+    fn stack_global(&mut self) -> PickleError {
         let mut name = || match self.stack.pop() {
             Some(Item::Value(Value::Text(name))) => name,
             _ => b"?",
@@ -193,24 +197,24 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], Objection> {
-    rest.split_off(..count).ok_or(Objection::Unreadable)
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], PickleError> {
+    rest.split_off(..count).ok_or(PickleError::Unreadable)
 }
 
-/// What follows its own length, which takes this many bytes.
-fn sized<'a>(rest: &mut &'a [u8], width: usize) -> Result<&'a [u8], Objection> {
+/// A value that follows its own length of `width` bytes.
+fn sized<'a>(rest: &mut &'a [u8], width: usize) -> Result<&'a [u8], PickleError> {
     let size = number(take(rest, width)?);
     take(rest, size)
 }
 
-fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Objection> {
-    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Objection::Unreadable)?;
+fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], PickleError> {
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or(PickleError::Unreadable)?;
     let line = take(rest, end)?;
     take(rest, 1)?;
     Ok(line)
 }
 
-/// A little-endian number. What does not fit into memory does not occur in what is there.
+/// A little-endian number, saturating: a length that does not fit exceeds the input anyway.
 fn number(bytes: &[u8]) -> usize {
     bytes.iter().rev().fold(0, |number: usize, byte| number.saturating_mul(256).saturating_add((*byte).into()))
 }
@@ -223,22 +227,22 @@ fn signed(bytes: &[u8]) -> i64 {
     i64::from_le_bytes(wide)
 }
 
-fn long(bytes: &[u8]) -> Result<i64, Objection> {
-    if bytes.len() > 8 { Err(Objection::Excess) } else { Ok(signed(bytes)) }
+fn long(bytes: &[u8]) -> Result<i64, PickleError> {
+    if bytes.len() > 8 { Err(PickleError::Unsupported) } else { Ok(signed(bytes)) }
 }
 
-/// A name for people: short, and without characters that would disturb a log.
-fn reference(module: &[u8], name: &[u8]) -> Objection {
+/// The name of a global, shortened and escaped for logs.
+fn reference(module: &[u8], name: &[u8]) -> PickleError {
     let beginning = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
     let name = format!("{}.{}", beginning(module), beginning(name));
-    Objection::Reference(name.chars().take(100).flat_map(char::escape_debug).collect())
+    PickleError::Reference(name.chars().take(100).flat_map(char::escape_debug).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn objection(pickle: &[u8]) -> Option<Objection> {
+    fn error(pickle: &[u8]) -> Option<PickleError> {
         dict(pickle).err()
     }
 
@@ -254,15 +258,15 @@ mod tests {
             b"\x80\x04}(\x8c\x01aC\x03cos\x8c\x01bK\x05\x8c\x01cM\x63\x63\x8c\x01dG@\x00\x00\x00\x00\x00\x00\x00\x8c\x01eNucos\nsystem\n.",
         ];
         for pickle in ways {
-            assert_eq!(objection(pickle), Some(Objection::Reference("os.system".to_owned())), "{pickle:?}");
+            assert_eq!(error(pickle), Some(PickleError::Reference("os.system".to_owned())), "{pickle:?}");
         }
     }
 
     #[test]
     fn what_lies_outside_is_seen() {
         for pickle in [&b"Pname\n."[..], b"\x80\x04\x8c\x01aQ.", b"\x82\x01.", b"\x84\x01\x00\x00\x00."] {
-            let outside = Objection::Reference("an object outside of the pickle".to_owned());
-            assert_eq!(objection(pickle), Some(outside));
+            let outside = PickleError::Reference("an object outside of the pickle".to_owned());
+            assert_eq!(error(pickle), Some(outside));
         }
     }
 
@@ -301,7 +305,7 @@ mod tests {
             b"}(\x8c\x01au.",
             b"}u.",
         ] {
-            assert_eq!(objection(pickle), Some(Objection::Unreadable), "{pickle:?}");
+            assert_eq!(error(pickle), Some(PickleError::Unreadable), "{pickle:?}");
         }
     }
 
@@ -320,14 +324,14 @@ mod tests {
         let repeated =
             [&b"}(X\x00\x00\x01\x00"[..], &vec![b'a'; 0x1_0000], b"\x94", &b"h\x00".repeat(330), b"u."].concat();
         for pickle in [doubling, laughs, nested, wrapped, digits, long, many, again, no_dict, two, repeated] {
-            assert_eq!(objection(&pickle), Some(Objection::Excess), "{:?}", &pickle[..pickle.len().min(30)]);
+            assert_eq!(error(&pickle), Some(PickleError::Unsupported), "{:?}", &pickle[..pickle.len().min(30)]);
         }
     }
 
     #[test]
     fn a_name_disturbs_no_log() {
         let long = format!("c{}\nx\n.", "\x1b".repeat(1_000_000));
-        let Some(Objection::Reference(name)) = objection(long.as_bytes()) else { panic!("no reference") };
+        let Some(PickleError::Reference(name)) = error(long.as_bytes()) else { panic!("no reference") };
         assert!(name.starts_with("\\u{1b}") && name.len() < 1000, "{name}");
     }
 }

@@ -3,19 +3,19 @@
 use bytes::Bytes;
 
 use super::Envelope;
-use super::pickle::{self, Objection, Value};
+use super::pickle::{self, PickleError, Value};
 use super::text::{short, text};
 use crate::error::{Error, Kind, Result};
 
-/// A field whose value is of another kind than the runner writes.
+/// The value of a field has another type than the runner writes.
 struct Mismatch;
 
 type Field<T> = std::result::Result<T, Mismatch>;
 
-/// Reads an envelope. Fields that are not known are passed over, if they are plain.
+/// Decodes an envelope. Unknown fields with plain values are ignored.
 pub fn decode(content: &Bytes) -> Result<Envelope> {
     let mut envelope = Envelope::default();
-    for (name, value) in pickle::dict(content).map_err(|objection| refused(&objection))? {
+    for (name, value) in pickle::dict(content).map_err(|error| refused(&error))? {
         let name = str::from_utf8(name).unwrap_or_default();
         enter(&mut envelope, name, value, content).map_err(|Mismatch| {
             let message = format!("the result's envelope is corrupt: {} is of another kind", short(name));
@@ -85,10 +85,10 @@ fn count(value: Value<'_>) -> Field<Option<u64>> {
     }
 }
 
-fn refused(objection: &Objection) -> Error {
-    let message = match objection {
-        Objection::Unreadable => format!("the result's envelope is corrupt: {objection}"),
-        _ => format!("the result was refused: {objection}. Who can write to this bucket?"),
+fn refused(error: &PickleError) -> Error {
+    let message = match error {
+        PickleError::Unreadable => format!("the result's envelope is corrupt: {error}"),
+        _ => format!("the result was refused: {error}. Who can write to this bucket?"),
     };
     Error::new(Kind::Result, message)
 }

@@ -1,15 +1,15 @@
-//! What the public image's program leaves beside its result, also on failure: a JSON list of what was printed to stdout and
-//! stderr, the traceback, and the exception's class name; the last two may be null.
+//! The output file of the public image's program, which it writes after success and failure: a JSON list of stdout, stderr,
+//! traceback and the exception's class name; the last two may be null.
 
 use serde_bytes::ByteBuf;
 
 use super::text::{short, text};
 use crate::error::{Error, Kind, Result};
 
-/// What is larger is not read: nobody looks at so much, and it would be in memory several times.
-pub(super) const LARGEST: u64 = 32 * 1024 * 1024;
+/// A larger file is not read: it would be in memory several times, and nobody reads so much output.
+pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The texts, with what is no Unicode in them escaped.
+/// The decoded list; whatever is not valid Unicode is escaped.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Printed {
     pub stdout: String,
@@ -18,7 +18,7 @@ pub struct Printed {
     pub exception: Option<String>,
 }
 
-/// Reads the list. Python writes a lone surrogate as an escape, which no string of Rust's can hold.
+/// Decodes the list. Lone surrogates, which Python writes, are not valid in Rust's strings, so bytes are read.
 pub fn decode(content: &[u8]) -> Result<Printed> {
     type List = (ByteBuf, ByteBuf, Option<ByteBuf>, Option<ByteBuf>);
     let (stdout, stderr, traceback, exception): List = serde_json::from_slice(content).map_err(|error| {

@@ -1,10 +1,10 @@
-//! Whether the job of a task wrote what stands at its result's key, or somebody else who can write to the bucket.
+//! Verifies that a task's own job wrote its result, and not another principal with write access to the bucket.
 //!
 //! Each job gets a random key in its environment, and the runner signs with it (HMAC-SHA256 over the object's content).
-//! AWS tells the key again with the job's description, so that it needs no place of its own after a restart. Who may
-//! describe the account's jobs can therefore sign as well; who can only write to the bucket cannot.
+//! `DescribeJobs` returns the environment, so the key need not be stored for a restart. A principal that may describe the
+//! account's jobs can therefore forge a signature; one that can only write to the bucket cannot.
 //!
-//! The public image's program does not sign. An image whose program has signed once is expected to go on.
+//! The public image's program does not sign. Once an image has signed, unsigned results of that image are refused.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -13,28 +13,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// User metadata that holds a signature in hexadecimal digits.
+/// Key of the user metadata with the signature in hexadecimal digits.
 pub const METADATA: &str = "covalent-awsbatch-signature";
-/// Variable of the job that holds the key in hexadecimal digits.
+/// Environment variable of the job with the key in hexadecimal digits.
 pub const VARIABLE: &str = "COVALENT_AWSBATCH_SIGNING_KEY";
-/// Keys that are remembered, some megabytes; those of the oldest submissions go first.
-const REMEMBERED: usize = 20_000;
+/// Keys that are kept, some megabytes; the oldest are dropped first.
+const MAX_KEYS: usize = 20_000;
 
-/// What a signature says.
+/// The outcome of verifying a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Signature {
-    /// The task's own job wrote the object, or somebody who knows its key.
+pub enum SignatureStatus {
+    /// The task's job wrote the object, or another holder of its key.
     Valid,
-    /// Somebody else wrote it, or another job.
+    /// The task's job did not write it.
     Wrong,
-    /// There is none, although the program of the job's image signs.
+    /// There is no signature, although the job's image signs.
     Missing,
-    /// There is none, or no key to compare it with.
+    /// There is no signature, or no key to verify it with.
     Unchecked,
 }
 
-impl Signature {
-    /// As programs see it.
+impl SignatureStatus {
+    /// The value in Python.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,28 +46,28 @@ impl Signature {
     }
 }
 
-/// What was found at a result's key.
+/// The content at a result's key.
 #[derive(Clone, Copy, Debug)]
-pub enum Found<'a> {
-    /// A content with this signature.
+pub enum StoredContent<'a> {
+    /// Content with this signature.
     Signed(&'a str, &'a [u8]),
-    /// A content without one.
+    /// Content without a signature.
     Unsigned,
 }
 
-/// The keys of the tasks of this process, by place of their result.
+/// The keys of this process's tasks, by the location of their result.
 #[derive(Debug, Default)]
 pub struct Signatures(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    tasks: HashMap<Place, Task>,
-    oldest_first: VecDeque<Place>,
+    tasks: HashMap<Location, Task>,
+    oldest_first: VecDeque<Location>,
     signing_images: HashSet<String>,
 }
 
 /// Bucket and key.
-type Place = (String, String);
+type Location = (String, String);
 
 #[derive(Clone, Debug)]
 struct Task {
@@ -75,7 +75,7 @@ struct Task {
     image: String,
 }
 
-/// A secret, which `Debug` does not show.
+/// A secret, so `Debug` does not show it.
 #[derive(Clone)]
 struct SigningKey(Hmac<Sha256>);
 
@@ -86,49 +86,49 @@ impl fmt::Debug for SigningKey {
 }
 
 impl Signatures {
-    /// Takes in the key of a job from its environment, if it has one: when it is submitted, and when AWS describes it.
-    pub fn learn<'a>(&self, environment: impl IntoIterator<Item = (&'a str, &'a str)>, image: &str) {
+    /// Remembers a job's key from its environment, when the job is submitted and when AWS describes it.
+    pub fn remember_key<'a>(&self, environment: impl IntoIterator<Item = (&'a str, &'a str)>, image: &str) {
         let (mut bucket, mut result, mut key) = (None, None, None);
         for (name, value) in environment {
             match name {
                 "S3_BUCKET_NAME" => bucket = Some(value),
                 "RESULT_FILENAME" => result = Some(value),
-                VARIABLE => key = bytes(value),
+                VARIABLE => key = decode_hex(value),
                 _ => {}
             }
         }
         let (Some(bucket), Some(result), Some(key)) = (bucket, result, key) else { return };
         let Ok(key) = Hmac::new_from_slice(&key) else { return };
-        let place = (bucket.to_owned(), result.to_owned());
+        let location = (bucket.to_owned(), result.to_owned());
         let mut known = self.known();
-        if known.tasks.insert(place.clone(), Task { key: SigningKey(key), image: image.to_owned() }).is_none() {
-            known.oldest_first.push_back(place);
+        if known.tasks.insert(location.clone(), Task { key: SigningKey(key), image: image.to_owned() }).is_none() {
+            known.oldest_first.push_back(location);
         }
-        if known.tasks.len() > REMEMBERED
+        if known.tasks.len() > MAX_KEYS
             && let Some(oldest) = known.oldest_first.pop_front()
         {
             known.tasks.remove(&oldest);
         }
     }
 
-    /// Who wrote what was found at `s3://bucket/key`.
+    /// Verifies the content at `s3://bucket/key`.
     #[must_use]
-    pub fn judge(&self, bucket: &str, key: &str, found: Found<'_>) -> Signature {
+    pub fn verify(&self, bucket: &str, key: &str, found: StoredContent<'_>) -> SignatureStatus {
         let task = self.known().tasks.get(&(bucket.to_owned(), key.to_owned())).cloned();
-        let Some(task) = task else { return Signature::Unchecked };
+        let Some(task) = task else { return SignatureStatus::Unchecked };
         match found {
-            Found::Signed(signature, content) => {
+            StoredContent::Signed(signature, content) => {
                 let mut mac = task.key.0;
                 mac.update(content);
-                if bytes(signature).is_some_and(|signature| mac.verify_slice(&signature).is_ok()) {
+                if decode_hex(signature).is_some_and(|signature| mac.verify_slice(&signature).is_ok()) {
                     self.known().signing_images.insert(task.image);
-                    Signature::Valid
+                    SignatureStatus::Valid
                 } else {
-                    Signature::Wrong
+                    SignatureStatus::Wrong
                 }
             }
-            Found::Unsigned if self.known().signing_images.contains(&task.image) => Signature::Missing,
-            Found::Unsigned => Signature::Unchecked,
+            StoredContent::Unsigned if self.known().signing_images.contains(&task.image) => SignatureStatus::Missing,
+            StoredContent::Unsigned => SignatureStatus::Unchecked,
         }
     }
 
@@ -137,7 +137,7 @@ impl Signatures {
     }
 }
 
-fn bytes(digits: &str) -> Option<Vec<u8>> {
+fn decode_hex(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()).collect()
 }
@@ -153,7 +153,7 @@ mod tests {
     fn signatures(image: &str) -> Signatures {
         let signatures = Signatures::default();
         for result in ["r1", "r2"] {
-            signatures.learn([("S3_BUCKET_NAME", "b"), ("RESULT_FILENAME", result), (VARIABLE, KEY)], image);
+            signatures.remember_key([("S3_BUCKET_NAME", "b"), ("RESULT_FILENAME", result), (VARIABLE, KEY)], image);
         }
         signatures
     }
@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn only_the_key_makes_a_valid_signature() {
         let signatures = signatures("i");
-        assert_eq!(signatures.judge("b", "r1", Found::Signed(SIGNATURE, CONTENT)), Signature::Valid);
+        assert_eq!(signatures.verify("b", "r1", StoredContent::Signed(SIGNATURE, CONTENT)), SignatureStatus::Valid);
         for (signature, content) in [(SIGNATURE, &b"another"[..]), ("", CONTENT), ("5b", CONTENT), ("xyz", CONTENT)] {
-            assert_eq!(signatures.judge("b", "r1", Found::Signed(signature, content)), Signature::Wrong);
+            assert_eq!(signatures.verify("b", "r1", StoredContent::Signed(signature, content)), SignatureStatus::Wrong);
         }
         assert!(!format!("{signatures:?}").contains("4a65"));
     }
@@ -171,26 +171,29 @@ mod tests {
     #[test]
     fn an_image_that_has_signed_is_expected_to_go_on() {
         let signatures = signatures("i");
-        assert_eq!(signatures.judge("b", "r2", Found::Unsigned), Signature::Unchecked);
-        assert_eq!(signatures.judge("b", "r1", Found::Signed(SIGNATURE, CONTENT)), Signature::Valid);
-        assert_eq!(signatures.judge("b", "r2", Found::Unsigned), Signature::Missing);
+        assert_eq!(signatures.verify("b", "r2", StoredContent::Unsigned), SignatureStatus::Unchecked);
+        assert_eq!(signatures.verify("b", "r1", StoredContent::Signed(SIGNATURE, CONTENT)), SignatureStatus::Valid);
+        assert_eq!(signatures.verify("b", "r2", StoredContent::Unsigned), SignatureStatus::Missing);
     }
 
     #[test]
     fn without_a_key_nothing_is_said() {
         let signatures = signatures("i");
-        assert_eq!(signatures.judge("b", "other", Found::Signed(SIGNATURE, CONTENT)), Signature::Unchecked);
-        assert_eq!(signatures.judge("b", "other", Found::Unsigned), Signature::Unchecked);
+        assert_eq!(
+            signatures.verify("b", "other", StoredContent::Signed(SIGNATURE, CONTENT)),
+            SignatureStatus::Unchecked
+        );
+        assert_eq!(signatures.verify("b", "other", StoredContent::Unsigned), SignatureStatus::Unchecked);
     }
 
     #[test]
     fn the_keys_of_the_oldest_submissions_are_forgotten() {
         let signatures = signatures("i");
-        for number in 0..REMEMBERED {
+        for number in 0..MAX_KEYS {
             let result = format!("more-{number}");
-            signatures.learn([("S3_BUCKET_NAME", "b"), ("RESULT_FILENAME", &result), (VARIABLE, KEY)], "i");
+            signatures.remember_key([("S3_BUCKET_NAME", "b"), ("RESULT_FILENAME", &result), (VARIABLE, KEY)], "i");
         }
-        assert_eq!(signatures.known().tasks.len(), REMEMBERED);
-        assert_eq!(signatures.judge("b", "r1", Found::Signed(SIGNATURE, CONTENT)), Signature::Unchecked);
+        assert_eq!(signatures.known().tasks.len(), MAX_KEYS);
+        assert_eq!(signatures.verify("b", "r1", StoredContent::Signed(SIGNATURE, CONTENT)), SignatureStatus::Unchecked);
     }
 }

@@ -1,12 +1,11 @@
-//! Bytes from the bucket as text that any program can store and show.
+//! Bytes from the bucket as valid text.
 
 use std::fmt::Write;
 
 /// Characters of a name, a version or a status that are kept.
-const SHORT: usize = 200;
+const MAX_SHORT_CHARS: usize = 200;
 
-/// Reads UTF-8. What is none is escaped: a lone surrogate, which Python's own encoders let through, as `\udce9`, any other
-/// byte as `\xe9`.
+/// Decodes UTF-8 and escapes invalid bytes: a lone surrogate, which Python can write, as `\udce9`, any other byte as `\xe9`.
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -38,11 +37,11 @@ pub fn text(bytes: &[u8]) -> String {
     text
 }
 
-/// The beginning of a text in one line without control characters, for names and versions in a sentence.
+/// The beginning of a text, with control characters escaped, for names and versions.
 #[must_use]
 pub fn short(text: &str) -> String {
     text.chars()
-        .take(SHORT)
+        .take(MAX_SHORT_CHARS)
         .flat_map(|character| {
             let escaped = character.is_control().then(|| character.escape_default());
             let plain = (!character.is_control()).then_some(character);
@@ -67,6 +66,6 @@ mod tests {
     #[test]
     fn a_short_text_is_short_and_plain() {
         assert_eq!(short("a\x1b[2J\n"), "a\\u{1b}[2J\\n");
-        assert_eq!(short(&"é".repeat(1000)).chars().count(), SHORT);
+        assert_eq!(short(&"é".repeat(1000)).chars().count(), MAX_SHORT_CHARS);
     }
 }

@@ -16,7 +16,7 @@ pub struct Bucket {
 }
 
 /// Looks a bucket up. An answer to HEAD has no body, so the status and a header say it all.
-pub async fn look(storage: &Storage, bucket: &str) -> Result<Bucket> {
+pub async fn look_up(storage: &Storage, bucket: &str) -> Result<Bucket> {
     let answer = storage.s3().head_bucket().bucket(bucket).set_expected_bucket_owner(storage.owner()).send().await;
     let error = match answer {
         Ok(answer) => return Ok(Bucket { state: "found", region: answer.bucket_region }),

@@ -15,7 +15,7 @@ pub struct Encryption {
 }
 
 /// A bucket's default encryption; `None` if it has none.
-pub async fn look(storage: &Storage, bucket: &str) -> Result<Option<Encryption>> {
+pub async fn look_up(storage: &Storage, bucket: &str) -> Result<Option<Encryption>> {
     let answer = storage
         .s3()
         .get_bucket_encryption()

@@ -14,7 +14,7 @@ pub struct Image {
 }
 
 /// Looks an image up that `image::problem` found.
-pub async fn look(clients: &Clients, uri: &str) -> Result<Option<Image>> {
+pub async fn look_up(clients: &Clients, uri: &str) -> Result<Option<Image>> {
     let Some(image) = EcrImage::parse(uri) else { return Ok(None) };
     let answer = describe(clients, &image).await?;
     let pushed = answer.image_details().first().and_then(|detail| detail.image_pushed_at());
@@ -31,7 +31,7 @@ pub async fn manifest(clients: &Clients, uri: &str) -> Result<Option<String>> {
         .repository_name(image.repository)
         .image_ids(image.identifier())
         .customize()
-        .config_override(image.place())
+        .config_override(image.region_override())
         .send()
         .await
         .map_err(|error| Error::from_sdk("ecr:BatchGetImage", format!("repository {}", image.repository), error))?;
@@ -48,7 +48,7 @@ pub async fn part_url(clients: &Clients, uri: &str, digest: &str) -> Result<Opti
         .repository_name(image.repository)
         .layer_digest(digest)
         .customize()
-        .config_override(image.place())
+        .config_override(image.region_override())
         .send()
         .await
         .map_err(|error| {

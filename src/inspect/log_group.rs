@@ -13,7 +13,7 @@ pub struct LogGroup {
 }
 
 /// Looks a log group up; `None` if there is none.
-pub async fn look(clients: &Clients, name: &str) -> Result<Option<LogGroup>> {
+pub async fn look_up(clients: &Clients, name: &str) -> Result<Option<LogGroup>> {
     // The group itself comes before all others whose names begin with its name.
     let answer = clients
         .logs

@@ -15,7 +15,7 @@ pub struct Role {
 }
 
 /// Looks a role of this account up by its name, without path; `None` if there is none.
-pub async fn look(clients: &Clients, name: &str) -> Result<Option<Role>> {
+pub async fn look_up(clients: &Clients, name: &str) -> Result<Option<Role>> {
     let answer = clients
         .iam
         .get_role()

@@ -20,9 +20,9 @@ use crate::batch::request::JobRequest;
 use crate::batch::submission::Submitted;
 use crate::batch::watcher::Watch;
 use crate::ecr::image;
-use crate::envelope::{Envelope, Report};
+use crate::envelope::{Envelope, StoredResult};
 use crate::s3::download::{self, Download};
-use crate::s3::storage::Policy;
+use crate::s3::storage::BucketRequirements;
 use crate::s3::upload::Upload;
 use crate::s3::{cleanup, shared};
 
@@ -48,8 +48,8 @@ impl Client {
     }
 
     fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
-        let policy = Policy { bucket_owner: owner, kms_key_id };
-        Self { connection: self.connection.for_bucket(policy), owner: self.owner }
+        let requirements = BucketRequirements { bucket_owner: owner, kms_key_id };
+        Self { connection: self.connection.for_bucket(requirements), owner: self.owner }
     }
 
     fn inspector(&self) -> PyResult<Inspector> {
@@ -98,7 +98,7 @@ impl Client {
 
     fn terminate<'py>(&self, py: Python<'py>, job_id: String, reason: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        // Begun here and now, and finished also if the caller's loop ends before: who asks for a job's end means it.
+        // Detached: the job must be terminated even if the caller's event loop ends before.
         let ending = {
             let _entered = handle()?.enter();
             detached::run(
@@ -126,11 +126,11 @@ impl Client {
         })
     }
 
-    fn report<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
+    fn stored_result<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
             let (session, storage) = (connection.session().await?, connection.storage().await?);
-            Ok(PyReport(session.envelopes.fetch(&storage, &bucket, &key).await?))
+            Ok(PyStoredResult(session.envelopes.fetch(&storage, &bucket, &key).await?))
         })
     }
 
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// A job on its way to who wanted it: its id.
+/// A submitted job for Python: its id. Dropped before the conversion, the job is terminated.
 struct PySubmitted(Submitted);
 
 impl<'py> IntoPyObject<'py> for PySubmitted {
@@ -202,7 +202,7 @@ impl<'py> IntoPyObject<'py> for PySubmitted {
     }
 }
 
-/// Bytes on their way to Python.
+/// Bytes for Python.
 struct PyBlob(Vec<u8>);
 
 impl<'py> IntoPyObject<'py> for PyBlob {
@@ -215,7 +215,7 @@ impl<'py> IntoPyObject<'py> for PyBlob {
     }
 }
 
-/// A listed job on its way to Python: a dict.
+/// A listed job for Python: a dict.
 struct PyListed(Listed);
 
 impl<'py> IntoPyObject<'py> for PyListed {
@@ -236,35 +236,37 @@ impl<'py> IntoPyObject<'py> for PyListed {
     }
 }
 
-/// A bare result of at most this many bytes is not asked for a second time. A larger one is let go until its turn comes,
-/// for its first pieces are memory.
-const KEPT: u64 = 1024 * 1024;
+/// The open reader of a bare pickle up to this size is passed on. A larger one is closed and opened again when it is read,
+/// since its first pieces would stay in memory meanwhile.
+const MAX_REUSED_READER_BYTES: u64 = 1024 * 1024;
 
-/// A report on its way to Python: a dict whose `format` says what it is, or `None` for nothing.
-struct PyReport(Report);
+/// A stored result for Python: a dict whose `format` says what it is, or `None` if there is none.
+struct PyStoredResult(StoredResult);
 
-impl<'py> IntoPyObject<'py> for PyReport {
+impl<'py> IntoPyObject<'py> for PyStoredResult {
     type Target = PyAny;
     type Output = Bound<'py, PyAny>;
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let report = PyDict::new(py);
+        let dict = PyDict::new(py);
         match self.0 {
-            Report::Missing => return Ok(py.None().into_bound(py)),
-            Report::Legacy(download, signature) => {
-                report.set_item("format", 1)?;
-                report.set_item("signature", signature.as_str())?;
-                report.set_item("size", download.size())?;
-                let kept = (download.size() <= KEPT).then(|| Bound::new(py, Reader::new(*download))).transpose()?;
-                report.set_item("reader", kept)?;
+            StoredResult::Missing => return Ok(py.None().into_bound(py)),
+            StoredResult::BarePickle(download, signature) => {
+                dict.set_item("format", 1)?;
+                dict.set_item("signature", signature.as_str())?;
+                dict.set_item("size", download.size())?;
+                let reader = (download.size() <= MAX_REUSED_READER_BYTES)
+                    .then(|| Bound::new(py, Reader::new(*download)))
+                    .transpose()?;
+                dict.set_item("reader", reader)?;
             }
-            Report::Envelope(envelope, signature) => {
-                report.set_item("signature", signature.as_str())?;
-                fill(&report, &envelope)?;
+            StoredResult::Envelope(envelope, signature) => {
+                dict.set_item("signature", signature.as_str())?;
+                fill(&dict, &envelope)?;
             }
         }
-        Ok(report.into_any())
+        Ok(dict.into_any())
     }
 }
 

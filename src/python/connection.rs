@@ -6,12 +6,12 @@ use tokio::sync::OnceCell;
 
 use crate::aws::settings::ClientSettings;
 use crate::error::Result;
-use crate::s3::storage::{Policy, Storage};
+use crate::s3::storage::{BucketRequirements, Storage};
 use crate::session::Session;
 
 /// The session, made at the first call, since that reads files, and what is demanded of a bucket over it.
 #[derive(Clone)]
-pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Session>>)>, Arc<Policy>);
+pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Session>>)>, Arc<BucketRequirements>);
 
 impl Connection {
     /// One that demands nothing of its bucket.
@@ -20,8 +20,8 @@ impl Connection {
     }
 
     /// The same session, with what is demanded of a bucket.
-    pub(super) fn for_bucket(&self, policy: Policy) -> Self {
-        Self(self.0.clone(), Arc::new(policy))
+    pub(super) fn for_bucket(&self, requirements: BucketRequirements) -> Self {
+        Self(self.0.clone(), Arc::new(requirements))
     }
 
     pub(super) async fn session(&self) -> Result<Arc<Session>> {

@@ -21,17 +21,17 @@ impl Inspector {
 
     fn bucket<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&bucket::look(&connection.storage().await?, &bucket).await?) })
+        awaitable(py, async move { json(&bucket::look_up(&connection.storage().await?, &bucket).await?) })
     }
 
     fn encryption<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&encryption::look(&connection.storage().await?, &bucket).await?) })
+        awaitable(py, async move { json(&encryption::look_up(&connection.storage().await?, &bucket).await?) })
     }
 
     fn queue<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&queue::look(&connection.session().await?.clients, &queue).await?) })
+        awaitable(py, async move { json(&queue::look_up(&connection.session().await?.clients, &queue).await?) })
     }
 
     fn environments<'py>(&self, py: Python<'py>, arns: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
@@ -41,7 +41,7 @@ impl Inspector {
 
     fn role<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&role::look(&connection.session().await?.clients, &name).await?) })
+        awaitable(py, async move { json(&role::look_up(&connection.session().await?.clients, &name).await?) })
     }
 
     fn simulate<'py>(
@@ -59,12 +59,12 @@ impl Inspector {
 
     fn log_group<'py>(&self, py: Python<'py>, name: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&log_group::look(&connection.session().await?.clients, &name).await?) })
+        awaitable(py, async move { json(&log_group::look_up(&connection.session().await?.clients, &name).await?) })
     }
 
     fn image<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.0.clone();
-        awaitable(py, async move { json(&image::look(&connection.session().await?.clients, &image).await?) })
+        awaitable(py, async move { json(&image::look_up(&connection.session().await?.clients, &image).await?) })
     }
 
     fn image_manifest<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {

@@ -1,7 +1,7 @@
-//! Checksums of whole objects: computed along the way, compared with the one that S3 keeps.
+//! Checksums of whole objects, computed while they are transferred and compared with S3's.
 //!
-//! S3 has one for each object. For what came in one piece, and for a multipart upload of type `FULL_OBJECT`, it is that of
-//! the content. Of other multipart uploads it is one over the parts' own, such as `…-12`, which says nothing here.
+//! S3 has a checksum of each object. For a single PUT, and for a multipart upload of type `FULL_OBJECT`, it covers the
+//! content. For other multipart uploads it covers the checksums of the parts (`…-12`) and cannot be compared here.
 
 use std::fmt;
 
@@ -9,52 +9,52 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_types::base64;
 use crc_fast::CrcAlgorithm;
 
-/// The algorithm of everything that is uploaded here.
+/// The algorithm of all uploads.
 pub const CRC32: CrcAlgorithm = CrcAlgorithm::Crc32IsoHdlc;
 
-/// The checksum that an object has to have, and the one of what has arrived so far.
+/// The checksum that S3 has of an object, and that of the pieces so far.
 #[derive(Debug)]
 pub struct Checksum {
     name: &'static str,
     expected: String,
-    arrived: Crc,
+    computed: Crc,
 }
 
 impl Checksum {
-    /// What S3 says of an object; `None` if there is nothing to compare with.
+    /// For an answer of S3; `None` if it has no checksum that can be compared.
     #[must_use]
     pub fn of(answer: &GetObjectOutput) -> Option<Self> {
-        let kept = [
+        let candidates = [
             ("CRC32", answer.checksum_crc32(), CRC32),
             ("CRC64NVME", answer.checksum_crc64_nvme(), CrcAlgorithm::Crc64Nvme),
             ("CRC32C", answer.checksum_crc32_c(), CrcAlgorithm::Crc32Iscsi),
         ];
-        // A dash is no character of base64: what has one is of parts.
-        kept.into_iter().find_map(|(name, expected, algorithm)| {
+        // A checksum of parts has a dash, which is not a base64 character.
+        candidates.into_iter().find_map(|(name, expected, algorithm)| {
             let expected = expected.filter(|expected| !expected.contains('-'))?.to_owned();
-            Some(Self { name, expected, arrived: Crc::of(algorithm, &[]) })
+            Some(Self { name, expected, computed: Crc::of(algorithm, &[]) })
         })
     }
 
-    /// What the pieces' own checksums have to be computed with.
+    /// The algorithm for the checksums of the pieces.
     #[must_use]
     pub fn algorithm(&self) -> CrcAlgorithm {
-        self.arrived.algorithm
+        self.computed.algorithm
     }
 
-    /// Takes in that of the next piece.
+    /// Appends the checksum of the next piece.
     pub fn append(&mut self, piece: &Crc) {
-        self.arrived = self.arrived.followed_by(piece);
+        self.computed = self.computed.followed_by(piece);
     }
 
-    /// The algorithm's name, if what has arrived is not what S3 has.
+    /// The algorithm's name, if the content differs from what S3 has.
     #[must_use]
     pub fn mismatch(&self) -> Option<&'static str> {
-        (self.arrived.to_string() != self.expected).then_some(self.name)
+        (self.computed.to_string() != self.expected).then_some(self.name)
     }
 }
 
-/// The checksum of some bytes. Displayed, it is as S3 writes it.
+/// The checksum of some bytes. Its `Display` is S3's encoding.
 #[derive(Clone, Copy, Debug)]
 pub struct Crc {
     algorithm: CrcAlgorithm,
@@ -63,13 +63,13 @@ pub struct Crc {
 }
 
 impl Crc {
-    /// That of these bytes.
+    /// The checksum of these bytes.
     #[must_use]
     pub fn of(algorithm: CrcAlgorithm, data: &[u8]) -> Self {
         Self { algorithm, value: crc_fast::checksum(algorithm, data), length: data.len() as u64 }
     }
 
-    /// That of these bytes and then those of another one, of the same algorithm.
+    /// The checksum of the concatenation with the bytes of `next`.
     #[must_use]
     pub fn followed_by(self, next: &Self) -> Self {
         let value = crc_fast::checksum_combine(self.algorithm, self.value, next.value, next.length);

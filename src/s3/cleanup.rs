@@ -1,11 +1,11 @@
-//! Removing the objects of a task that is over.
+//! Deletes the objects of a task that has ended.
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::storage::{Storage, location};
 use crate::error::{Error, Kind, Result};
 
-/// Deletes objects, whether they are there or not; at most 1,000, which is what S3 takes in one call.
+/// Deletes objects, whether they exist or not; at most 1,000, the limit of one call.
 pub async fn delete(storage: &Storage, bucket: &str, keys: &[String]) -> Result<()> {
     let objects = keys
         .iter()
@@ -22,7 +22,7 @@ pub async fn delete(storage: &Storage, bucket: &str, keys: &[String]) -> Result<
         .set_expected_bucket_owner(storage.owner())
         .send()
         .await
-        .map_err(|error| storage.explained(Error::from_sdk("s3:DeleteObject", subject(), error)))?;
+        .map_err(|error| storage.explain(Error::from_sdk("s3:DeleteObject", subject(), error)))?;
     match answer.errors().first() {
         None => Ok(()),
         Some(error) => {

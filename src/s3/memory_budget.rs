@@ -1,48 +1,47 @@
-//! How much memory all uploads of a connection may take for what is on its way.
+//! Bounds the memory of all uploads of a connection.
 //!
-//! A task's arguments are pickled faster than they are sent. Each upload bounds its own parts; a thousand uploads at once
-//! would each be within their bounds and fill the machine all the same.
+//! A task's arguments are pickled faster than they are sent. Each upload bounds its own parts, but a thousand of them at
+//! once would still fill the machine.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Of all uploads together. One alone never takes more than its parts in flight, about a third of this.
-const BYTES: usize = 256 * 1024 * 1024;
-/// Uploads at once, however small: each is a connection and a file of the process.
-const UPLOADS: u32 = 64;
-/// A semaphore counts no further than 2^32 in one request, so it counts in these.
-const UNIT: usize = 1024;
+/// Memory of all uploads together. The parts in flight of a single one take about a third of it.
+const TOTAL_BYTES: usize = 256 * 1024 * 1024;
+/// Uploads at once, however small: each needs a connection and a file descriptor.
+const MAX_UPLOADS: u32 = 64;
+/// Bytes of a permit: one request to a semaphore is limited to 2^32 permits.
+const UNIT_BYTES: usize = 1024;
 
-/// The memory that is there to be shared.
+/// The memory that uploads share.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     units: Arc<Semaphore>,
-    all: u32,
+    total_units: u32,
 }
 
-/// A part of it, given back when this is dropped.
+/// Reserved memory, released on drop.
 #[derive(Debug)]
-pub struct Share(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+pub struct Reservation(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
 
 impl Default for MemoryBudget {
     fn default() -> Self {
-        Self::of(BYTES)
+        Self::with_bytes(TOTAL_BYTES)
     }
 }
 
 impl MemoryBudget {
-    fn of(bytes: usize) -> Self {
-        let all = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
-        Self { units: Arc::new(Semaphore::new(all as usize)), all }
+    fn with_bytes(bytes: usize) -> Self {
+        let total_units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX);
+        Self { units: Arc::new(Semaphore::new(total_units as usize)), total_units }
     }
 
-    /// Waits, first come first served, until there is room for so many bytes. What is larger than the whole gets the
-    /// whole.
-    pub async fn share(&self, bytes: usize) -> Share {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let units = units.max(self.all / UPLOADS).min(self.all);
-        Share(self.units.clone().acquire_many_owned(units).await.ok())
+    /// Waits, first in, first out, until so many bytes are free. A request for more than the total reserves the total.
+    pub async fn reserve(&self, bytes: usize) -> Reservation {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let units = units.max(self.total_units / MAX_UPLOADS).min(self.total_units);
+        Reservation(self.units.clone().acquire_many_owned(units).await.ok())
     }
 }
 
@@ -63,9 +62,9 @@ mod tests {
 
     #[test]
     fn there_is_never_more_than_all_of_it() {
-        let budget = MemoryBudget::of(10 * UNIT);
-        let first = poll(pin!(budget.share(9 * UNIT))).unwrap();
-        let mut second = pin!(budget.share(UNIT + 1));
+        let budget = MemoryBudget::with_bytes(10 * UNIT_BYTES);
+        let first = poll(pin!(budget.reserve(9 * UNIT_BYTES))).unwrap();
+        let mut second = pin!(budget.reserve(UNIT_BYTES + 1));
         assert!(poll(second.as_mut()).is_none());
         drop(first);
         assert!(poll(second.as_mut()).is_some());
@@ -73,16 +72,16 @@ mod tests {
 
     #[test]
     fn small_ones_are_not_without_number() {
-        let budget = MemoryBudget::of(640 * UNIT);
-        let shares: Vec<_> = (0..UPLOADS).map(|_| poll(pin!(budget.share(1))).unwrap()).collect();
-        assert!(shares.len() == 64 && poll(pin!(budget.share(1))).is_none());
+        let budget = MemoryBudget::with_bytes(640 * UNIT_BYTES);
+        let reservations: Vec<_> = (0..MAX_UPLOADS).map(|_| poll(pin!(budget.reserve(1))).unwrap()).collect();
+        assert!(reservations.len() == 64 && poll(pin!(budget.reserve(1))).is_none());
     }
 
     #[test]
     fn what_is_larger_than_all_of_it_waits_for_all_of_it() {
-        let budget = MemoryBudget::of(10 * UNIT);
-        let small = poll(pin!(budget.share(1))).unwrap();
-        let mut large = pin!(budget.share(100 * UNIT));
+        let budget = MemoryBudget::with_bytes(10 * UNIT_BYTES);
+        let small = poll(pin!(budget.reserve(1))).unwrap();
+        let mut large = pin!(budget.reserve(100 * UNIT_BYTES));
         assert!(poll(large.as_mut()).is_none());
         drop(small);
         assert!(poll(large.as_mut()).is_some());

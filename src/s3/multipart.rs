@@ -14,28 +14,28 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::checksum::{CRC32, Crc};
-use super::memory_budget::Share;
+use super::memory_budget::Reservation;
 use super::target::Target;
 use crate::aws::detached;
 use crate::aws::retry::OnlyForTheClock;
 use crate::aws::timeouts::transfer_timeouts;
 use crate::error::{Error, Kind, Result};
 
-/// Size of the first parts, and of the largest object that goes out in one PUT.
+/// Size in bytes of the first parts, and of the largest object that is sent in one PUT.
 pub const PART_SIZE: usize = 16 * 1024 * 1024;
-/// Parts on their way at once; with the one being filled this bounds the memory of an upload.
+/// Parts in flight. With the one being filled, they bound the memory of an upload.
 const PARTS_IN_FLIGHT: usize = 4;
-/// S3 takes 10,000 parts; each thousand is twice as large as the one before, which reaches past 5 TiB.
-const PARTS_OF_A_SIZE: i32 = 1000;
-/// Tries to begin an upload, and the pause before the second; the later ones are longer.
-const TRIES: u32 = 8;
-const PAUSE: Duration = Duration::from_millis(500);
+/// After so many parts the size of a part doubles: S3 takes 10,000 parts, and an object may have 5 TiB.
+const PARTS_PER_SIZE: i32 = 1000;
+/// Attempts to create an upload, and the backoff after the first, which grows linearly.
+const MAX_CREATE_ATTEMPTS: u32 = 8;
+const CREATE_BACKOFF: Duration = Duration::from_millis(500);
 
-/// A multipart upload under way; dropping an unfinished one aborts it.
+/// A multipart upload in progress; dropping an unfinished one aborts it.
 #[derive(Debug)]
 pub(crate) struct Multipart {
     target: Arc<Target>,
-    /// Empty once there is nothing to abort any more.
+    /// `None` when there is nothing to abort.
     id: Option<String>,
     next_part: i32,
     slots: Arc<Semaphore>,
@@ -44,7 +44,7 @@ pub(crate) struct Multipart {
     done: Vec<Part>,
 }
 
-/// A part that has arrived.
+/// A part that S3 has stored.
 #[derive(Debug)]
 struct Part {
     number: i32,
@@ -53,19 +53,21 @@ struct Part {
 }
 
 impl Multipart {
-    /// Begins an upload.
+    /// Creates an upload.
     pub async fn begin(target: Arc<Target>) -> Result<Self> {
-        let mut tries = 1;
+        let mut attempts = 1;
         let id = loop {
             match try_create(&target).await {
                 Ok(id) => break id,
-                Err(error) if error.is_transient() && tries < TRIES => sleep(PAUSE * tries).await,
+                Err(error) if error.is_transient() && attempts < MAX_CREATE_ATTEMPTS => {
+                    sleep(CREATE_BACKOFF * attempts).await;
+                }
                 Err(error) => return Err(error),
             }
-            tries += 1;
+            attempts += 1;
         };
-        if tries > 1 {
-            // One of the earlier tries may have begun an upload that nobody knows of.
+        if attempts > 1 {
+            // An earlier attempt whose answer was lost may have created an upload.
             abort_others(&target, id.as_deref()).await;
         }
         Ok(Self {
@@ -79,17 +81,17 @@ impl Multipart {
         })
     }
 
-    /// Bytes that the next part is to have.
+    /// Size of the next part in bytes.
     pub fn part_size(&self) -> usize {
         part_size(self.next_part)
     }
 
-    /// Sends a part on its way, waiting while too many are under way already.
-    pub async fn send(&mut self, body: Bytes, share: Share) -> Result<()> {
+    /// Starts to send a part, after waiting for one of the slots.
+    pub async fn send(&mut self, body: Bytes, reservation: Reservation) -> Result<()> {
         let slot = self.slots.clone().acquire_owned().await;
         // Fail as soon as one part has, not when all the data has been pickled.
         while let Some(part) = self.parts.try_join_next() {
-            self.done.push(joined(part)?);
+            self.done.push(join_part(part)?);
         }
         let number = self.next_part;
         self.next_part += 1;
@@ -113,7 +115,7 @@ impl Multipart {
             let request = if target.storage.hashes_payloads() { request } else { request.disable_payload_signing() };
             let answer = request.send().await;
             let answer = answer.map_err(|error| target.error(error))?;
-            drop((slot, share));
+            drop((slot, reservation));
             let completed = CompletedPart::builder()
                 .part_number(number)
                 .set_e_tag(answer.e_tag)
@@ -124,14 +126,14 @@ impl Multipart {
         Ok(())
     }
 
-    /// Waits for the parts and makes the object appear.
+    /// Waits for the parts and completes the upload.
     pub async fn complete(mut self) -> Result<()> {
         let mut parts = std::mem::take(&mut self.done);
         while let Some(part) = self.parts.join_next().await {
-            parts.push(joined(part)?);
+            parts.push(join_part(part)?);
         }
         parts.sort_by_key(|part| part.number);
-        // Each part's was computed beside the others'; that of the whole follows from them.
+        // The checksum of the whole is combined from those of the parts, which were computed in parallel.
         let checksum =
             parts.iter().fold(Crc::of(CRC32, &[]), |whole, part| whole.followed_by(&part.checksum)).to_string();
         let parts = parts.into_iter().map(|part| part.completed).collect();
@@ -153,14 +155,14 @@ impl Multipart {
             .await
             .map_err(|error| target.error(error));
         let stored = match answer {
-            // The answer to an earlier try was lost, and S3 has forgotten the upload because it is complete.
+            // The answer to an earlier attempt was lost: S3 no longer knows the upload because it is complete.
             Err(error) if error.code() == Some("NoSuchUpload") && is_stored(target, self.size).await => None,
             answer => answer?.checksum_crc32,
         };
         self.id = None;
         match stored {
-            // S3 has compared it already, which not everything does that is compatible with S3. One with a dash is of the
-            // parts' checksums.
+            // S3 verifies it itself, but not every S3-compatible service does. A checksum with a dash is one of the parts'
+            // checksums and cannot be compared.
             Some(stored) if stored != checksum && !stored.contains('-') => Err(Error::new(
                 Kind::Damaged,
                 format!(
@@ -179,10 +181,10 @@ impl Drop for Multipart {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        // A part that arrives after the abort may stay, and cost.
+        // A part that arrives after the abort may stay in the bucket, and cost money.
         self.parts.abort_all();
         let target = self.target.clone();
-        // Finished also if the process is about to end.
+        // Detached, so that the process waits for it before it exits.
         drop(detached::run(async move { abort(&target, &id).await }, |()| async {}));
     }
 }
@@ -200,7 +202,7 @@ async fn try_create(target: &Target) -> Result<Option<String>> {
         .set_ssekms_key_id(kms_key)
         .set_metadata(Some(target.metadata.clone()))
         .checksum_algorithm(ChecksumAlgorithm::Crc32)
-        // One of the whole content, which whoever downloads it can compare, in whatever pieces it comes.
+        // A checksum of the whole content, so that a download can verify it independently of the parts.
         .checksum_type(ChecksumType::FullObject)
         .customize()
         .config_override(
@@ -212,8 +214,8 @@ async fn try_create(target: &Target) -> Result<Option<String>> {
     Ok(answer.upload_id)
 }
 
-/// Aborts every upload of this key but one; what cannot be looked at is left to the bucket's lifecycle rule.
-async fn abort_others(target: &Target, ours: Option<&str>) {
+/// Aborts every upload of this key but `keep`. If they cannot be listed, the bucket's lifecycle rule removes them.
+async fn abort_others(target: &Target, keep: Option<&str>) {
     let listed = target
         .storage
         .s3()
@@ -226,7 +228,7 @@ async fn abort_others(target: &Target, ours: Option<&str>) {
     match listed {
         Ok(listed) => {
             for upload in listed.uploads().iter().filter(|upload| upload.key() == Some(&target.key)) {
-                if let Some(id) = upload.upload_id().filter(|id| Some(*id) != ours) {
+                if let Some(id) = upload.upload_id().filter(|id| Some(*id) != keep) {
                     abort(target, id).await;
                 }
             }
@@ -270,10 +272,10 @@ async fn abort(target: &Target, id: &str) {
 }
 
 fn part_size(number: i32) -> usize {
-    PART_SIZE << ((number - 1) / PARTS_OF_A_SIZE).clamp(0, 8)
+    PART_SIZE << ((number - 1) / PARTS_PER_SIZE).clamp(0, 8)
 }
 
-fn joined(part: Result<Result<Part>, tokio::task::JoinError>) -> Result<Part> {
+fn join_part(part: Result<Result<Part>, tokio::task::JoinError>) -> Result<Part> {
     part.unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a part of an upload was lost", error)))
 }
 

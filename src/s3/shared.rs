@@ -17,7 +17,7 @@ pub async fn keep(storage: &Storage, bucket: &str, key: &str) -> Result<bool> {
     let found = match head.send().await {
         Ok(found) => found,
         Err(error) => {
-            let error = storage.explained(Error::from_sdk("s3:GetObject", location(bucket, key), error));
+            let error = storage.explain(Error::from_sdk("s3:GetObject", location(bucket, key), error));
             return match error.kind() {
                 Kind::NotFound => Ok(false),
                 // Without the right to list the bucket, an object that is missing looks denied.
@@ -53,6 +53,6 @@ async fn renew(storage: &Storage, bucket: &str, key: &str) -> Result<()> {
         .config_override(transfer_timeouts())
         .send()
         .await
-        .map_err(|error| storage.explained(Error::from_sdk("s3:PutObject", location(bucket, key), error)))?;
+        .map_err(|error| storage.explain(Error::from_sdk("s3:PutObject", location(bucket, key), error)))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Access to a bucket: the connection, whose the bucket has to be, and the key that protects what is written.
+//! Access to a bucket: the connection, the required owner of the bucket, and the key that encrypts what is written.
 
 use std::sync::Arc;
 
@@ -8,35 +8,35 @@ use super::memory_budget::MemoryBudget;
 use crate::aws::clients::Clients;
 use crate::error::Error;
 
-/// Downloads that begin at once.
-const DOWNLOADS: usize = 64;
+/// Downloads that may be fetching their first piece at the same time.
+const MAX_CONCURRENT_DOWNLOADS: usize = 64;
 
 /// S3 as one executor uses it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     clients: Arc<Clients>,
     transfers: Arc<Transfers>,
-    policy: Arc<Policy>,
+    requirements: Arc<BucketRequirements>,
 }
 
-/// What all transfers of a connection share.
+/// The limits that all transfers of a connection share.
 #[derive(Debug)]
 pub struct Transfers {
-    /// Memory for what is on its way to S3.
+    /// Memory of uploads.
     uploads: MemoryBudget,
-    /// Downloads whose first piece, mostly the only one, is on its way; each is a connection and a file of the process.
+    /// Permits to fetch a first piece, which is mostly the only one; each needs a connection and a file descriptor.
     downloads: Arc<Semaphore>,
 }
 
 impl Default for Transfers {
     fn default() -> Self {
-        Self { uploads: MemoryBudget::default(), downloads: Arc::new(Semaphore::new(DOWNLOADS)) }
+        Self { uploads: MemoryBudget::default(), downloads: Arc::new(Semaphore::new(MAX_CONCURRENT_DOWNLOADS)) }
     }
 }
 
-/// What an executor demands of its bucket.
+/// What an executor requires of its bucket.
 #[derive(Clone, Debug, Default)]
-pub struct Policy {
+pub struct BucketRequirements {
     /// Account that the bucket must belong to: twelve digits, empty for the caller's own, `any` to leave it open.
     pub bucket_owner: String,
     /// KMS key for what is written: id, ARN or alias; empty for the bucket's own encryption.
@@ -44,32 +44,32 @@ pub struct Policy {
 }
 
 impl Storage {
-    /// A bucket's user over this connection.
+    /// S3 over this connection, with these requirements.
     #[must_use]
-    pub fn new(clients: Arc<Clients>, transfers: Arc<Transfers>, policy: Arc<Policy>) -> Self {
-        Self { clients, transfers, policy }
+    pub fn new(clients: Arc<Clients>, transfers: Arc<Transfers>, requirements: Arc<BucketRequirements>) -> Self {
+        Self { clients, transfers, requirements }
     }
 
-    /// The service's client.
+    /// The S3 client.
     #[must_use]
     pub fn s3(&self) -> &aws_sdk_s3::Client {
         &self.clients.s3
     }
 
-    /// Whether what is uploaded has to be hashed for its signature.
+    /// Whether the signature of an upload has to cover its content.
     #[must_use]
     pub fn hashes_payloads(&self) -> bool {
         self.clients.hash_payloads
     }
 
-    /// The memory that uploads share.
+    /// The memory that all uploads share.
     #[must_use]
     pub fn budget(&self) -> &MemoryBudget {
         &self.transfers.uploads
     }
 
-    /// Waits until no more than some tens of downloads begin.
-    pub async fn download_turn(&self) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a permit to fetch the first piece of a download.
+    pub async fn acquire_download(&self) -> Option<OwnedSemaphorePermit> {
         self.transfers.downloads.clone().acquire_owned().await.ok()
     }
 
@@ -79,12 +79,12 @@ impl Storage {
         &self.clients.region
     }
 
-    /// The account that S3 is to refuse a call for, unless it owns the bucket.
+    /// The account that must own the bucket; S3 refuses the call otherwise.
     ///
-    /// The caller's own account counts once it is known: nothing is asked here, so that a container needs no STS.
+    /// The caller's own account is used only if it is known already: a container needs no STS.
     #[must_use]
     pub fn owner(&self) -> Option<String> {
-        match self.policy.bucket_owner.as_str() {
+        match self.requirements.bucket_owner.as_str() {
             "" => self.clients.caller.known().map(|identity| identity.account.clone()).filter(|own| !own.is_empty()),
             "any" => None,
             account => Some(account.to_owned()),
@@ -94,13 +94,13 @@ impl Storage {
     /// The KMS key for what is written.
     #[must_use]
     pub fn kms_key(&self) -> Option<String> {
-        Some(self.policy.kms_key_id.clone()).filter(|key| !key.is_empty())
+        Some(self.requirements.kms_key_id.clone()).filter(|key| !key.is_empty())
     }
 
-    /// The error of a call, which S3 also denies, in the same words, when the bucket is not the owner's.
+    /// Adds to a denied call's error that the owner may be wrong: S3 answers both with the same code.
     #[must_use]
-    pub fn explained(&self, error: Error) -> Error {
-        // Where a key is what is denied, AWS says so.
+    pub fn explain(&self, error: Error) -> Error {
+        // If the KMS key is denied, AWS's message names it.
         let denied = error.code() == Some("AccessDenied") && !error.to_string().contains("kms:");
         match self.owner().filter(|_| denied) {
             Some(owner) => error.with_advice(&format!(

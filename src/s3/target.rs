@@ -1,4 +1,4 @@
-//! Where an upload goes, in one PUT or in parts.
+//! The target of an upload.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::storage::{Storage, location};
 use crate::error::Error;
 
-/// Where an upload goes.
+/// The object that is written.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub storage: Storage,
@@ -19,16 +19,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// As errors name it.
+    /// `s3://bucket/key`, for errors.
     pub fn location(&self) -> String {
         location(&self.bucket, &self.key)
     }
 
-    /// Reads the error of a call that wrote to it.
+    /// Converts the error of a call that writes to it.
     pub fn error<E>(&self, error: SdkError<E, HttpResponse>) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        self.storage.explained(Error::from_sdk("s3:PutObject", self.location(), error))
+        self.storage.explain(Error::from_sdk("s3:PutObject", self.location(), error))
     }
 }

@@ -1,4 +1,4 @@
-//! Writing an object as a stream: one PUT when it is small, else a multipart upload with parts in parallel.
+//! Writes an object as a stream: a small one in one PUT, a large one as a multipart upload with parts in parallel.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
 
 use super::checksum::{CRC32, Crc};
-use super::memory_budget::Share;
+use super::memory_budget::Reservation;
 use super::multipart::Multipart;
 use super::storage::Storage;
 use super::target::Target;
@@ -18,27 +18,27 @@ use crate::error::Result;
 
 pub use super::multipart::PART_SIZE;
 
-/// An upload under way. The object appears when [`Upload::finish`] returns, whole or not at all; dropping an
+/// An upload in progress. The object appears when [`Upload::finish`] returns, complete or not at all; dropping an
 /// unfinished upload aborts it.
 #[derive(Debug)]
 pub struct Upload {
     target: Arc<Target>,
     buffer: BytesMut,
-    /// Of the memory that uploads may take, for what is left in `buffer`.
-    share: Option<Share>,
+    /// Memory that is reserved for the rest in `buffer`.
+    reservation: Option<Reservation>,
     multipart: Option<Multipart>,
 }
 
 impl Upload {
-    /// An upload to `s3://bucket/key` with this user metadata. Sends nothing yet.
+    /// An upload to `s3://bucket/key` with this user metadata. Sends nothing.
     #[must_use]
     pub fn new(storage: Storage, bucket: &str, key: &str, metadata: HashMap<String, String>) -> Self {
         let target = Target { storage, bucket: bucket.to_owned(), key: key.to_owned(), metadata };
-        Self { target: Arc::new(target), buffer: BytesMut::new(), share: None, multipart: None }
+        Self { target: Arc::new(target), buffer: BytesMut::new(), reservation: None, multipart: None }
     }
 
-    /// Takes in as much of `data` as fits into the part being filled, and returns how much that was. A return value
-    /// smaller than `data.len()` means that the part is full: call [`Upload::send_part`], then come back.
+    /// Copies as much of `data` as fits into the current part, and returns how much that was. If it is less than
+    /// `data.len()`, the part is full: call [`Upload::send_part`] and then this again.
     pub fn fill(&mut self, data: &[u8]) -> usize {
         let part_size = self.multipart.as_ref().map_or(PART_SIZE, Multipart::part_size);
         let taken = data.len().min(part_size - self.buffer.len());
@@ -46,43 +46,43 @@ impl Upload {
         taken
     }
 
-    /// Sends the filled part on its way, waiting while too many parts are already under way.
+    /// Starts to send the full part, after waiting for a slot and for memory.
     pub async fn send_part(&mut self) -> Result<()> {
         if self.multipart.is_none() {
-            // To the end once it is begun, since S3 keeps what nobody knows of; then there is something to abort.
+            // Detached: if it were cancelled, S3 would keep an upload whose id is unknown and cannot be aborted.
             let begun = detached::run(Multipart::begin(self.target.clone()), |begun| async { drop(begun) });
             self.multipart = Some(begun.await?);
         }
         let Some(multipart) = &mut self.multipart else { return Ok(()) };
-        self.share = None;
-        let share = self.target.storage.budget().share(self.buffer.len()).await;
+        self.reservation = None;
+        let reservation = self.target.storage.budget().reserve(self.buffer.len()).await;
         let part = self.buffer.split().freeze();
-        multipart.send(part, share).await
+        multipart.send(part, reservation).await
     }
 
-    /// Waits until all uploads together leave room for what this one has still to send, and keeps that room.
+    /// Waits until there is memory for the rest of this upload, and reserves it.
     ///
-    /// Whoever fills many uploads does this before it begins the next one, so that their sum stays bounded.
+    /// To be called before the next of many uploads is filled, so that their sum stays bounded.
     pub async fn reserve(&mut self) {
-        self.share = None; // it may not wait for others while it keeps something from them
-        self.share = Some(self.target.storage.budget().share(self.buffer.len()).await);
+        self.reservation = None; // waiting while holding a reservation could deadlock
+        self.reservation = Some(self.target.storage.budget().reserve(self.buffer.len()).await);
     }
 
-    /// Sends what is left and makes the object appear.
+    /// Sends the rest and completes the upload.
     pub async fn finish(mut self) -> Result<()> {
-        if self.share.is_none() {
+        if self.reservation.is_none() {
             self.reserve().await;
         }
-        let share = self.share.take();
+        let reservation = self.reservation.take();
         let rest = self.buffer.split().freeze();
         match self.multipart.take() {
             None => {
-                let _share = share;
+                let _reservation = reservation;
                 self.put(rest).await
             }
             Some(mut multipart) => {
-                if let Some(share) = share.filter(|_| !rest.is_empty()) {
-                    multipart.send(rest, share).await?;
+                if let Some(reservation) = reservation.filter(|_| !rest.is_empty()) {
+                    multipart.send(rest, reservation).await?;
                 }
                 multipart.complete().await
             }
@@ -103,7 +103,7 @@ impl Upload {
             .set_ssekms_key_id(kms_key)
             .set_metadata(Some(target.metadata.clone()))
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            // The SDK would do without one where the environment asks it to.
+            // The SDK would leave it out if a variable of the environment says so.
             .checksum_crc32(Crc::of(CRC32, &body).to_string())
             .body(ByteStream::from(body));
         let request = request.customize().config_override(transfer_timeouts());

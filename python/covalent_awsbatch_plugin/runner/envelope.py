@@ -144,7 +144,7 @@ def succeeded_before(client: Client, bucket: str, key: str) -> bool:
     import asyncio
 
     async def read() -> Any:
-        return await client.report(bucket, key)
+        return await client.stored_result(bucket, key)
 
     try:
         found = asyncio.run(read())

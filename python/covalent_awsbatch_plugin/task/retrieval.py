@@ -81,7 +81,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
     Raises:
         ResultError: It is corrupt, or somebody else than the task's job wrote it.
     """
-    found = await client.report(bucket, key)
+    found = await client.stored_result(bucket, key)
     if found is None:
         return await _printed(client, bucket, key)
     if found["format"] != 1 and job_id is not None and found["job_id"] not in (None, job_id):

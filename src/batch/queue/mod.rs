@@ -48,7 +48,7 @@ pub struct Environment {
 }
 
 /// Looks a queue up; `None` if there is none.
-pub async fn look(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
+pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
     clients.turn().await;
     let answer = clients
         .batch

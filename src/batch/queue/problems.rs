@@ -1,7 +1,7 @@
 //! What is wrong with a queue, for jobs that are refused or cannot start.
 
 use crate::aws::clients::Clients;
-use crate::batch::queue::{Environment, Queue, environments, look};
+use crate::batch::queue::{Environment, Queue, environments, look_up};
 use crate::batch::request::JobRequest;
 use crate::error::Result;
 
@@ -22,7 +22,7 @@ impl From<&JobRequest> for Demand {
 
 /// What is wrong with a queue, as sentences; empty if nothing is to be seen.
 pub async fn problems(clients: &Clients, queue: &str, demand: Demand) -> Result<Vec<String>> {
-    let Some(detail) = look(clients, queue).await? else {
+    let Some(detail) = look_up(clients, queue).await? else {
         return Ok(vec![format!("there is no queue {queue} in region {}", clients.region)]);
     };
     let mut problems = of_queue(queue, &detail);

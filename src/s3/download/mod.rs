@@ -1,4 +1,4 @@
-//! Reading an object as a stream: one request for a small one, else ranges that run ahead of the reader.
+//! Reads an object as a stream: a small one in one request, a large one in ranges that are prefetched.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,34 +11,33 @@ use crate::error::{Error, Kind, Result};
 use crate::s3::checksum::{Checksum, Crc};
 use crate::s3::storage::Storage;
 
-mod place;
+mod source;
 
-use place::{Place, length_of};
+use source::{Source, length_of};
 
-/// Size of one ranged request, and of the largest object that comes in one answer.
-const RANGE: u64 = 16 * 1024 * 1024;
-/// Ranges that are under way ahead of the one being read; with that one they bound the memory of a download.
-const RANGES_AHEAD: usize = 3;
-/// Tries of one request whose answer breaks off or arrives damaged. The SDK, which repeats what fails before an answer
-/// begins, does not repeat these.
-const TRIES: u32 = 4;
+/// Size of one ranged request, and of the largest object that is read in one request.
+const RANGE_BYTES: u64 = 16 * 1024 * 1024;
+/// Ranges that are prefetched. With the one being read, they bound the memory of a download.
+const PREFETCHED_RANGES: usize = 3;
+/// Attempts of one request whose answer is truncated or damaged. The SDK retries only what fails before an answer begins.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// A download under way. All its pieces are of one version of the object, or it fails. The last one is handed out only
-/// if the content is what S3 has a checksum of, so nobody takes a damaged object for a whole one.
+/// A download in progress. All its pieces are of one version of the object, or it fails. The last piece is returned only
+/// after the checksum was verified, so that a damaged object is never taken for a complete one.
 #[derive(Debug)]
 pub struct Download {
-    place: Place,
+    source: Source,
     etag: Option<String>,
     metadata: HashMap<String, String>,
     size: u64,
     requested: u64,
     returned: u64,
-    ahead: VecDeque<JoinHandle<Result<Piece>>>,
+    prefetched: VecDeque<JoinHandle<Result<Piece>>>,
     first: Option<Bytes>,
     checksum: Option<Checksum>,
 }
 
-/// Bytes of an object, and their checksum if the whole has one; each range computes its own, side by side.
+/// Bytes of an object, with their checksum if S3 has one. Each range computes its own, in parallel.
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
@@ -55,71 +54,71 @@ impl Piece {
 impl Download {
     /// Opens `s3://bucket/key` and fetches its first piece.
     ///
-    /// An object that is not there is [`Kind::NotFound`]; without `s3:ListBucket` AWS says "denied" instead.
+    /// A missing object is [`Kind::NotFound`]; without `s3:ListBucket` AWS answers "denied" instead.
     pub async fn open(storage: Storage, bucket: &str, key: &str) -> Result<Self> {
-        let place = Place { storage, bucket: bucket.to_owned(), key: key.to_owned() };
-        for _ in 1..TRIES {
-            match Self::begin(place.clone()).await {
-                Err(error) if error.kind() == Kind::Damaged => again(&error),
+        let source = Source { storage, bucket: bucket.to_owned(), key: key.to_owned() };
+        for _ in 1..MAX_ATTEMPTS {
+            match Self::begin(source.clone()).await {
+                Err(error) if error.kind() == Kind::Damaged => log_retry(&error),
                 outcome => return outcome,
             }
         }
-        Self::begin(place).await
+        Self::begin(source).await
     }
 
-    async fn begin(place: Place) -> Result<Self> {
-        let _turn = place.storage.download_turn().await;
-        // Asked for as a whole, because only then S3 tells the checksum. Of a large object no more than the first piece
-        // is taken from this answer; the rest comes side by side.
-        let answer = place
+    async fn begin(source: Source) -> Result<Self> {
+        let _permit = source.storage.acquire_download().await;
+        // A request without a range, because only its answer has the checksum. Only the first piece of a large object is
+        // read from this answer; ranges are fetched for the rest in parallel.
+        let answer = source
             .request()
             .customize()
-            // `checksum_mode` would have the SDK compare as well, and warn of each checksum that is of parts.
+            // With `checksum_mode` the SDK would verify as well, and warn of each checksum of parts.
             .mutate_request(|request| {
                 request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
             })
             .send()
             .await
-            .map_err(|error| place.explained(error))?;
+            .map_err(|error| source.error(error))?;
         let size = length_of(&answer);
         let mut download = Self {
-            place,
+            source,
             etag: answer.e_tag().map(str::to_owned),
             metadata: answer.metadata().cloned().unwrap_or_default(),
             size: 0,
             requested: 0,
             returned: 0,
-            ahead: VecDeque::new(),
+            prefetched: VecDeque::new(),
             first: None,
             checksum: Checksum::of(&answer),
         };
         let first = if let Some(size) = size {
-            download.expect(size);
-            download.place.taken(answer.body, size.min(RANGE)).await?
+            download.set_size(size);
+            download.source.read_exactly(answer.body, size.min(RANGE_BYTES)).await?
         } else {
-            download.first_of_unknown(answer.body).await?
+            download.first_piece_without_length(answer.body).await?
         };
         let algorithm = download.checksum.as_ref().map(Checksum::algorithm);
-        download.first = Some(download.take_in(Piece::new(first, algorithm))?);
+        download.first = Some(download.verify(Piece::new(first, algorithm))?);
         Ok(download)
     }
 
-    /// The first piece of an answer that does not tell how long it is, since something on its way sends it on in chunks: all
-    /// of it, unless it goes on. Then the answer for a range tells.
-    async fn first_of_unknown(&mut self, body: ByteStream) -> Result<Bytes> {
-        let mut first = self.place.up_to(body, RANGE + 1).await?;
+    /// The first piece of an answer without a length, because a proxy has changed it to chunked encoding. If the object has
+    /// more than one piece, the answer to a ranged request has its size.
+    async fn first_piece_without_length(&mut self, body: ByteStream) -> Result<Bytes> {
+        let mut first = self.source.read_up_to(body, RANGE_BYTES + 1).await?;
         let arrived = first.len() as u64;
-        let size = if arrived > RANGE { self.place.size(self.etag.clone()).await? } else { arrived };
-        first.truncate(usize::try_from(RANGE).unwrap_or(usize::MAX));
-        self.expect(size);
+        let size = if arrived > RANGE_BYTES { self.source.size(self.etag.clone()).await? } else { arrived };
+        first.truncate(usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX));
+        self.set_size(size);
         Ok(first)
     }
 
-    /// Takes in how large the object is, of which the first piece is under way.
-    fn expect(&mut self, size: u64) {
+    /// Sets the size of the object and starts to prefetch what follows the first piece.
+    fn set_size(&mut self, size: u64) {
         self.size = size;
-        self.requested = size.min(RANGE);
-        self.run_ahead();
+        self.requested = size.min(RANGE_BYTES);
+        self.prefetch();
     }
 
     /// Bytes in the object.
@@ -139,21 +138,21 @@ impl Download {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
-        let Some(range) = self.ahead.front_mut() else { return Ok(None) };
+        let Some(range) = self.prefetched.front_mut() else { return Ok(None) };
         let piece = range
             .await
             .unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a range of a download was lost", error)));
-        self.ahead.pop_front();
-        self.run_ahead();
-        Ok(Some(self.take_in(piece?)?))
+        self.prefetched.pop_front();
+        self.prefetch();
+        Ok(Some(self.verify(piece?)?))
     }
 
-    /// The whole object in one piece, fetched once more if it arrives damaged.
+    /// The whole object, fetched a second time if it arrives damaged.
     pub async fn collect(mut self) -> Result<Vec<u8>> {
         match self.rest().await {
             Err(error) if error.kind() == Kind::Damaged => {
-                again(&error);
-                Self::begin(self.place.clone()).await?.rest().await
+                log_retry(&error);
+                Self::begin(self.source.clone()).await?.rest().await
             }
             outcome => outcome,
         }
@@ -167,8 +166,8 @@ impl Download {
         Ok(all)
     }
 
-    /// Counts a piece in, and after the last one compares the whole with what S3 has.
-    fn take_in(&mut self, piece: Piece) -> Result<Bytes> {
+    /// Adds a piece to the checksum, and verifies that after the last one.
+    fn verify(&mut self, piece: Piece) -> Result<Bytes> {
         let Piece { bytes, crc } = piece;
         self.returned += bytes.len() as u64;
         let Some((checksum, crc)) = self.checksum.as_mut().zip(crc) else { return Ok(bytes) };
@@ -179,19 +178,19 @@ impl Download {
                 format!(
                     "{} arrived damaged (its {algorithm} is not the one that S3 has); try again, and if that does not \
                      help look at what stands between this machine and S3, such as a proxy",
-                    self.place.location()
+                    self.source.location()
                 ),
             )),
             None => Ok(bytes),
         }
     }
 
-    fn run_ahead(&mut self) {
-        while self.requested < self.size && self.ahead.len() < RANGES_AHEAD {
-            let length = RANGE.min(self.size - self.requested);
+    fn prefetch(&mut self) {
+        while self.requested < self.size && self.prefetched.len() < PREFETCHED_RANGES {
+            let length = RANGE_BYTES.min(self.size - self.requested);
             let algorithm = self.checksum.as_ref().map(Checksum::algorithm);
-            let fetch = self.place.clone().range(self.requested, length, self.etag.clone());
-            self.ahead.push_back(tokio::spawn(async move { Ok(Piece::new(fetch.await?, algorithm)) }));
+            let fetch = self.source.clone().range(self.requested, length, self.etag.clone());
+            self.prefetched.push_back(tokio::spawn(async move { Ok(Piece::new(fetch.await?, algorithm)) }));
             self.requested += length;
         }
     }
@@ -199,18 +198,18 @@ impl Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        for range in &self.ahead {
+        for range in &self.prefetched {
             range.abort();
         }
     }
 }
 
-/// Opens an object and reads it whole.
+/// Reads a whole object.
 pub async fn read(storage: Storage, bucket: &str, key: &str) -> Result<Vec<u8>> {
     Download::open(storage, bucket, key).await?.collect().await
 }
 
-fn again(error: &Error) {
+fn log_retry(error: &Error) {
     tracing::info!("{error}; it is asked for once more");
 }
 

@@ -39,7 +39,7 @@ async def everything(client: Client) -> None:
         writer.write(bytes(size))
         await writer.finish()
         await client.read("bucket", "key")
-    await client.report("bucket", "key")
+    await client.stored_result("bucket", "key")
     await client.delete("bucket", ["key"])
     unfinished = client.writer("bucket", "key")
     unfinished.write(bytes(PART + 1))
@@ -179,7 +179,7 @@ def test_a_planted_envelope_is_refused_and_what_it_refers_to_is_named(
     # The first protocol has instructions of its own, at which the reader stops before.
     what = r"refers to posix\.system" if protocol > 0 else "has other parts than a runner writes"
     with pytest.raises(ResultError, match=rf"s3://bucket/key: .* refused: it {what},? .* write to this"):
-        do(lambda: client.report("bucket", "key"))
+        do(lambda: client.stored_result("bucket", "key"))
     assert not planted.exists()
     pickle.loads(content)  # it would have run
     assert planted.exists()
@@ -198,7 +198,7 @@ def test_other_ways_out_of_an_envelope_are_refused_too(
 ) -> None:
     bucket.put(PATH, content, x_amz_meta_covalent_awsbatch_format="2")
     with pytest.raises(ResultError, match=f"refers to {refused}"):
-        do(lambda: client.report("bucket", "key"))
+        do(lambda: client.stored_result("bucket", "key"))
 
 
 def test_the_place_of_a_large_output_is_not_the_envelopes_to_say(bucket: Bucket, client: Client) -> None:

@@ -8,20 +8,20 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
 
-use super::{TRIES, again};
+use super::{MAX_ATTEMPTS, log_retry};
 use crate::aws::throughput::{self, Transferred};
 use crate::error::{Error, Kind, Result};
 use crate::s3::storage::{Storage, location};
 
-/// What is downloaded.
+/// The object that is downloaded.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Source {
     pub storage: Storage,
     pub bucket: String,
     pub key: String,
 }
 
-impl Place {
+impl Source {
     pub fn location(&self) -> String {
         location(&self.bucket, &self.key)
     }
@@ -32,9 +32,9 @@ impl Place {
     }
 
     pub async fn range(self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
-        for _ in 1..TRIES {
+        for _ in 1..MAX_ATTEMPTS {
             match self.range_once(from, length, etag.clone()).await {
-                Err(error) if error.kind() == Kind::Damaged => again(&error),
+                Err(error) if error.kind() == Kind::Damaged => log_retry(&error),
                 outcome => return outcome,
             }
         }
@@ -43,40 +43,44 @@ impl Place {
 
     async fn range_once(&self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
         let (first, last) = (from, from + length - 1);
-        let answer = self.ask_for(first, last, etag).await?;
+        let answer = self.get_range(first, last, etag).await?;
         let is_meant = match (length_of(&answer), answer.content_range()) {
-            (Some(told), _) => told == length,
+            (Some(announced), _) => announced == length,
             (None, range) => range.is_some_and(|range| range.starts_with(&format!("bytes {first}-{last}/"))),
         };
         if !is_meant {
             let message = format!("the answer for {} does not have the range that was asked for", self.location());
             return Err(Error::new(Kind::Damaged, message));
         }
-        self.taken(answer.body, length).await
+        self.read_exactly(answer.body, length).await
     }
 
-    async fn ask_for(&self, first: u64, last: u64, etag: Option<String>) -> Result<GetObjectOutput> {
+    async fn get_range(&self, first: u64, last: u64, etag: Option<String>) -> Result<GetObjectOutput> {
         let range = format!("bytes={first}-{last}");
         let answer = self.request().range(range).set_if_match(etag).send().await;
-        answer.map_err(|error| self.explained(error))
+        answer.map_err(|error| self.error(error))
     }
 
-    /// Bytes in the object, as the answer for one of them tells.
+    /// The size of the object, by the answer to a request for one byte.
     pub async fn size(&self, etag: Option<String>) -> Result<u64> {
-        let answer = self.ask_for(0, 0, etag).await?;
+        let answer = self.get_range(0, 0, etag).await?;
         let size = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
         size.ok_or_else(|| Error::new(Kind::Garbled, format!("no answer for {} tells how long it is", self.location())))
     }
 
-    /// The first `length` bytes of an answer's body. What is left of it is not wanted, and its connection is closed.
-    pub async fn taken(&self, body: ByteStream, length: u64) -> Result<Bytes> {
-        let bytes = self.up_to(body, length).await?;
+    /// The first `length` bytes of a body. Dropping the rest closes the connection.
+    pub async fn read_exactly(&self, body: ByteStream, length: u64) -> Result<Bytes> {
+        let bytes = self.read_up_to(body, length).await?;
         let arrived = bytes.len() as u64;
-        if arrived < length { Err(Error::new(Kind::Damaged, self.broke_off(arrived, length))) } else { Ok(bytes) }
+        if arrived < length {
+            Err(Error::new(Kind::Damaged, self.truncation_message(arrived, length)))
+        } else {
+            Ok(bytes)
+        }
     }
 
-    /// The same, or all of it if it is shorter.
-    pub async fn up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
+    /// Up to `length` bytes of a body.
+    pub async fn read_up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
         let transferred = Transferred::default();
         let arriving = async {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
@@ -95,19 +99,21 @@ impl Place {
             Ok(arrived) => arrived.map_err(BoxError::from),
             Err(stalled) => Err(stalled.into()),
         };
-        arrived.map_err(|error| Error::with_source(Kind::Damaged, self.broke_off(transferred.bytes(), length), error))
+        arrived.map_err(|error| {
+            Error::with_source(Kind::Damaged, self.truncation_message(transferred.bytes(), length), error)
+        })
     }
 
-    fn broke_off(&self, arrived: u64, length: u64) -> String {
+    fn truncation_message(&self, arrived: u64, length: u64) -> String {
         format!("the download of {} broke off after {arrived} of {length} bytes", self.location())
     }
 
-    pub fn explained(&self, error: SdkError<GetObjectError, HttpResponse>) -> Error {
-        self.storage.explained(Error::from_sdk("s3:GetObject", self.location(), error))
+    pub fn error(&self, error: SdkError<GetObjectError, HttpResponse>) -> Error {
+        self.storage.explain(Error::from_sdk("s3:GetObject", self.location(), error))
     }
 }
 
-/// Bytes that an answer says it has.
+/// The announced length of an answer.
 pub(super) fn length_of(answer: &GetObjectOutput) -> Option<u64> {
     answer.content_length().and_then(|length| length.try_into().ok())
 }
