@@ -1,4 +1,4 @@
-//! What hangs together for one account and region: the clients, and what is known of definitions, jobs and signatures.
+//! The state of one account and region: clients, jobs, submitter, watcher and signing keys.
 //!
 //! Composes the modules above it in `lib.rs`; none of them knows it.
 
@@ -14,18 +14,18 @@ use crate::envelope::signature::Signatures;
 use crate::error::Result;
 use crate::s3::storage::{BucketRequirements, Storage, Transfers};
 
-/// One account and region, as long as a process works with it.
+/// A connection to one account and region, with all its state.
 #[derive(Debug)]
 pub struct Session {
-    /// The services.
+    /// The service clients.
     pub clients: Arc<Clients>,
-    /// Looks jobs up and ends them.
+    /// Describes and terminates jobs.
     pub jobs: Arc<Jobs>,
     /// Submits jobs.
     pub submitter: Arc<Submitter>,
-    /// The one watcher of all running jobs.
+    /// Watches all running jobs.
     pub watcher: Watcher,
-    /// Reads what jobs left.
+    /// Reads results.
     pub envelopes: Envelopes,
     transfers: Arc<Transfers>,
 }
@@ -36,7 +36,7 @@ impl Session {
         Ok(Self::new(Clients::connect(settings).await?))
     }
 
-    /// With these clients, knowing nothing yet.
+    /// A session over these clients.
     #[must_use]
     pub fn new(clients: Clients) -> Self {
         let clients = Arc::new(clients);
@@ -52,7 +52,7 @@ impl Session {
         }
     }
 
-    /// S3, as an executor with these demands uses it.
+    /// S3 with an executor's requirements of its bucket.
     #[must_use]
     pub fn storage(&self, requirements: Arc<BucketRequirements>) -> Storage {
         Storage::new(self.clients.clone(), self.transfers.clone(), requirements)

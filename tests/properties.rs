@@ -3,7 +3,7 @@
 use aws_sdk_batch::types::{AttemptContainerDetail, AttemptDetail, ContainerDetail, JobDetail, JobStatus};
 use bytes::Bytes;
 use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
-use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
+use covalent_awsbatch_plugin::batch::outcome::{JobContext, cause, sentence};
 use covalent_awsbatch_plugin::envelope::pickle::{PickleError, Value, dict};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS, PICKLED, printed};
 use proptest::collection::vec;
@@ -58,12 +58,12 @@ prop_compose! {
         (status_reason, container_reason, exit_code) in (of(text()), of(text()), any::<Option<i32>>()),
         (log_stream, image, is_terminated) in (of(text()), of(text()), any::<bool>()),
         (created_at, started_at, stopped_at) in any::<(Option<i64>, Option<i64>, Option<i64>)>(),
-        (age, waits_for_others, stuck_for) in any::<(Option<i64>, bool, Option<u64>)>(),
+        (age_ms, has_dependencies, stuck_seconds) in any::<(Option<i64>, bool, Option<u64>)>(),
         attempts in vec(attempt_of_a_job(), 0..12),
     ) -> Job {
         Job {
             id, name, queue, status, status_reason, is_terminated, exit_code, container_reason, log_stream, image, created_at,
-            age, waits_for_others, stuck_for, started_at, stopped_at, attempts,
+            age_ms, has_dependencies, stuck_seconds, started_at, stopped_at, attempts,
         }
     }
 }
@@ -114,9 +114,9 @@ prop_compose! {
     }
 }
 
-fn explained(job: &Job, asked: Asked<'_>) {
+fn explained(job: &Job, context: JobContext<'_>) {
     assert!(!cause(job).as_str().is_empty());
-    assert!(sentence(job, asked).contains(&job.id), "a sentence names its job");
+    assert!(sentence(job, context).contains(&job.id), "a sentence names its job");
     let _ = (job.console(), job.has_ended());
 }
 
@@ -125,7 +125,7 @@ proptest! {
 
     #[test]
     fn every_job_has_a_cause_and_a_sentence(job in job(), memory in any::<f64>(), time_limit in any::<u32>(), fargate in any::<bool>(), dispatcher in of(".*")) {
-        explained(&job, Asked { memory, time_limit, fargate, dispatcher: dispatcher.as_deref() });
+        explained(&job, JobContext { memory, time_limit, fargate, dispatcher: dispatcher.as_deref() });
     }
 
     #[test]
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!(job.id.as_str(), detail.job_id().unwrap_or_default());
         prop_assert_eq!(job.exit_code, detail.container().and_then(ContainerDetail::exit_code));
         prop_assert_eq!(job.attempts.len(), detail.attempts().len());
-        explained(&job, Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None });
+        explained(&job, JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None });
     }
 
     #[test]

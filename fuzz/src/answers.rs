@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use covalent_awsbatch_plugin::aws::clients::Clients;
-use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
+use covalent_awsbatch_plugin::batch::outcome::{JobContext, cause, sentence};
 use covalent_awsbatch_plugin::batch::queue::{self, Demand};
 use covalent_awsbatch_plugin::batch::{listing, logs};
 use covalent_awsbatch_plugin::ecr::image;
@@ -41,7 +41,7 @@ pub fn batch(data: &[u8]) {
             for job in &jobs {
                 assert!(!cause(job).as_str().is_empty());
                 short_text(
-                    &sentence(job, Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None })
+                    &sentence(job, JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None })
                         .replace(&job.id, ""),
                 );
                 let _ = job.console();

@@ -1,4 +1,4 @@
-//! A job as `DescribeJobs` tells it, reduced to what decides and explains its end.
+//! A job as `DescribeJobs` returns it, reduced to the fields that decide and explain its end.
 
 use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct Job {
     pub is_terminated: bool,
     /// Exit code of the last attempt; absent is neither success nor failure.
     pub exit_code: Option<i32>,
-    /// What the container's agent said.
+    /// The container agent's reason.
     pub container_reason: Option<String>,
     /// Log stream of the last attempt.
     pub log_stream: Option<String>,
@@ -28,12 +28,12 @@ pub struct Job {
     pub image: Option<String>,
     /// When it was submitted.
     pub created_at: Option<i64>,
-    /// How long ago that was, by AWS's own clock, when it was looked at; none where the answer had no date.
-    pub age: Option<i64>,
-    /// Whether it waits for other jobs while it is PENDING: those that it depends on, or its own children.
-    pub waits_for_others: bool,
-    /// Seconds that it was in its state when the watcher gave it up for that, and else nothing.
-    pub stuck_for: Option<u64>,
+    /// Milliseconds since then, by AWS's clock, when it was described; `None` if the answer had no date.
+    pub age_ms: Option<i64>,
+    /// Whether it may be PENDING because of other jobs: those that it depends on, or the children of an array.
+    pub has_dependencies: bool,
+    /// Seconds that it had been in its state when the watcher gave it up as stuck; `None` otherwise.
+    pub stuck_seconds: Option<u64>,
     /// When its first attempt began to run.
     pub started_at: Option<i64>,
     /// When it ended.
@@ -47,7 +47,7 @@ pub struct Job {
 pub struct Attempt {
     /// Exit code of the container.
     pub exit_code: Option<i32>,
-    /// What the container's agent said.
+    /// The container agent's reason.
     pub container_reason: Option<String>,
     /// Why the attempt ended.
     pub status_reason: Option<String>,
@@ -60,13 +60,13 @@ pub struct Attempt {
 }
 
 impl Job {
-    /// A job that Batch no longer has a record of, with what was last known of it.
+    /// A job without a record in Batch, with its last known fields.
     #[must_use]
     pub fn vanished(id: &str, last: Option<&Self>) -> Self {
         Self { id: id.to_owned(), status: "VANISHED".into(), ..last.cloned().unwrap_or_default() }
     }
 
-    /// The job's page in AWS's console, as far as its queue's ARN tells where that is.
+    /// URL of the job's page in AWS's console; `None` if the partition of its queue has none that is known.
     #[must_use]
     pub fn console(&self) -> Option<String> {
         let mut parts = self.queue.split(':');
@@ -91,7 +91,7 @@ impl From<&JobDetail> for Job {
     fn from(detail: &JobDetail) -> Self {
         let container = detail.container();
         let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
-        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(shortened);
+        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(truncate);
         Self {
             id: detail.job_id().unwrap_or_default().to_owned(),
             name: detail.job_name().unwrap_or_default().to_owned(),
@@ -105,9 +105,9 @@ impl From<&JobDetail> for Job {
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
             image: text(container.and_then(|container| container.image())),
             created_at: detail.created_at(),
-            age: None,
-            waits_for_others: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
-            stuck_for: None,
+            age_ms: None,
+            has_dependencies: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
+            stuck_seconds: None,
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
             attempts,
@@ -120,17 +120,17 @@ impl From<&AttemptDetail> for Attempt {
         let container = detail.container();
         Self {
             exit_code: container.and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code),
-            container_reason: container.and_then(|container| container.reason()).map(shortened),
-            status_reason: detail.status_reason().map(shortened),
-            log_stream: container.and_then(|container| container.log_stream_name()).map(shortened),
+            container_reason: container.and_then(|container| container.reason()).map(truncate),
+            status_reason: detail.status_reason().map(truncate),
+            log_stream: container.and_then(|container| container.log_stream_name()).map(truncate),
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
         }
     }
 }
 
-/// The API's limit on a reason, in characters. What it tells is held to it as well: it becomes part of an error.
-pub(crate) fn shortened(reason: &str) -> String {
+/// Truncates a text to the API's limit on a reason in characters. Answers are truncated too: they become part of errors.
+pub(crate) fn truncate(reason: &str) -> String {
     reason.chars().take(1024).collect()
 }
 
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_cut_by_characters() {
-        assert_eq!(shortened(&"ä".repeat(2000)).chars().count(), 1024);
+        assert_eq!(truncate(&"ä".repeat(2000)).chars().count(), 1024);
     }
 
     #[test]

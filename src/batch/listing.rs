@@ -1,16 +1,16 @@
-//! The jobs of a queue whose names begin alike.
+//! Lists the jobs of a queue by a prefix of their names.
 
 use std::collections::HashMap;
 
 use aws_sdk_batch::types::{JobStatus, JobSummary, KeyValuesPair};
 
-use super::job::shortened;
+use super::job::truncate;
 use crate::aws::clients::Clients;
 use crate::error::Result;
 
-/// What `ListJobs` tells of a job. Times are milliseconds since 1970.
+/// A job as `ListJobs` returns it. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listed {
+pub struct ListedJob {
     /// Job id.
     pub id: String,
     /// Name it was submitted under.
@@ -27,10 +27,10 @@ pub struct Listed {
     pub stopped_at: Option<i64>,
 }
 
-/// Every job of the queue, in whatever state, whose name begins with `prefix`; in the service's order.
+/// Every job of the queue, in any state, whose name begins with `prefix`; in the service's order.
 ///
-/// A job that ended long ago has no record any more and is missing.
-pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<Listed>> {
+/// A job that ended long ago has no record and is missing.
+pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<ListedJob>> {
     let mut pages = clients
         .batch
         .list_jobs()
@@ -43,7 +43,7 @@ pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<Li
         clients.turn().await;
         let Some(page) = pages.next().await else { return Ok(jobs) };
         let page = page.map_err(|error| clients.batch_error("batch:ListJobs", format!("queue {queue}"), error))?;
-        jobs.extend(page.job_summary_list().iter().map(Listed::from).filter(|job| begins_with(job, prefix)));
+        jobs.extend(page.job_summary_list().iter().map(ListedJob::from).filter(|job| begins_with(job, prefix)));
         if page.next_token().is_none() {
             return Ok(jobs);
         }
@@ -52,11 +52,11 @@ pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<Li
 
 /// Ids by name, newest last.
 #[must_use]
-pub fn ids_by_name(jobs: Vec<Listed>) -> HashMap<String, Vec<String>> {
+pub fn ids_by_name(jobs: Vec<ListedJob>) -> HashMap<String, Vec<String>> {
     let mut found: HashMap<String, Vec<(i64, bool, String)>> = HashMap::new();
     for job in jobs {
         let created = job.created_at.unwrap_or_default();
-        // Where two were created in the same millisecond, one that goes on is the one to know.
+        // Of two that were created in the same millisecond, a live one counts as the newer.
         let ended = matches!(job.status.as_str(), "SUCCEEDED" | "FAILED");
         found.entry(job.name).or_default().push((created, !ended, job.id));
     }
@@ -67,18 +67,18 @@ pub fn ids_by_name(jobs: Vec<Listed>) -> HashMap<String, Vec<String>> {
     found.into_iter().map(|(name, jobs)| (name, ids(jobs))).collect()
 }
 
-/// The service's filter ignores case.
-fn begins_with(job: &Listed, prefix: &str) -> bool {
+/// Filters again, because the service's filter ignores case.
+fn begins_with(job: &ListedJob, prefix: &str) -> bool {
     job.name.starts_with(prefix)
 }
 
-impl From<&JobSummary> for Listed {
+impl From<&JobSummary> for ListedJob {
     fn from(summary: &JobSummary) -> Self {
         Self {
             id: summary.job_id().unwrap_or_default().to_owned(),
             name: summary.job_name().unwrap_or_default().to_owned(),
             status: summary.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
-            status_reason: summary.status_reason().filter(|reason| !reason.is_empty()).map(shortened),
+            status_reason: summary.status_reason().filter(|reason| !reason.is_empty()).map(truncate),
             created_at: summary.created_at(),
             started_at: summary.started_at(),
             stopped_at: summary.stopped_at(),
@@ -99,24 +99,24 @@ mod tests {
             .status_reason("")
             .created_at(5)
             .build();
-        let expected = Listed {
+        let expected = ListedJob {
             id: "j".into(),
             name: "covalent-batch-d-1".into(),
             status: "RUNNABLE".into(),
             created_at: Some(5),
-            ..Listed::default()
+            ..ListedJob::default()
         };
-        assert_eq!(Listed::from(&summary), expected);
+        assert_eq!(ListedJob::from(&summary), expected);
     }
 
     #[test]
     fn the_newest_is_last_whatever_time_aws_tells() {
-        let job = |id: &str, created_at, status: &str| Listed {
+        let job = |id: &str, created_at, status: &str| ListedJob {
             id: id.into(),
             name: "n".into(),
             status: status.into(),
             created_at,
-            ..Listed::default()
+            ..ListedJob::default()
         };
         let jobs = vec![
             job("last", Some(i64::MAX), "RUNNING"),
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_name_in_other_letters_is_another_name() {
-        let job = |name: &str| Listed { name: name.into(), ..Listed::default() };
+        let job = |name: &str| ListedJob { name: name.into(), ..ListedJob::default() };
         assert!(begins_with(&job("covalent-batch-d-1"), "covalent-batch-"));
         assert!(!begins_with(&job("Covalent-Batch-d-1"), "covalent-batch-"));
     }

@@ -1,4 +1,4 @@
-//! The last lines of a job's log, for failures that the runner could not report itself.
+//! Reads the end of a job's log, for failures that the runner could not report.
 
 use crate::aws::clients::Clients;
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
-//! A job from its [`request`] to its [`outcome`]: its [`definition`] is registered once for one content, it is submitted
-//! once under its name ([`submission`]), and one [`watcher`] waits for the end of all jobs.
+//! A job from its [`request`] to its [`outcome`]: its [`definition`] is registered once per content, it is submitted once
+//! per name ([`submission`]), and one [`watcher`] polls all jobs until they end.
 //!
-//! Uses [`crate::aws`], and of [`crate::envelope`] the keys that jobs sign with.
+//! Uses [`crate::aws`], and the signing keys of [`crate::envelope`].
 
 pub mod definition;
 pub mod fields;

@@ -1,8 +1,8 @@
-//! Submitting a job once.
+//! Submits a job exactly once.
 //!
-//! `SubmitJob` takes no client token, so the SDK's own retries would make a second job whenever an answer is lost. Here
-//! the job's name is the key: what runs under it already is adopted, and after a failure that leaves the outcome open,
-//! the name is looked up before another try.
+//! `SubmitJob` takes no client token, so the SDK's own retries would submit a second job whenever an answer is lost. Here
+//! the job's name is the idempotency key: a live job of that name is adopted, and after an ambiguous failure the name is
+//! looked up before the next attempt.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,27 +25,27 @@ use crate::aws::single_flight::SingleFlight;
 use crate::envelope::signature::Signatures;
 use crate::error::{Error, Kind, Result};
 
-/// How long submission goes on after AWS first did not answer before it gives up.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// First pause between tries; it doubles up to `LONGEST_PAUSE`.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// How long a job definition that AWS has registered may be unknown to it.
-const SETTLING: Duration = Duration::from_secs(15);
-/// Pauses before each look for a job that was, or may have been, just submitted: AWS may not show it at once.
-const LOOKS: [Duration; 4] =
+/// How long submission is retried after the first call without an answer.
+const UNANSWERED_TIMEOUT: Duration = Duration::from_mins(5);
+/// The backoff between attempts doubles from the first to the second.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
+/// How long `SubmitJob` may not know a new job definition, since AWS is eventually consistent.
+const DEFINITION_PROPAGATION: Duration = Duration::from_secs(15);
+/// Delays before each look-up of a job that was just submitted, or may have been: AWS may not list it at once.
+const LOOKUP_DELAYS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// Jobs to remember, some tens of megabytes; a family that was forgotten is merely looked up again.
-const NAMES: usize = 100_000;
-/// Said of a job that came to exist when nobody wanted it any more.
-const ABANDONED: &str = "The task that submitted this job was cancelled before it knew the job's id";
+/// Names to keep, some tens of megabytes; families that were dropped are listed again.
+const MAX_NAMES: usize = 100_000;
+/// Reason of terminating a job whose task was cancelled during its submission.
+const ABANDONED_REASON: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
-/// Jobs that are known by name, a family at a time: those found when its first task came, and those submitted since.
-/// A family is a dispatch; in each queue it is one of its own.
+/// Ids of known jobs by name, in families: those that were listed for the family's first task, and those submitted since.
+/// A family is a dispatch in one queue.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct JobNames {
     families: Mutex<Families>,
-    /// How many names there are in all of them, roughly.
+    /// Approximate number of names in all families.
     count: AtomicUsize,
 }
 
@@ -55,10 +55,10 @@ type Families = HashMap<(String, String), Arc<SingleFlight<Family>>>;
 /// Ids by job name, newest last.
 type Family = Mutex<HashMap<String, Vec<String>>>;
 
-impl Names {
+impl JobNames {
     fn cell(&self, request: &JobRequest) -> Arc<SingleFlight<Family>> {
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        if families.len() + self.count.load(Ordering::Relaxed) >= NAMES {
+        if families.len() + self.count.load(Ordering::Relaxed) >= MAX_NAMES {
             families.clear();
             self.count.store(0, Ordering::Relaxed);
         }
@@ -66,42 +66,42 @@ impl Names {
     }
 }
 
-/// Submits jobs, and knows those that were submitted.
+/// Submits jobs, and remembers their names.
 #[derive(Debug)]
 pub struct Submitter {
     clients: Arc<Clients>,
     jobs: Arc<Jobs>,
     definitions: Definitions,
     signatures: Arc<Signatures>,
-    names: Names,
+    names: JobNames,
 }
 
 impl Submitter {
-    /// One that knows of no job yet.
+    /// Without known jobs.
     #[must_use]
     pub fn new(clients: Arc<Clients>, jobs: Arc<Jobs>, signatures: Arc<Signatures>) -> Self {
         let definitions = Definitions::new(clients.clone());
-        Self { clients, jobs, definitions, signatures, names: Names::default() }
+        Self { clients, jobs, definitions, signatures, names: JobNames::default() }
     }
 
-    /// Submits the job and returns its id: exactly one live job of its name comes to exist, whatever happens to the answers.
+    /// Submits the job and returns its id: exactly one live job of its name will exist, even if answers are lost.
     ///
-    /// Dropping the future stops a submission that still waits for its turn. One under way goes on, and a job that it makes
+    /// Dropping the future stops a submission that still waits for the rate limiter. A call in flight completes, and its job
     /// is then terminated.
     pub async fn submit(self: Arc<Self>, request: JobRequest) -> Result<Submitted> {
-        // Lives as long as somebody waits for the job.
-        let interest = Arc::new(());
-        let wanted = Arc::downgrade(&interest);
+        // Dropped with this future, so that the detached task sees whether the caller still waits.
+        let caller = Arc::new(());
+        let caller_alive = Arc::downgrade(&caller);
         let submission = async move {
-            let id = self.adopt_or_submit(&request, &wanted).await?;
+            let id = self.adopt_or_submit(&request, &caller_alive).await?;
             Ok(Submitted { id: Some(id), jobs: self.jobs.clone(), runtime: Handle::current() })
         };
         let submitted = detached::run(submission, |_| async {}).await;
-        drop(interest);
+        drop(caller);
         submitted
     }
 
-    async fn adopt_or_submit(&self, request: &JobRequest, wanted: &Weak<()>) -> Result<String> {
+    async fn adopt_or_submit(&self, request: &JobRequest, caller_alive: &Weak<()>) -> Result<String> {
         let cell = self.names.cell(request);
         let family = cell.get_or_make(|| self.find_family(request)).await?;
         let known = {
@@ -113,27 +113,27 @@ impl Submitter {
             return Ok(live);
         }
         self.signatures.remember_key(request.environment(), request.image());
-        let id = self.submit_new(request, &known.iter().map(String::as_str).collect(), wanted).await?;
+        let id = self.submit_new(request, &known.iter().map(String::as_str).collect(), caller_alive).await?;
         self.names.count.fetch_add(1, Ordering::Relaxed);
         let mut names = family.lock().unwrap_or_else(PoisonError::into_inner);
         names.entry(request.name().to_owned()).or_default().push(id.clone());
         Ok(id)
     }
 
-    /// What already runs or ran in a family, from before this process or from another one: one call a family.
+    /// Lists the jobs of a family that earlier or other processes have submitted, once per family.
     async fn find_family(&self, request: &JobRequest) -> Result<Family> {
         let clients = &*self.clients;
-        match retry::retry_transient(PATIENCE, || find(clients, request.queue(), request.family())).await {
+        match retry::retry_transient(UNANSWERED_TIMEOUT, || find(clients, request.queue(), request.family())).await {
             Ok(names) => {
                 self.names.count.fetch_add(names.len(), Ordering::Relaxed);
                 Ok(Mutex::new(names))
             }
-            // An IAM policy written for the public plugin lacks this right.
+            // An IAM policy for the public plugin does not allow `ListJobs`.
             Err(error) if error.kind() == Kind::Access && error.code().is_some() => {
                 tracing::warn!("{error}; a job that is left from before would not be found");
                 Ok(Family::default())
             }
-            Err(error) if error.kind() == Kind::Refused => Err(explained(clients, request, error).await),
+            Err(error) if error.kind() == Kind::Refused => Err(explain_refusal(clients, request, error).await),
             Err(error) => Err(error),
         }
     }
@@ -141,8 +141,8 @@ impl Submitter {
     async fn newest_live(&self, ids: &[String]) -> Result<Option<String>> {
         let Some(newest) = ids.last() else { return Ok(None) };
         let ids = std::slice::from_ref(newest);
-        // A job that was submitted a moment ago, by a process that has died since, may be listed and not yet be described.
-        for pause in [None].into_iter().chain(LOOKS.map(Some)) {
+        // A job that was submitted a moment ago by a process that died may be listed before it can be described.
+        for pause in [None].into_iter().chain(LOOKUP_DELAYS.map(Some)) {
             if let Some(pause) = pause {
                 sleep(pause).await;
             }
@@ -154,29 +154,29 @@ impl Submitter {
         Ok(None)
     }
 
-    /// Submits under a name of which `known` are the ids that are not this submission's.
-    async fn submit_new(&self, request: &JobRequest, known: &HashSet<&str>, wanted: &Weak<()>) -> Result<String> {
+    /// Submits a job. `known` are the ids of other jobs with the same name.
+    async fn submit_new(&self, request: &JobRequest, known: &HashSet<&str>, caller_alive: &Weak<()>) -> Result<String> {
         let clients = &*self.clients;
         let start = Instant::now();
         let mut unanswered_since = None;
-        let mut pause = FIRST_PAUSE;
+        let mut pause = INITIAL_BACKOFF;
         let mut unknown_since = None;
         loop {
             let definition = self.definitions.find_or_register(request.definition()).await?;
             clients.turn().await;
-            if wanted.strong_count() == 0 {
+            if caller_alive.strong_count() == 0 {
                 return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name())));
             }
-            let error = match try_once(clients, request, &definition).await {
+            let error = match submit_once(clients, request, &definition).await {
                 Ok(id) => return Ok(id),
                 Err(error) => error,
             };
             let end = match error.kind() {
-                // The revision was deregistered since it was found: look for another one. Or it was registered a moment ago, and
-                // not all of AWS knows.
+                // Either the revision was deregistered: find or register another one. Or it is new, and `SubmitJob` does
+                // not know it yet: wait.
                 Kind::Refused
-                    if speaks_of_definition(&error)
-                        && unknown_since.is_none_or(|since: Instant| since.elapsed() < SETTLING) =>
+                    if mentions_definition(&error)
+                        && unknown_since.is_none_or(|since: Instant| since.elapsed() < DEFINITION_PROPAGATION) =>
                 {
                     if unknown_since.is_none() {
                         self.definitions.forget(&definition);
@@ -187,13 +187,15 @@ impl Submitter {
                     continue;
                 }
                 Kind::Throttled => start + retry::THROTTLED_TIMEOUT,
-                Kind::Ambiguous | Kind::Garbled => *unanswered_since.get_or_insert_with(Instant::now) + PATIENCE,
-                Kind::Refused => return Err(explained(clients, request, error).await),
+                Kind::Ambiguous | Kind::Garbled => {
+                    *unanswered_since.get_or_insert_with(Instant::now) + UNANSWERED_TIMEOUT
+                }
+                Kind::Refused => return Err(explain_refusal(clients, request, error).await),
                 _ => return Err(error),
             };
-            // Also where patience ends: a job that nobody knows of would go on.
-            let may_be_there = error.kind() != Kind::Throttled && !error.never_arrived();
-            if may_be_there && let Some(id) = find_after(&error, clients, request, known).await? {
+            // Also after the last attempt: a job whose id is unknown would run unnoticed.
+            let may_exist = error.kind() != Kind::Throttled && !error.never_arrived();
+            if may_exist && let Some(id) = find_submitted(&error, clients, request, known).await? {
                 tracing::info!("job {} had been submitted after all, as {id}", request.name());
                 return Ok(id);
             }
@@ -201,15 +203,15 @@ impl Submitter {
                 return Err(error);
             }
             tracing::info!("{error}; trying again");
-            if !may_be_there {
+            if !may_exist {
                 sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_BACKOFF);
             }
         }
     }
 }
 
-/// A job that somebody wanted, until somebody has taken its id. Dropped before, it is terminated.
+/// A submitted job whose id was not taken yet. Dropping it terminates the job.
 #[derive(Debug)]
 pub struct Submitted {
     id: Option<String>,
@@ -218,7 +220,7 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// The id, to someone who from now on sees to the job.
+    /// The id, for a caller that takes over the responsibility for the job.
     #[must_use]
     pub fn take(mut self) -> String {
         self.id.take().unwrap_or_default()
@@ -232,7 +234,7 @@ impl Drop for Submitted {
         let _entered = self.runtime.enter();
         drop(detached::run(
             async move {
-                if let Err(error) = jobs.terminate(&id, ABANDONED).await {
+                if let Err(error) = jobs.terminate(&id, ABANDONED_REASON).await {
                     tracing::warn!("job {id} goes on although its task was cancelled: {error}");
                 }
             },
@@ -241,35 +243,36 @@ impl Drop for Submitted {
     }
 }
 
-/// Looks for the job of a submission whose answer was lost. If that fails too, nobody knows: better no second try.
-async fn find_after(
-    lost: &Error,
+/// Looks up the job of a submission whose answer was lost. If that fails too, it is an error: a second attempt could submit
+/// a second job.
+async fn find_submitted(
+    submit_error: &Error,
     clients: &Clients,
     request: &JobRequest,
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
     let (name, queue) = (request.name(), request.queue());
-    for pause in LOOKS {
+    for pause in LOOKUP_DELAYS {
         sleep(pause).await;
-        if let Some(id) = look(lost, clients, name, queue, known).await? {
+        if let Some(id) = find_new_job(submit_error, clients, name, queue, known).await? {
             return Ok(Some(id));
         }
     }
     Ok(None)
 }
 
-async fn look(
-    lost: &Error,
+async fn find_new_job(
+    submit_error: &Error,
     clients: &Clients,
     name: &str,
     queue: &str,
     known: &HashSet<&str>,
 ) -> Result<Option<String>> {
-    let mut found = retry::retry_transient(PATIENCE, || find(clients, queue, name)).await.map_err(|error| {
+    let mut found = retry::retry_transient(UNANSWERED_TIMEOUT, || find(clients, queue, name)).await.map_err(|error| {
         Error::with_source(
             error.kind(),
             format!(
-                "{lost}; whether job {name} runs in queue {queue} is unknown, since it could not be looked up: look for \
+                "{submit_error}; whether job {name} runs in queue {queue} is unknown, since it could not be looked up: look for \
                  it there before you run the task again"
             ),
             error,
@@ -279,15 +282,15 @@ async fn look(
     Ok(ids.into_iter().rfind(|id| !known.contains(id.as_str())))
 }
 
-/// Adds to a refusal what is wrong with the queue, if anything is and AWS lets us look.
-async fn explained(clients: &Clients, request: &JobRequest, error: Error) -> Error {
+/// Adds the queue's problems to a refusal, if any are found.
+async fn explain_refusal(clients: &Clients, request: &JobRequest, error: Error) -> Error {
     match queue::problems(clients, request.queue(), request.into()).await {
         Ok(problems) if !problems.is_empty() => error.with_advice(&problems.join("; ")),
         _ => error,
     }
 }
 
-async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
+async fn submit_once(clients: &Clients, request: &JobRequest, definition: &str) -> Result<String> {
     let call = clients.batch.submit_job().customize().config_override(
         aws_sdk_batch::Config::builder()
             .retry_config(retry::task_retries())
@@ -303,12 +306,12 @@ async fn try_once(clients: &Clients, request: &JobRequest, definition: &str) -> 
     })
 }
 
-/// Ids by name of the jobs in a queue whose names begin with this, in whatever state; newest last.
+/// Ids by name of a queue's jobs with this prefix, in any state; newest last.
 async fn find(clients: &Clients, queue: &str, prefix: &str) -> Result<HashMap<String, Vec<String>>> {
     Ok(listing::ids_by_name(listing::list(clients, queue, prefix).await?))
 }
 
-fn speaks_of_definition(error: &Error) -> bool {
+fn mentions_definition(error: &Error) -> bool {
     let text = error.to_string();
     text.to_ascii_lowercase().contains("job definition") || text.contains("JobDefinition")
 }

@@ -1,39 +1,39 @@
-//! Why a job does not run yet, in words, and how long that may go on.
+//! Explains why a job does not run yet, and when it counts as stuck.
 //!
-//! Of a RUNNABLE job, Batch gives a reason where it stands at the head of its queue. Of the other states before RUNNING it
-//! gives none, and nothing at AWS ends them: a job whose machine died while it pulled the image may stay STARTING for good,
-//! and `attemptDurationSeconds` counts from the moment in which the container runs.
+//! Batch gives a reason for a RUNNABLE job at the head of its queue. For the other states before RUNNING it gives none, and
+//! AWS does not end them: a job whose machine died during the image pull may stay STARTING for ever, because
+//! `attemptDurationSeconds` only counts from the start of the container.
 
 use std::time::Duration;
 
-/// A job that has been in a state before RUNNING for so long is told of: usually these last seconds, or some minutes.
-pub const CONSPICUOUS: Duration = Duration::from_mins(15);
+/// After this time in a state before RUNNING a job is logged: usually those take seconds, or some minutes.
+pub const WARN_AFTER: Duration = Duration::from_mins(15);
 
-/// How long a job may be in a state before RUNNING until it counts as stuck; `None` where that is nobody's mistake.
+/// After which time in a state before RUNNING a job counts as stuck; `None` if the state may last.
 ///
-/// RUNNABLE has the option `runnable_timeout` instead: machines may be missing for days. The scheduler leaves a job
-/// SUBMITTED or PENDING for seconds, and for some ten minutes where ten thousands are submitted at once; PENDING goes on
-/// only for what waits for other jobs, and that may take as long as these. The ECS agent ends a pull after two hours and
-/// says so, which is a better word than ours, and Batch may then try again: so STARTING has another hour.
+/// RUNNABLE has the option `runnable_timeout` instead: capacity may be missing for days. A job is SUBMITTED or PENDING for
+/// seconds, or for some ten minutes if ten thousand are submitted at once; it may stay PENDING only while it waits for
+/// other jobs. The ECS agent ends an image pull after two hours with a reason of its own, and Batch may then retry, so
+/// STARTING has another hour.
 #[must_use]
-pub fn limit(status: &str, waits_for_others: bool) -> Option<Duration> {
+pub fn stuck_after(status: &str, has_dependencies: bool) -> Option<Duration> {
     match status {
-        "PENDING" if waits_for_others => None,
+        "PENDING" if has_dependencies => None,
         "SUBMITTED" | "PENDING" => Some(Duration::from_hours(2)),
         "STARTING" => Some(Duration::from_hours(3)),
         _ => None,
     }
 }
 
-/// What it means that a job stays in a state before RUNNING; `None` for other states, and for RUNNABLE.
+/// Why a job may stay in a state before RUNNING; `None` for RUNNABLE and other states.
 #[must_use]
-pub fn stay(status: &str, waits_for_others: bool) -> Option<&'static str> {
+pub fn state_meaning(status: &str, has_dependencies: bool) -> Option<&'static str> {
     match status {
         "SUBMITTED" => Some(
             "the scheduler of AWS Batch has not looked at it, which happens where very many jobs are submitted at once, \
              where the queue or its compute environments are being changed or deleted, and when AWS has an outage",
         ),
-        "PENDING" if waits_for_others => Some("it waits for the jobs that it depends on"),
+        "PENDING" if has_dependencies => Some("it waits for the jobs that it depends on"),
         "PENDING" => Some(
             "the scheduler of AWS Batch holds it back although it depends on no other job, as for a limit of the queue or \
              a resource that other jobs have",
@@ -46,9 +46,9 @@ pub fn stay(status: &str, waits_for_others: bool) -> Option<&'static str> {
     }
 }
 
-/// A time in hours and minutes.
+/// Formats a duration in hours and minutes.
 #[must_use]
-pub fn duration(seconds: u64) -> String {
+pub fn format_duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60) {
         (0, minutes) => format!("{minutes} min"),
         (hours, 0) => format!("{hours} h"),
@@ -56,11 +56,11 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
-/// What a `statusReason` of a RUNNABLE job means and what to do, or `None` if it is not one of the known kinds.
+/// The meaning of a RUNNABLE job's `statusReason` and what to do; `None` if its kind is unknown.
 ///
 /// The kinds are those of AWS's page "Jobs stuck in a RUNNABLE status".
 #[must_use]
-pub fn meaning(reason: &str) -> Option<&'static str> {
+pub fn reason_meaning(reason: &str) -> Option<&'static str> {
     const KINDS: [(&str, &str); 9] = [
         (
             "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
@@ -105,25 +105,27 @@ mod tests {
 
     #[test]
     fn the_most_specific_kind_speaks() {
-        assert!(meaning("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job…").unwrap().contains("`vcpu`"));
-        assert!(meaning("MISCONFIGURATION:SOMETHING_NEW").unwrap().contains("set up"));
-        assert!(meaning("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY").unwrap().contains("instance types"));
-        assert!(meaning("UNDETERMINED - Batch does not know").is_some());
-        assert_eq!(meaning("anything else"), None);
+        assert!(reason_meaning("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job…").unwrap().contains("`vcpu`"));
+        assert!(reason_meaning("MISCONFIGURATION:SOMETHING_NEW").unwrap().contains("set up"));
+        assert!(reason_meaning("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY").unwrap().contains("instance types"));
+        assert!(reason_meaning("UNDETERMINED - Batch does not know").is_some());
+        assert_eq!(reason_meaning("anything else"), None);
     }
 
     #[test]
     fn every_state_that_has_a_limit_has_a_meaning() {
         for status in ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED", "NEW"] {
-            let limit = limit(status, false);
-            assert_eq!(limit.is_some(), stay(status, false).is_some(), "{status}");
-            assert!(limit.is_none_or(|limit| limit > CONSPICUOUS), "it is told of before it is given up");
+            let limit = stuck_after(status, false);
+            assert_eq!(limit.is_some(), state_meaning(status, false).is_some(), "{status}");
+            assert!(limit.is_none_or(|limit| limit > WARN_AFTER), "it is told of before it is given up");
         }
-        assert!(stay("PENDING", true).unwrap().contains("depends on") && limit("PENDING", true).is_none());
+        assert!(
+            state_meaning("PENDING", true).unwrap().contains("depends on") && stuck_after("PENDING", true).is_none()
+        );
     }
 
     #[test]
     fn a_time_is_told_in_hours_and_minutes() {
-        assert_eq!([900, 10_800, 10_860].map(duration), ["15 min", "3 h", "3 h 1 min"]);
+        assert_eq!([900, 10_800, 10_860].map(format_duration), ["15 min", "3 h", "3 h 1 min"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a bucket is there and in which region.
+//! Whether a bucket exists, and in which region.
 
 use serde::Serialize;
 
@@ -6,16 +6,16 @@ use crate::aws::sdk_error::BUCKET_REGION;
 use crate::error::{Error, Result};
 use crate::s3::storage::Storage;
 
-/// What `HeadBucket` tells.
+/// A bucket as `HeadBucket` describes it.
 #[derive(Debug, Serialize)]
 pub struct Bucket {
     /// `found`, `missing`, `elsewhere` (in another region, and cannot be reached there) or `denied`.
     pub state: &'static str,
-    /// Its region, which S3 tells also to those who may not look into it.
+    /// Its region, which S3 returns even if access is denied.
     pub region: Option<String>,
 }
 
-/// Looks a bucket up. An answer to HEAD has no body, so the status and a header say it all.
+/// Looks a bucket up. The answer to HEAD has no body, so only its status and headers count.
 pub async fn look_up(storage: &Storage, bucket: &str) -> Result<Bucket> {
     let answer = storage.s3().head_bucket().bucket(bucket).set_expected_bucket_owner(storage.owner()).send().await;
     let error = match answer {

@@ -1,11 +1,11 @@
-//! Whether a log group is there.
+//! Whether a log group exists.
 
 use serde::Serialize;
 
 use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
-/// What `DescribeLogGroups` tells of one.
+/// A log group as `DescribeLogGroups` returns it.
 #[derive(Debug, Serialize)]
 pub struct LogGroup {
     /// Days after which lines are deleted; `None` for never.
@@ -14,7 +14,7 @@ pub struct LogGroup {
 
 /// Looks a log group up; `None` if there is none.
 pub async fn look_up(clients: &Clients, name: &str) -> Result<Option<LogGroup>> {
-    // The group itself comes before all others whose names begin with its name.
+    // Results are sorted, so the group itself comes before others with its name as prefix.
     let answer = clients
         .logs
         .describe_log_groups()

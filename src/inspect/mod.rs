@@ -1,4 +1,4 @@
-//! What `covalent-awsbatch doctor` looks at, one verb a file. A task needs none of it, and each verb may be denied.
+//! The look-ups of `covalent-awsbatch doctor`, one per file. A task needs none of them, and each may be denied.
 //!
 //! Uses [`crate::aws`], [`crate::s3`] and [`crate::ecr`].
 

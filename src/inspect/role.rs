@@ -1,14 +1,14 @@
-//! A role and whom it trusts.
+//! An IAM role and its trust policy.
 
 use serde::Serialize;
 
 use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
-/// What `GetRole` tells.
+/// A role as `GetRole` returns it.
 #[derive(Debug, Serialize)]
 pub struct Role {
-    /// Its ARN, with the path that a session's ARN lacks.
+    /// Its ARN, including the path, which a session's ARN lacks.
     pub arn: String,
     /// The trust policy: JSON, percent-encoded as IAM has it.
     pub trust: String,

@@ -1,4 +1,4 @@
-//! What IAM would say to a call, without making it.
+//! Simulates whether IAM allows a call.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::error::{Error, Result};
 
 /// Whether a user or role may do each of `actions` to `resource`, by its own policies and its boundary.
 ///
-/// `None` where that depends on a condition whose value only the call itself has, such as the caller's address. What a
-/// policy of the resource would add, such as a bucket's, is not considered.
+/// `None` if that depends on a condition whose value only the call itself has, such as the caller's address. Resource
+/// policies, such as a bucket's, are not considered.
 pub async fn simulate(
     clients: &Clients,
     principal: &str,
     actions: Vec<String>,
     resource: &str,
 ) -> Result<BTreeMap<String, Option<bool>>> {
-    // A policy may allow to pass a role to this service alone, which is the one that takes it.
+    // A policy may allow to pass a role to this service only.
     let passed_to = ContextEntry::builder()
         .context_key_name("iam:PassedToService")
         .context_key_type(ContextKeyTypeEnum::String)

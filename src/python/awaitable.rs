@@ -1,4 +1,4 @@
-//! Futures of the core as awaitables of asyncio.
+//! Exposes the core's futures as asyncio awaitables.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::completion_queue::{Completion, CompletionQueue, Value, Waiter, panicked};
+use super::completion_queue::{Completion, CompletionQueue, Value, Waiter, core_panicked_error};
 use super::runtime;
 use crate::error::Error;
 
-/// An awaitable of the running asyncio loop for a future of the core. Cancelling it drops the future.
+/// Spawns a future and returns an awaitable of the running asyncio loop. Cancelling the awaitable drops the future.
 ///
 /// # Errors
 /// No loop runs in this thread, or the interpreter is about to exit.
@@ -27,7 +27,7 @@ where
 {
     static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-    let (runtime, completions) = runtime::current()?;
+    let (runtime, completions) = runtime::runtime_and_queue()?;
     let event_loop = GET_RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
     let awaited = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
     let completer = Completer {
@@ -43,7 +43,7 @@ where
     Ok(awaited)
 }
 
-/// Completes a future of asyncio, also if there is no outcome because the core panics.
+/// Completes an asyncio future, also if the core panics.
 struct Completer {
     completions: Arc<CompletionQueue>,
     runtime: Handle,
@@ -65,12 +65,12 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.push(Box::new(|_| Err(panicked())));
+            self.push(Box::new(|_| Err(core_panicked_error())));
         }
     }
 }
 
-/// Called when a future of asyncio is over: nobody waits for the core's any more.
+/// Done callback of an asyncio future: aborts the core's task if it still runs.
 #[pyclass(frozen)]
 struct Abort(AbortHandle);
 

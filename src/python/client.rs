@@ -9,11 +9,11 @@ use super::awaitable::awaitable;
 use super::connection::Connection;
 use super::inspector::Inspector;
 use super::job::PyJob;
-use super::runtime::{Owner, block_on, handle};
+use super::runtime::{OwningProcess, block_on, handle};
 use super::streams::{Reader, Writer};
 use crate::aws::detached;
 use crate::aws::settings;
-use crate::batch::listing::{self, Listed};
+use crate::batch::listing::{self, ListedJob};
 use crate::batch::logs;
 use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
@@ -29,11 +29,11 @@ use crate::s3::{cleanup, shared};
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Client {
     connection: Connection,
-    owner: Owner,
+    owner: OwningProcess,
 }
 
 impl Client {
-    /// The connection, unless it belongs to the parent of a forked process.
+    /// The connection, unless the parent process owns it.
     fn connection(&self) -> PyResult<Connection> {
         self.owner.check()?;
         Ok(self.connection.clone())
@@ -44,7 +44,7 @@ impl Client {
 impl Client {
     #[new]
     fn new(settings: &str) -> PyResult<Self> {
-        Ok(Self { connection: Connection::new(settings::from_json(settings)?), owner: Owner::here() })
+        Ok(Self { connection: Connection::new(settings::from_json(settings)?), owner: OwningProcess::current() })
     }
 
     fn for_bucket(&self, owner: String, kms_key_id: String) -> Self {
@@ -76,7 +76,7 @@ impl Client {
 
     fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64, runnable: f64) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        let watch = Watch { poll: settings::seconds(poll)?, runnable: settings::seconds(runnable)? };
+        let watch = Watch { poll_interval: settings::seconds(poll)?, runnable_timeout: settings::seconds(runnable)? };
         awaitable(py, async move { connection.session().await?.watcher.end_of(&job_id, watch).await.map(PyJob) })
     }
 
@@ -92,7 +92,7 @@ impl Client {
         let connection = self.connection()?;
         awaitable(py, async move {
             let jobs = listing::list(&connection.session().await?.clients, &queue, &prefix).await?;
-            Ok(jobs.into_iter().map(PyListed).collect::<Vec<_>>())
+            Ok(jobs.into_iter().map(PyListedJob).collect::<Vec<_>>())
         })
     }
 
@@ -216,9 +216,9 @@ impl<'py> IntoPyObject<'py> for PyBlob {
 }
 
 /// A listed job for Python: a dict.
-struct PyListed(Listed);
+struct PyListedJob(ListedJob);
 
-impl<'py> IntoPyObject<'py> for PyListed {
+impl<'py> IntoPyObject<'py> for PyListedJob {
     type Target = PyDict;
     type Output = Bound<'py, PyDict>;
     type Error = PyErr;

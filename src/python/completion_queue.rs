@@ -1,7 +1,7 @@
-//! Completions of the core's futures, on their way to asyncio.
+//! The completion queue: outcomes of the core's futures for asyncio.
 //!
-//! One thread at a time delivers them, all that are there at once. A thread for each completion would be hundreds that wait
-//! for the GIL and wake the event loop one by one.
+//! One thread at a time delivers all queued completions together. With a thread per completion, hundreds would wait for the
+//! GIL and wake the event loop one by one.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -12,37 +12,37 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-/// Completions that a loop takes before it goes on with what else it has: one may be a result of some megabytes.
-const AT_ONCE: usize = 8;
+/// Completions per callback, so that the event loop runs other callbacks in between: one may be a result of some megabytes.
+const MAX_PER_CALLBACK: usize = 8;
 
-/// Completions that have not been delivered.
+/// Completions that are not delivered yet.
 #[derive(Default)]
 pub struct CompletionQueue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     undelivered: Vec<Completion>,
-    /// Whether a thread delivers. It looks again before it ends.
+    /// Whether a thread delivers. It checks the queue again before it ends.
     delivering: bool,
 }
 
-/// What came of a future of the core, and who waits for it.
+/// The outcome of a future, and the asyncio future that waits for it.
 pub struct Completion {
     pub waiter: Waiter,
     pub value: Value,
 }
 
-/// Makes an outcome an object, in the loop's thread and only if somebody still waits: what nobody waits for is dropped.
+/// Converts an outcome to an object, in the loop's thread. It is dropped instead if the asyncio future was cancelled.
 pub type Value = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
-/// A future of asyncio that is waited for. It may be touched in its loop's thread only.
+/// An asyncio future, which may only be used in its loop's thread.
 pub struct Waiter {
     pub event_loop: Py<PyAny>,
     pub future: Py<PyAny>,
 }
 
 impl CompletionQueue {
-    /// Adds one, and has it delivered soon.
+    /// Queues a completion and starts its delivery.
     pub fn push(self: &Arc<Self>, runtime: &Handle, completion: Completion) {
         let mut state = self.state();
         state.undelivered.push(completion);
@@ -52,17 +52,17 @@ impl CompletionQueue {
             return;
         }
         let queue = self.clone();
-        // Not on a thread of the runtime, since the GIL may be long in coming.
+        // On a blocking thread, since waiting for the GIL may take long.
         let deliver = move || runtime.spawn_blocking(move || Python::attach(|py| queue.deliver(py)));
         if catch_unwind(AssertUnwindSafe(deliver)).is_err() {
-            // The process has no thread left.
+            // No thread can be started.
             Python::attach(|py| self.deliver(py));
         }
     }
 
     fn deliver(&self, py: Python<'_>) {
         while let Some(completions) = self.take() {
-            // Mostly there is one loop.
+            // There is usually one loop.
             let mut by_loop: Vec<(Py<PyAny>, VecDeque<Completion>)> = Vec::new();
             for completion in completions {
                 let event_loop = &completion.waiter.event_loop;
@@ -74,7 +74,7 @@ impl CompletionQueue {
             }
             for (event_loop, completions) in by_loop {
                 let callback = Callback { event_loop: event_loop.clone_ref(py), completions: Mutex::new(completions) };
-                // A loop that is closed has nobody who waits.
+                // Fails if the loop is closed; then nothing waits.
                 let _ = event_loop.call_method1(py, pyo3::intern!(py, "call_soon_threadsafe"), (callback,));
             }
         }
@@ -94,8 +94,8 @@ impl CompletionQueue {
     }
 }
 
-/// What Python reads where the core has panicked.
-pub fn panicked() -> PyErr {
+/// The exception for a panic of the core.
+pub fn core_panicked_error() -> PyErr {
     PyRuntimeError::new_err("the core panicked, which is a bug of this package: standard error says where")
 }
 
@@ -117,9 +117,9 @@ impl Callback {
     fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let mut interrupt = None;
-        for _ in 0..AT_ONCE {
+        for _ in 0..MAX_PER_CALLBACK {
             let Some(completion) = slf.get().completions().pop_front() else { break };
-            // One that cannot be set must not keep the others waiting, nor may Ctrl-C.
+            // Neither a failure to set one nor Ctrl-C may keep the others from being set.
             match completion.set(py) {
                 Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
                 set => interrupt = interrupt.or(set.err()),
@@ -138,7 +138,7 @@ impl Completion {
         if future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
             return Ok(()); // cancelled meanwhile
         }
-        match catch_unwind(AssertUnwindSafe(|| (self.value)(py))).unwrap_or_else(|_| Err(panicked())) {
+        match catch_unwind(AssertUnwindSafe(|| (self.value)(py))).unwrap_or_else(|_| Err(core_panicked_error())) {
             Ok(value) => future.call_method1(pyo3::intern!(py, "set_result"), (value,))?,
             Err(error) => future.call_method1(pyo3::intern!(py, "set_exception"), (error,))?,
         };

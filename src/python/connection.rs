@@ -1,4 +1,4 @@
-//! What a client and its inspector share.
+//! The connection that a client and its inspector share.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::error::Result;
 use crate::s3::storage::{BucketRequirements, Storage};
 use crate::session::Session;
 
-/// The session, made at the first call, since that reads files, and what is demanded of a bucket over it.
+/// The session, created at the first call because that reads files, and the requirements of a bucket.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<(ClientSettings, OnceCell<Arc<Session>>)>, Arc<BucketRequirements>);
 
 impl Connection {
-    /// One that demands nothing of its bucket.
+    /// Without requirements of the bucket.
     pub(super) fn new(settings: ClientSettings) -> Self {
         Self(Arc::new((settings, OnceCell::new())), Arc::default())
     }
 
-    /// The same session, with what is demanded of a bucket.
+    /// The same session with requirements of a bucket.
     pub(super) fn for_bucket(&self, requirements: BucketRequirements) -> Self {
         Self(self.0.clone(), Arc::new(requirements))
     }

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use crate::batch::job::Job;
-use crate::batch::outcome::{self, Asked};
+use crate::batch::outcome::{self, JobContext};
 
 #[pyclass(frozen, name = "Job", module = "covalent_awsbatch_plugin._core")]
 pub struct PyJob(pub Job);
@@ -87,7 +87,7 @@ impl PyJob {
 
     #[pyo3(signature = (memory, time_limit, fargate, dispatcher=None))]
     fn sentence(&self, memory: f64, time_limit: u32, fargate: bool, dispatcher: Option<&str>) -> String {
-        outcome::sentence(&self.0, Asked { memory, time_limit, fargate, dispatcher })
+        outcome::sentence(&self.0, JobContext { memory, time_limit, fargate, dispatcher })
     }
 
     fn __repr__(&self) -> String {

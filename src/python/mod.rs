@@ -21,12 +21,12 @@ use crate::batch::outcome::CANCEL_REASON;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    // The SDK's own records are for whoever develops it, and show what a credential process printed or what stands in a
-    // file; what matters of them is in our errors.
+    // The SDK's log records are left out: they may show the output of a credential process or the content of a file. The
+    // core's errors contain what matters.
     let logger = Logger::new(py, Caching::LoggersAndLevels)?
         .filter(LevelFilter::Off)
         .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
-    // A second interpreter in this process finds the logger installed.
+    // Fails in a second interpreter of this process, where the logger is installed already.
     let _ = logger.install();
 
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -36,13 +36,13 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::PyJob>()?;
     module.add_class::<streams::Reader>()?;
     module.add_class::<streams::Writer>()?;
-    // A thread that logs while the interpreter goes away would take the process down.
+    // A thread that logs while the interpreter is finalized would crash the process.
     module.add_function(pyo3::wrap_pyfunction!(runtime::shut_down, module)?)?;
-    // The pools of `concurrent.futures` are waited for by a function that was registered in the same way; the last one is
-    // called first.
+    // The exit function of `concurrent.futures` joins its threads. It is registered in the same way, and the last registered
+    // function is called first.
     py.import("concurrent.futures.thread")?;
     if let Some(register) = py.import("threading")?.getattr_opt("_register_atexit")? {
-        register.call1((pyo3::wrap_pyfunction!(runtime::about_to_exit, module)?,))?;
+        register.call1((pyo3::wrap_pyfunction!(runtime::notify_exiting, module)?,))?;
     }
     py.import("atexit")?.call_method1("register", (module.getattr("shut_down")?,))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The tokio runtime under the extension module: one a process, built anew after a `fork()`.
+//! The tokio runtime of the extension module: one per process, created again after a `fork()`.
 
 use std::future::Future;
 use std::mem;
@@ -12,50 +12,50 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::completion_queue::{CompletionQueue, panicked};
+use super::completion_queue::{CompletionQueue, core_panicked_error};
 use crate::aws::detached;
 use crate::error::Error;
 
-/// How long the interpreter's end waits for threads that do not end, such as one that looks up a host's name.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long shutdown waits for threads that block, such as in a host name look-up.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often whoever waits looks for Ctrl-C.
-const SIGNAL_CHECK: Duration = Duration::from_millis(100);
+/// How often a blocking wait checks for Ctrl-C.
+const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long it waits for what was begun and has to be finished.
-const PATIENCE_FOR_DETACHED: Duration = Duration::from_secs(5);
+/// How long shutdown waits for detached tasks.
+const DETACHED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The process that the runtime's threads belong to, and the runtime itself until it was ended.
+/// The process that owns the runtime's threads, and the runtime until it is shut down.
 static RUNTIME: Mutex<Option<(u32, Option<Running>)>> = Mutex::new(None);
 
-/// Whether the interpreter waits for its threads to end.
+/// Whether the interpreter is about to exit and joins its threads.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// A runtime, and the completions that it has for Python.
+/// A runtime and its completion queue.
 struct Running {
     runtime: Runtime,
     completions: Arc<CompletionQueue>,
 }
 
-/// The process that made something, whose connections and threads stay with it at a `fork()`.
+/// The process that owns an object: connections and threads do not survive a `fork()` into the child.
 #[derive(Clone, Copy)]
-pub struct Owner(u32);
+pub struct OwningProcess(u32);
 
-impl Owner {
+impl OwningProcess {
     /// This process.
-    pub fn here() -> Self {
+    pub fn current() -> Self {
         Self(process::id())
     }
 
-    /// Whether this is still the process.
-    pub fn is_here(self) -> bool {
+    /// Whether the current process is the owner.
+    pub fn is_current(self) -> bool {
         self.0 == process::id()
     }
 
     /// # Errors
-    /// This is a process that was forked since.
+    /// The current process was forked after the object was created.
     pub fn check(self) -> PyResult<()> {
-        if self.is_here() {
+        if self.is_current() {
             return Ok(());
         }
         Err(PyRuntimeError::new_err(
@@ -64,13 +64,13 @@ impl Owner {
     }
 }
 
-/// A handle of this process's runtime.
+/// The handle of this process's runtime.
 pub fn handle() -> PyResult<Handle> {
-    Ok(current()?.0)
+    Ok(runtime_and_queue()?.0)
 }
 
-/// The same, and the queue for what it has for Python.
-pub fn current() -> PyResult<(Handle, Arc<CompletionQueue>)> {
+/// The handle of this process's runtime, and its completion queue.
+pub fn runtime_and_queue() -> PyResult<(Handle, Arc<CompletionQueue>)> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = process::id();
     match &*slot {
@@ -78,7 +78,7 @@ pub fn current() -> PyResult<(Handle, Arc<CompletionQueue>)> {
             return Ok((running.runtime.handle().clone(), running.completions.clone()));
         }
         Some((owner, None)) if *owner == pid => {
-            return Err(exiting());
+            return Err(exiting_error());
         }
         _ => {}
     }
@@ -88,21 +88,21 @@ pub fn current() -> PyResult<(Handle, Arc<CompletionQueue>)> {
     let runtime = Builder::new_multi_thread().thread_name("covalent-awsbatch").enable_all().build()?;
     let handle = runtime.handle().clone();
     let completions = Arc::<CompletionQueue>::default();
-    // Dropping a runtime joins its threads, and those of the parent process are not here.
+    // Not dropped: that would join the parent's threads, which do not exist in a forked process.
     mem::forget(slot.replace((pid, Some(Running { runtime, completions: completions.clone() }))));
     Ok((handle, completions))
 }
 
-/// Has waits end soon: the interpreter is about to wait for its threads, which comes before all that is registered at `atexit`.
+/// Ends blocking waits soon: the interpreter joins its threads before it calls `atexit` functions.
 #[pyfunction]
-pub fn about_to_exit() {
+pub fn notify_exiting() {
     EXITING.store(true, Ordering::Relaxed);
 }
 
-/// Ends the runtime: what is under way is dropped, and its threads end.
+/// Shuts the runtime down: drops its tasks and joins its threads.
 ///
-/// They may be just handing a result over to Python. An interpreter that goes away beneath them takes the process down,
-/// so they are waited for, and not while holding the GIL that they want.
+/// A thread may be delivering a result to Python, and would crash if the interpreter was finalized meanwhile. Waits without
+/// the GIL, which that thread needs.
 #[pyfunction]
 pub fn shut_down(py: Python<'_>) {
     let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -110,57 +110,57 @@ pub fn shut_down(py: Python<'_>) {
         _ => None,
     };
     if let Some(handle) = handle {
-        // Most detached tasks take one call; a network that is gone, a long queue or whoever presses Ctrl-C again must not wait for more.
-        let end = Instant::now() + PATIENCE_FOR_DETACHED;
-        let done = || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK, detached::wait_for_all()).await });
+        // Most detached tasks take one call. A lost network, a long queue or a second Ctrl-C must not block the exit.
+        let end = Instant::now() + DETACHED_TIMEOUT;
+        let done =
+            || handle.block_on(async { tokio::time::timeout(SIGNAL_CHECK_INTERVAL, detached::wait_for_all()).await });
         while py.detach(done).is_err() && Instant::now() < end && py.check_signals().is_ok() {}
     }
     py.detach(|| {
         let pid = process::id();
-        let before = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
-        match before {
-            Some((owner, Some(running))) if owner == pid => running.runtime.shutdown_timeout(PATIENCE),
+        let previous = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).replace((pid, None));
+        match previous {
+            Some((owner, Some(running))) if owner == pid => running.runtime.shutdown_timeout(SHUTDOWN_TIMEOUT),
             other => mem::forget(other),
         }
     });
 }
 
-/// Waits for a future without the GIL, on a thread that is not the runtime's own. Ctrl-C ends the wait and drops the future,
-/// and so does the end of the interpreter, which waits for its threads.
+/// Waits for a future without the GIL, on a thread that is not the runtime's own. Ctrl-C and the exit of the interpreter end
+/// the wait and drop the future.
 ///
 /// # Errors
-/// Those of the future, what the handler of a signal raises, or that the interpreter is about to exit.
+/// Those of the future, what a signal handler raises, or that the interpreter is about to exit.
 pub fn block_on<T: Send + 'static>(future: impl Future<Output = Result<T, Error>> + Send + 'static) -> PyResult<T> {
     let runtime = handle()?;
     let (reply, answer) = mpsc::channel();
-    // On the runtime, since a runtime that is ended panics beneath futures of other threads, and drops its own.
+    // Spawned, since a runtime that shuts down drops its own tasks, but makes futures on other threads panic.
     let task = runtime.spawn(async move {
         let _ = reply.send(future.await);
     });
     let mut left = None;
     let why = loop {
-        match answer.recv_timeout(SIGNAL_CHECK) {
+        match answer.recv_timeout(SIGNAL_CHECK_INTERVAL) {
             Ok(outcome) => return Ok(outcome?),
-            // Dropped with the runtime, or else it has panicked.
-            Err(RecvTimeoutError::Disconnected) => return Err(handle().err().unwrap_or_else(panicked)),
+            // The runtime was shut down, or else the task has panicked.
+            Err(RecvTimeoutError::Disconnected) => return Err(handle().err().unwrap_or_else(core_panicked_error)),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(interrupt) = Python::try_attach(|py| py.check_signals().err()).flatten() {
             break interrupt;
         }
-        if EXITING.load(Ordering::Relaxed)
-            && *left.get_or_insert_with(Instant::now) + PATIENCE_FOR_DETACHED < Instant::now()
+        if EXITING.load(Ordering::Relaxed) && *left.get_or_insert_with(Instant::now) + DETACHED_TIMEOUT < Instant::now()
         {
-            break exiting();
+            break exiting_error();
         }
     };
     task.abort();
-    // Until the future is dropped: what that begins, such as the abort of an upload, is waited for at the process's end.
+    // Waits for the drop of the future, which may start a detached task, such as the abort of an upload.
     let _entered = runtime.enter();
-    drop(answer.recv_timeout(PATIENCE));
+    drop(answer.recv_timeout(SHUTDOWN_TIMEOUT));
     Err(why)
 }
 
-fn exiting() -> PyErr {
+fn exiting_error() -> PyErr {
     PyRuntimeError::new_err("the interpreter is about to exit")
 }

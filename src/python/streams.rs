@@ -1,4 +1,4 @@
-//! Binary files over S3 for the pickler and the unpickler. They block, without the GIL.
+//! Binary files over S3 for the pickler and the unpickler. They block without the GIL.
 
 use std::collections::HashMap;
 use std::mem;
@@ -12,26 +12,26 @@ use pyo3::types::{PyByteArray, PyBytes, PySlice, PyString};
 use tokio::sync::watch;
 
 use super::awaitable::awaitable;
-use super::runtime::{Owner, block_on, handle};
+use super::runtime::{OwningProcess, block_on, handle};
 use crate::error::Error;
 use crate::s3::download::Download;
 use crate::s3::upload::Upload;
 
-/// Bytes of a foreign buffer that are copied at once.
-const PIECE: usize = 1024 * 1024;
+/// Bytes of a buffer that are copied at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Reader {
-    owner: Owner,
+    owner: OwningProcess,
     size: u64,
     metadata: HashMap<String, String>,
-    /// Bytes that have not been read yet.
+    /// Bytes that are still to be read.
     left: AtomicU64,
     state: Mutex<ReaderState>,
 }
 
 struct ReaderState {
-    /// Empty while a piece is waited for, and after somebody gave that up.
+    /// `None` while the next piece is fetched, and after that was interrupted.
     download: Option<Download>,
     piece: Bytes,
 }
@@ -41,7 +41,7 @@ impl Reader {
         let size = download.size();
         let metadata = download.metadata().clone();
         let state = Mutex::new(ReaderState { download: Some(download), piece: Bytes::new() });
-        Self { owner: Owner::here(), size, metadata, left: size.into(), state }
+        Self { owner: OwningProcess::current(), size, metadata, left: size.into(), state }
     }
 
     fn count(&self, read: usize) {
@@ -54,10 +54,10 @@ impl Reader {
 }
 
 impl ReaderState {
-    /// Makes sure that `piece` is not empty, unless the object has ended.
+    /// Fetches the next piece if `piece` is empty. Returns false at the end of the object.
     fn refill(&mut self) -> PyResult<bool> {
         while self.piece.is_empty() {
-            let mut download = self.download.take().ok_or_else(given_up)?;
+            let mut download = self.download.take().ok_or_else(read_interrupted_error)?;
             let (download, piece) = block_on(async move {
                 let piece = download.next().await;
                 Ok((download, piece))
@@ -71,12 +71,12 @@ impl ReaderState {
         Ok(true)
     }
 
-    /// Hands out up to `wanted` bytes of `piece`.
+    /// Takes up to `wanted` bytes of `piece`.
     fn take(&mut self, wanted: usize) -> Bytes {
         self.piece.split_to(wanted.min(self.piece.len()))
     }
 
-    /// Fills the buffer, which is no longer than what is left.
+    /// Fills the buffer, which must not be longer than the rest of the object.
     fn fill(&mut self, mut buffer: &mut [u8]) -> PyResult<()> {
         while !buffer.is_empty() {
             if !self.refill()? {
@@ -108,7 +108,7 @@ impl Reader {
         self.owner.check()?;
         let left = usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         let length = usize::try_from(size).unwrap_or(usize::MAX).min(left);
-        // Straight into the object that is returned: a large one is there once, and not twice.
+        // Read directly into the returned object, so that a large one is in memory only once.
         let data = PyBytes::new_with(py, length, |buffer| py.detach(|| self.state().fill(buffer)))?;
         self.count(length);
         Ok(data)
@@ -135,16 +135,16 @@ impl Reader {
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]
 pub struct Writer {
-    owner: Owner,
-    /// Empty once the upload was finished or aborted.
+    owner: OwningProcess,
+    /// `None` after the upload was finished or aborted.
     upload: Mutex<Option<Upload>>,
-    /// Whether a write is to end, also one that is under way.
+    /// Whether writes have to stop, also one that is blocked in another thread.
     stopped: watch::Sender<bool>,
 }
 
 impl Writer {
     pub fn new(upload: Upload) -> Self {
-        Self { owner: Owner::here(), upload: Mutex::new(Some(upload)), stopped: watch::Sender::new(false) }
+        Self { owner: OwningProcess::current(), upload: Mutex::new(Some(upload)), stopped: watch::Sender::new(false) }
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Upload>> {
@@ -153,7 +153,7 @@ impl Writer {
 
     fn take(&self) -> PyResult<Upload> {
         self.owner.check()?;
-        self.slot().take().ok_or_else(closed)
+        self.slot().take().ok_or_else(upload_closed_error)
     }
 
     fn write_bytes(&self, mut data: &[u8]) -> PyResult<()> {
@@ -161,22 +161,22 @@ impl Writer {
         let mut slot = self.slot();
         while !data.is_empty() {
             if *self.stopped.borrow() {
-                give_up(&mut slot)?;
+                abort_upload(&mut slot)?;
             }
-            let upload = slot.as_mut().ok_or_else(closed)?;
+            let upload = slot.as_mut().ok_or_else(upload_closed_error)?;
             data = &data[upload.fill(data)..];
             if !data.is_empty() {
                 let sent = |mut upload: Upload| async move {
                     upload.send_part().await?;
                     Ok(upload)
                 };
-                *slot = Some(self.unless_stopped(sent(slot.take().ok_or_else(closed)?))?);
+                *slot = Some(self.unless_stopped(sent(slot.take().ok_or_else(upload_closed_error)?))?);
             }
         }
         Ok(())
     }
 
-    /// Waits for a step of the upload. What is stopped, interrupted or fails drops the upload with it, which aborts it.
+    /// Waits for a step of the upload. If it is stopped, interrupted or fails, the upload is dropped, which aborts it.
     fn unless_stopped<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -188,7 +188,7 @@ impl Writer {
                 _ = stopped.wait_for(|stopped| *stopped) => Ok(None),
             }
         })?;
-        outcome.ok_or_else(closed)
+        outcome.ok_or_else(upload_closed_error)
     }
 }
 
@@ -206,11 +206,11 @@ impl Writer {
             py.detach(|| self.write_bytes(&bytes))?;
             return Ok(bytes.len());
         }
-        // Any other buffer, such as a NumPy array's: in pieces, since the stable ABI of Python 3.10 has no buffers.
+        // Any other buffer, such as a NumPy array's, in chunks: the stable ABI of Python 3.10 has no buffer protocol.
         let view = py.import("builtins")?.call_method1("memoryview", (data,))?.call_method1("cast", ("B",))?;
         let length = view.len()?;
-        for from in (0..length).step_by(PIECE) {
-            let to = (from + PIECE).min(length);
+        for from in (0..length).step_by(CHUNK_BYTES) {
+            let to = (from + CHUNK_BYTES).min(length);
             let slice = PySlice::new(py, from.cast_signed(), to.cast_signed(), 1);
             let piece = view.get_item(slice)?.call_method0("tobytes")?;
             let piece = piece.cast::<PyBytes>()?.as_bytes();
@@ -230,7 +230,7 @@ impl Writer {
         self.owner.check()?;
         py.detach(|| {
             let mut slot = self.slot();
-            let mut upload = slot.take().ok_or_else(closed)?;
+            let mut upload = slot.take().ok_or_else(upload_closed_error)?;
             let reserved = async move {
                 upload.reserve().await;
                 Ok(upload)
@@ -250,9 +250,9 @@ impl Writer {
 
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let runtime = handle()?;
-        // Whoever still writes has the lock and may want the GIL.
+        // A writer in another thread holds the lock and may need the GIL.
         let upload = py.detach(|| self.take())?;
-        // What cannot be awaited, where no loop runs, is aborted by a task of the runtime.
+        // Without a running loop the awaitable cannot be created; the upload is then aborted by a task of the runtime.
         let _entered = runtime.enter();
         awaitable(py, upload.finish())
     }
@@ -260,7 +260,7 @@ impl Writer {
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
         self.owner.check()?;
         self.stop();
-        py.detach(|| give_up(&mut self.slot()))
+        py.detach(|| abort_upload(&mut self.slot()))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -280,28 +280,28 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.owner.is_here() {
-            return mem::forget(self.slot().take()); // the upload is the parent's
+        if !self.owner.is_current() {
+            return mem::forget(self.slot().take()); // the parent process owns the upload
         }
         let Ok(runtime) = handle() else { return };
-        // An unfinished upload is aborted by a task of the runtime.
+        // Dropping an unfinished upload spawns its abort.
         let _entered = runtime.enter();
         drop(self.slot().take());
     }
 }
 
-/// Drops an upload that is not finished, which aborts it by a task of the runtime.
-fn give_up(slot: &mut Option<Upload>) -> PyResult<()> {
+/// Drops an unfinished upload, which spawns its abort.
+fn abort_upload(slot: &mut Option<Upload>) -> PyResult<()> {
     let runtime = handle()?;
     let _entered = runtime.enter();
     drop(slot.take());
     Ok(())
 }
 
-fn given_up() -> PyErr {
+fn read_interrupted_error() -> PyErr {
     PyValueError::new_err("reading this object was given up half way")
 }
 
-fn closed() -> PyErr {
+fn upload_closed_error() -> PyErr {
     PyValueError::new_err("this upload is finished or was aborted")
 }

@@ -20,7 +20,7 @@ use covalent_awsbatch_plugin::aws::settings::from_json;
 use covalent_awsbatch_plugin::batch::definition::Definition;
 use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
 use covalent_awsbatch_plugin::batch::jobs::IDS_PER_CALL;
-use covalent_awsbatch_plugin::batch::outcome::{Asked, cause, sentence};
+use covalent_awsbatch_plugin::batch::outcome::{JobContext, cause, sentence};
 use covalent_awsbatch_plugin::batch::request::JobRequest;
 use covalent_awsbatch_plugin::batch::watcher::{Actor, Subscription, Watch};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS};
@@ -132,8 +132,8 @@ pub fn failures() -> Vec<Job> {
 /// Says of each job why it failed; returns how much there is to read.
 #[must_use]
 pub fn classify(jobs: &[Job]) -> usize {
-    let asked = Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
-    jobs.iter().map(|job| cause(job).as_str().len() + sentence(job, asked).len()).sum()
+    let context = JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
+    jobs.iter().map(|job| cause(job).as_str().len() + sentence(job, context).len()).sum()
 }
 
 /// An envelope as our runner writes it, with a result of so many bytes.
@@ -181,7 +181,7 @@ impl Default for Sweep {
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
         let mut actor = Actor::new(Session::new(Clients::new(&config)).jobs);
-        let watch = Watch { poll: Duration::from_secs(10), runnable: Duration::ZERO };
+        let watch = Watch { poll_interval: Duration::from_secs(10), runnable_timeout: Duration::ZERO };
         let mut answers = Vec::with_capacity(JOBS);
         for job in 0..JOBS {
             let (subscription, answer) = Subscription::new(&format!("0b7c7a2e-0000-4000-8000-{job:012}"), watch);
@@ -209,10 +209,10 @@ struct Running;
 
 impl HttpConnector for Running {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let asked: serde_json::Value = serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
+        let context: serde_json::Value = serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
         let mut body = String::with_capacity(128 * 1024);
         body.push_str("{\"jobs\": [");
-        for (index, id) in asked["jobs"].as_array().expect("ids").iter().enumerate() {
+        for (index, id) in context["jobs"].as_array().expect("ids").iter().enumerate() {
             body.push_str(if index == 0 { "" } else { "," });
             body.push_str(&RECORD.replace("ID", id.as_str().expect("an id")));
         }

@@ -1,18 +1,18 @@
-//! Why a job did not succeed, told from what AWS says.
+//! Classifies why a job did not succeed, by AWS's reasons.
 //!
-//! AWS puts one and the same text into `statusReason` or into `container.reason`, so each is looked for in both. The
-//! phrases are those of AWS Batch, of the ECS agent and of Docker, as users of such programs have reported them.
+//! AWS puts the same text into `statusReason` or into `container.reason`, so both are searched. The phrases are those of
+//! AWS Batch, the ECS agent and Docker, as users have reported them.
 
 use crate::batch::job::Job;
 
-/// Begins the reason of every termination that Covalent asked for, so that the task ends as cancelled.
+/// Prefix of the reason of a termination that Covalent requested, by which the task is known to be cancelled.
 pub const CANCEL_REASON: &str = "Cancelled from Covalent";
 
-/// Why a job ended without saying so itself.
+/// Why a job did not succeed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Covalent asked for its end.
+    /// Covalent requested its termination.
     Cancelled,
     /// An attempt ran longer than `time_limit`.
     TimeLimit,
@@ -38,11 +38,11 @@ pub enum Cause {
     LogDenied,
     /// A role of the job could not be assumed.
     RoleUnusable,
-    /// Whoever made the queue may not hand on a role.
+    /// The identity that AWS names may not pass a role.
     RoleNotPassed,
     /// The network of the job was not there in time.
     Network,
-    /// Something that the job needs, such as a secret or the registry's permission, could not be had before its start.
+    /// Something that the job needs before its start, such as a secret, could not be fetched.
     Initialization,
     /// The request is larger than what ECS takes.
     OverridesTooLong,
@@ -50,7 +50,7 @@ pub enum Cause {
     AgentTrouble,
     /// The container ended, but the agent could not say how.
     NotInspected,
-    /// Somebody ended the job.
+    /// A user terminated the job.
     Terminated,
     /// The program ended with a code other than 0.
     Exited,
@@ -63,7 +63,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The cause as programs see it.
+    /// The value in Python.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl Cause {
     }
 }
 
-/// Phrases and what they mean, the more specific ones first; in small letters.
+/// Phrases in lower case and what they mean, the more specific ones first.
 const PHRASES: [(Cause, &[&str]); 16] = [
     (Cause::TimeLimit, &["job attempt duration exceeded timeout"]),
     (Cause::StateTimeLimit, &["canceled by jobstatetimelimit"]),
@@ -114,19 +114,19 @@ const PHRASES: [(Cause, &[&str]); 16] = [
     (Cause::ProgramMissing, &["executable file not found", "no such file or directory: unknown"]),
     (Cause::Initialization, &["resourceinitializationerror"]),
 ];
-const AGENT: [&str; 3] = ["DockerTimeoutError", "CannotStart", "CannotCreate"];
+const AGENT_ERRORS: [&str; 3] = ["DockerTimeoutError", "CannotStart", "CannotCreate"];
 
 /// Why this job did not succeed.
 ///
-/// A termination by somebody else is one if AWS says that it is: the reason that was given with it may be any text.
+/// A termination is recognised by `isTerminated`, because its reason may be any text.
 #[must_use]
 pub fn cause(job: &Job) -> Cause {
-    let reason = beginning(job.status_reason.as_deref());
-    let container = beginning(job.container_reason.as_deref());
+    let reason = truncate(job.status_reason.as_deref());
+    let container = truncate(job.container_reason.as_deref());
     if job.status == "VANISHED" {
         return Cause::Vanished;
     }
-    if job.stuck_for.is_some() {
+    if job.stuck_seconds.is_some() {
         return Cause::Stuck;
     }
     if reason.starts_with(CANCEL_REASON) {
@@ -140,14 +140,14 @@ pub fn cause(job: &Job) -> Cause {
         _ if job.is_terminated => Cause::Terminated,
         Some(cause) => cause,
         None if either("CannotInspectContainerError") => Cause::NotInspected,
-        None if AGENT.iter().any(|error| either(error)) => Cause::AgentTrouble,
+        None if AGENT_ERRORS.iter().any(|error| either(error)) => Cause::AgentTrouble,
         None if reason.starts_with("Essential container in task exited") && job.exit_code.is_some() => Cause::Exited,
         None => Cause::Unknown,
     }
 }
 
-/// As much of a text as AWS writes: reasons have some hundred characters.
-fn beginning(text: Option<&str>) -> &str {
+/// The beginning of a reason, so that searching it is bounded; AWS's reasons have some hundred characters.
+fn truncate(text: Option<&str>) -> &str {
     let text = text.unwrap_or_default();
     &text[..text.floor_char_boundary(4000)]
 }

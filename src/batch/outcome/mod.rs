@@ -1,4 +1,4 @@
-//! What happened to a job and why: one typed cause, one sentence with what to do.
+//! Explains a job's end: a typed cause, and a sentence that says what to do.
 //!
 //! `status` decides whether a job failed; this module only says why.
 
@@ -9,48 +9,48 @@ pub use cause::{CANCEL_REASON, Cause, cause};
 use crate::batch::job::Job;
 use crate::batch::waiting;
 
-/// What the job was given, for sentences that advise to give it more.
+/// What the sentence has to know beside the job itself, such as the limits that it may advise to raise.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct JobContext<'a> {
     /// Memory in GB.
     pub memory: f64,
     /// Seconds an attempt may run; 0 for no limit.
     pub time_limit: u32,
-    /// Whether it was to run on Fargate, where there is no instance to look at.
+    /// Whether the job was for Fargate, where the user has no instances.
     pub fargate: bool,
-    /// Versions of what packaged the function, such as `Python 3.11.9`, if its container left not a word.
+    /// The dispatcher's versions, such as `Python 3.11.9`, if the container left no output: they are then to be compared.
     pub dispatcher: Option<&'a str>,
 }
 
 /// What happened, why, and what to do, in one line.
 #[must_use]
-pub fn sentence(job: &Job, asked: Asked<'_>) -> String {
+pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
     let cause = cause(job);
-    let said = said(job);
+    let reason = aws_reason(job);
     let attempts = match job.attempts.len() {
         0 | 1 => String::new(),
         several => format!(" after {several} attempts"),
     };
     let id = &job.id;
     let not_started =
-        |why: &str| format!("Job {id} could not start{attempts}: {why} ({said}); {}.", advice(cause, asked));
+        |why: &str| format!("Job {id} could not start{attempts}: {why} ({reason}); {}.", advice(cause, context));
     match cause {
         Cause::Cancelled => format!("Job {id} was cancelled from Covalent."),
         Cause::TimeLimit => format!(
             "Job {id} ran longer than its time limit of {} s and was ended by AWS Batch; raise `time_limit` (0 for none).",
-            asked.time_limit
+            context.time_limit
         ),
         Cause::StateTimeLimit => format!(
-            "Job {id} was ended by a time limit of its queue, because it did not start: {said}{}.",
-            limited(job).map(|meaning| format!("; {meaning}")).unwrap_or_default()
+            "Job {id} was ended by a time limit of its queue, because it did not start: {reason}{}.",
+            state_limit_meaning(job).map(|meaning| format!("; {meaning}")).unwrap_or_default()
         ),
         Cause::OutOfMemory => format!(
             "Job {id} was killed{attempts} because it took more memory than the {} GB it had asked for; raise `memory`.",
-            asked.memory
+            context.memory
         ),
         Cause::HostLost => format!(
-            "Job {id} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({said}); {}.",
-            advice(cause, asked)
+            "Job {id} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({reason}); {}.",
+            advice(cause, context)
         ),
         Cause::ImageUnavailable => {
             not_started(&format!("its image {} could not be pulled", job.image.as_deref().unwrap_or("")))
@@ -68,33 +68,33 @@ pub fn sentence(job: &Job, asked: Asked<'_>) -> String {
         Cause::OverridesTooLong => not_started("what it is given is longer than ECS takes"),
         Cause::AgentTrouble => not_started("the ECS agent failed"),
         Cause::NotInspected => format!(
-            "Job {id} ended, but the ECS agent could not say how ({said}), and it left no result; run it again."
+            "Job {id} ended, but the ECS agent could not say how ({reason}), and it left no result; run it again."
         ),
-        Cause::Terminated => format!("Job {id} was terminated: {said}."),
-        Cause::Exited => exited(job, asked.dispatcher, &attempts),
+        Cause::Terminated => format!("Job {id} was terminated: {reason}."),
+        Cause::Exited => exited_sentence(job, context.dispatcher, &attempts),
         Cause::Vanished => format!(
             "AWS Batch has no record of job {id} any more and it left no result; it may have ended more than a day ago. \
              Run it again."
         ),
         Cause::Stuck => format!(
-            "Job {id} was terminated{attempts} because it had been {} for {}: {} ({said}); {}.",
+            "Job {id} was terminated{attempts} because it had been {} for {}: {} ({reason}); {}.",
             job.status,
-            waiting::duration(job.stuck_for.unwrap_or_default()),
-            waiting::stay(&job.status, job.waits_for_others).unwrap_or("that is longer than it may be"),
-            unstuck(&job.status, asked.fargate)
+            waiting::format_duration(job.stuck_seconds.unwrap_or_default()),
+            waiting::state_meaning(&job.status, job.has_dependencies).unwrap_or("that is longer than it may be"),
+            stuck_advice(&job.status, context.fargate)
         ),
-        Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({said})."),
+        Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({reason})."),
     }
 }
 
-/// What a container that ended by itself may have met with.
+/// The sentence for a container that exited without a result.
 ///
-/// One that left not a word has mostly met with a pickle that it cannot read, which foreign programs do not catch, or with
-/// bytecode that is not its own, which brings the interpreter down. That is said before what is less likely.
-fn exited(job: &Job, dispatcher: Option<&str>, attempts: &str) -> String {
+/// If it also left no output, it most often could not unpickle the function, which the public image's program does not
+/// catch, or crashed on another Python version's bytecode. So the sentence names that first.
+fn exited_sentence(job: &Job, dispatcher: Option<&str>, attempts: &str) -> String {
     let (id, code) = (&job.id, job.exit_code.unwrap_or_default());
     let ended = format!("The container of job {id} exited with code {code}{attempts} without leaving a result");
-    let meaning = meaning(code);
+    let meaning = exit_code_meaning(code);
     match dispatcher.filter(|_| matches!(code, 1 | 139)) {
         Some(dispatcher) => format!(
             "{ended}, and without saying why. Most often its image's Python, cloudpickle or Covalent differs from this \
@@ -108,10 +108,10 @@ fn exited(job: &Job, dispatcher: Option<&str>, attempts: &str) -> String {
     }
 }
 
-/// What to do.
-fn advice(cause: Cause, asked: Asked<'_>) -> &'static str {
+/// What to do about a cause.
+fn advice(cause: Cause, context: JobContext<'_>) -> &'static str {
     match cause {
-        Cause::HostLost if asked.fargate => {
+        Cause::HostLost if context.fargate => {
             "run it again, raise `retry_attempts`, or use a queue with FARGATE in place of FARGATE_SPOT"
         }
         Cause::HostLost => "run it again, raise `retry_attempts`, or use a queue with on-demand instances",
@@ -123,7 +123,7 @@ fn advice(cause: Cause, asked: Asked<'_>) -> &'static str {
             "build the image for the machine's processor, or use a queue with machines of the image's"
         }
         Cause::ProgramMissing => "check that `container_image_uri` is an image with Python and what the job runs",
-        Cause::DiskFull if asked.fargate => "raise `ephemeral_storage`, or use a smaller image",
+        Cause::DiskFull if context.fargate => "raise `ephemeral_storage`, or use a smaller image",
         Cause::DiskFull => "give the instances of the compute environment larger disks, or use a smaller image",
         Cause::GpuDriver => {
             "use an image of the operating system with GPU support (ECS_AL2_NVIDIA) in the compute environment"
@@ -142,13 +142,13 @@ fn advice(cause: Cause, asked: Asked<'_>) -> &'static str {
             "check the execution role's rights and the subnets' way to ECR, Secrets Manager and CloudWatch Logs"
         }
         Cause::OverridesTooLong => "put less into `environment`",
-        Cause::AgentTrouble if asked.fargate => "run it again",
+        Cause::AgentTrouble if context.fargate => "run it again",
         _ => "run it again, and if that lasts look at the instance's disk space and ECS agent",
     }
 }
 
-/// What to do about a job that did not get out of this state.
-fn unstuck(status: &str, fargate: bool) -> &'static str {
+/// What to do about a job that is stuck in this state.
+fn stuck_advice(status: &str, fargate: bool) -> &'static str {
     match status {
         "STARTING" if fargate => {
             "run it again; if that lasts, look at the subnets' way to the registry, and use a smaller image"
@@ -165,14 +165,14 @@ fn unstuck(status: &str, fargate: bool) -> &'static str {
     }
 }
 
-/// What the state meant in which the job waited until the queue's limit ended it.
-fn limited(job: &Job) -> Option<&'static str> {
+/// The meaning of the state in which a state time limit of the queue ended the job.
+fn state_limit_meaning(job: &Job) -> Option<&'static str> {
     let reason = job.status_reason.as_deref()?;
-    waiting::meaning(reason.rsplit_once("reason:").map_or(reason, |(_, kind)| kind).trim_start())
+    waiting::reason_meaning(reason.rsplit_once("reason:").map_or(reason, |(_, kind)| kind).trim_start())
 }
 
-/// The service's own words.
-fn said(job: &Job) -> String {
+/// AWS's reasons and the exit code.
+fn aws_reason(job: &Job) -> String {
     let texts = [&job.status_reason, &job.container_reason].into_iter().flatten();
     let mut parts: Vec<String> = texts.map(|text| text.trim().trim_end_matches('.').to_owned()).collect();
     if let Some(code) = job.exit_code {
@@ -181,8 +181,8 @@ fn said(job: &Job) -> String {
     if parts.is_empty() { "no reason given".to_owned() } else { parts.join("; ") }
 }
 
-/// What an exit code of a container usually means; empty for the program's own.
-fn meaning(code: i32) -> &'static str {
+/// The usual meaning of a container's exit code; empty for the program's own codes.
+fn exit_code_meaning(code: i32) -> &'static str {
     match code {
         125..=127 => {
             ": its command could not be started, so the image is probably not one for Covalent, or has no Python"
@@ -212,50 +212,53 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sentence_names_the_limit_that_was_asked_for() {
-        let asked = Asked { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
+        let context = JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
         let killed = failed("Essential container in task exited", "OutOfMemoryError: killed", Some(137));
-        assert!(sentence(&killed, asked).contains("3.75 GB"));
+        assert!(sentence(&killed, context).contains("3.75 GB"));
         let late = failed("Job attempt duration exceeded timeout", "", None);
-        assert!(sentence(&late, asked).contains("300 s"));
+        assert!(sentence(&late, context).contains("300 s"));
     }
 
     #[test]
     fn an_unknown_failure_shows_all_there_is() {
-        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None };
-        let text = sentence(&failed("Task failed to start", "Strange: new", Some(7)), asked);
+        let context = JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None };
+        let text = sentence(&failed("Task failed to start", "Strange: new", Some(7)), context);
         assert!(text.contains("Task failed to start; Strange: new; exit code 7"), "{text}");
     }
 
     #[test]
     fn a_container_without_a_word_is_told_to_compare_versions_first() {
-        let asked = Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: Some("Python 3.11.9") };
+        let context = JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: Some("Python 3.11.9") };
         for (code, then) in [(1, "log"), (139, "crashed in native code")] {
             let silent = failed("Essential container in task exited", "", Some(code));
-            let text = sentence(&Job { image: Some("i:1".into()), ..silent.clone() }, asked);
+            let text = sentence(&Job { image: Some("i:1".into()), ..silent.clone() }, context);
             let (version, other) = (text.find("Python 3.11.9").unwrap(), text.find(then).unwrap());
             assert!(version < other && text.contains("python i:1 -c"), "{text}");
-            assert!(!sentence(&silent, Asked { dispatcher: None, ..asked }).contains("dispatcher"), "it left a word");
+            assert!(
+                !sentence(&silent, JobContext { dispatcher: None, ..context }).contains("dispatcher"),
+                "it left a word"
+            );
         }
         let killed = failed("Essential container in task exited", "", Some(137));
-        assert!(!sentence(&killed, asked).contains("dispatcher"), "the kernel's word");
+        assert!(!sentence(&killed, context).contains("dispatcher"), "the kernel's word");
     }
 
     #[test]
     fn advice_fits_the_platform_and_no_sentence_ends_twice() {
         let full = failed("Task failed to start", "CannotPullContainerError: no space left on device.", None);
         for (fargate, word) in [(true, "`ephemeral_storage`"), (false, "larger disks")] {
-            let text = sentence(&full, Asked { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
+            let text = sentence(&full, JobContext { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
             assert!(text.contains(word) && !text.contains(".."), "{text}");
         }
         let ended = Job { is_terminated: true, ..failed("I need the machine.", "", Some(143)) };
-        let text = sentence(&ended, Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
+        let text = sentence(&ended, JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
         assert!(text.contains("I need the machine; exit code 143."), "{text}");
     }
 
     #[test]
     fn a_stuck_job_says_in_what_state_for_how_long_and_what_to_do_on_its_platform() {
         let stuck =
-            |status: &str| Job { id: "1".into(), status: status.into(), stuck_for: Some(10_800), ..Job::default() };
+            |status: &str| Job { id: "1".into(), status: status.into(), stuck_seconds: Some(10_800), ..Job::default() };
         for (status, fargate, word) in [
             ("SUBMITTED", false, "ENABLED"),
             ("PENDING", false, "limits of its queue"),
@@ -263,7 +266,7 @@ pub(crate) mod tests {
             ("STARTING", true, "subnets' way"),
         ] {
             let job = stuck(status);
-            let text = sentence(&job, Asked { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
+            let text = sentence(&job, JobContext { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
             assert!(text.contains(&format!("it had been {status} for 3 h: ")) && text.contains(word), "{text}");
             assert_eq!(text.contains("instance"), status == "STARTING" && !fargate, "{text}");
             assert_eq!(cause(&job).as_str(), "stuck");
@@ -273,8 +276,10 @@ pub(crate) mod tests {
     #[test]
     fn a_limit_of_the_queue_says_what_the_state_meant() {
         let reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT";
-        let text =
-            sentence(&failed(reason, "", None), Asked { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
+        let text = sentence(
+            &failed(reason, "", None),
+            JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None },
+        );
         assert!(text.contains("lower `vcpu`"), "{text}");
     }
 }

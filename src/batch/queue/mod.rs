@@ -6,12 +6,12 @@ use aws_sdk_batch::types::{CeState, CeStatus, CeType, ComputeEnvironmentDetail, 
 use serde::Serialize;
 
 use crate::aws::clients::Clients;
-use crate::batch::job::shortened;
+use crate::batch::job::truncate;
 use crate::error::Result;
 
 pub use problems::{Demand, problems};
 
-/// What `DescribeJobQueues` tells of one.
+/// A queue as `DescribeJobQueues` returns it.
 #[derive(Debug, Serialize)]
 pub struct Queue {
     /// `ENABLED` or `DISABLED`.
@@ -20,13 +20,13 @@ pub struct Queue {
     pub status: String,
     /// Why it is in that status.
     pub status_reason: String,
-    /// Whether it shares by a scheduling policy, and so wants a share identifier with each job.
+    /// Whether it has a scheduling policy, so that each job needs a share identifier.
     pub fair_share: bool,
     /// ARNs of its environments, in their order.
     pub environments: Vec<String>,
 }
 
-/// What `DescribeComputeEnvironments` tells of one.
+/// A compute environment as `DescribeComputeEnvironments` returns it.
 #[derive(Debug, Serialize)]
 pub struct Environment {
     /// Its name.
@@ -39,9 +39,9 @@ pub struct Environment {
     pub status: String,
     /// Why it is in that status.
     pub status_reason: String,
-    /// `EC2`, `SPOT`, `FARGATE`, `FARGATE_SPOT`; empty where it has no resources of Batch's.
+    /// `EC2`, `SPOT`, `FARGATE` or `FARGATE_SPOT`; empty if it is unmanaged.
     pub kind: String,
-    /// vCPUs of all jobs that run at once.
+    /// Limit on the vCPUs of all running jobs.
     pub max_vcpus: Option<i32>,
     /// Instance types, families, or `optimal`.
     pub instance_types: Vec<String>,
@@ -58,9 +58,9 @@ pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
         .await
         .map_err(|error| clients.batch_error("batch:DescribeJobQueues", format!("queue {queue}"), error))?;
     Ok(answer.job_queues().first().map(|detail| Queue {
-        state: shortened(detail.state().map(JqState::as_str).unwrap_or_default()),
-        status: shortened(detail.status().map(JqStatus::as_str).unwrap_or_default()),
-        status_reason: shortened(detail.status_reason().unwrap_or_default()),
+        state: truncate(detail.state().map(JqState::as_str).unwrap_or_default()),
+        status: truncate(detail.status().map(JqStatus::as_str).unwrap_or_default()),
+        status_reason: truncate(detail.status_reason().unwrap_or_default()),
         fair_share: detail.scheduling_policy_arn().is_some_and(|arn| !arn.is_empty()),
         environments: detail
             .compute_environment_order()
@@ -71,7 +71,7 @@ pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
     }))
 }
 
-/// Looks compute environments up; those that are gone are missing from the answer.
+/// Looks compute environments up; deleted ones are missing from the result.
 pub async fn environments(clients: &Clients, arns: Vec<String>) -> Result<Vec<Environment>> {
     clients.turn().await;
     let subject = arns.join(", ");
@@ -86,12 +86,12 @@ impl From<&ComputeEnvironmentDetail> for Environment {
     fn from(detail: &ComputeEnvironmentDetail) -> Self {
         let resources = detail.compute_resources();
         Self {
-            name: shortened(detail.compute_environment_name().unwrap_or_default()),
-            management: shortened(detail.r#type().map(CeType::as_str).unwrap_or_default()),
-            state: shortened(detail.state().map(CeState::as_str).unwrap_or_default()),
-            status: shortened(detail.status().map(CeStatus::as_str).unwrap_or_default()),
-            status_reason: shortened(detail.status_reason().unwrap_or_default()),
-            kind: shortened(resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default()),
+            name: truncate(detail.compute_environment_name().unwrap_or_default()),
+            management: truncate(detail.r#type().map(CeType::as_str).unwrap_or_default()),
+            state: truncate(detail.state().map(CeState::as_str).unwrap_or_default()),
+            status: truncate(detail.status().map(CeStatus::as_str).unwrap_or_default()),
+            status_reason: truncate(detail.status_reason().unwrap_or_default()),
+            kind: truncate(resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default()),
             max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
             instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
         }

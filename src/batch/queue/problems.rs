@@ -1,14 +1,14 @@
-//! What is wrong with a queue, for jobs that are refused or cannot start.
+//! Problems of a queue, for the errors of jobs that are refused or cannot start.
 
 use crate::aws::clients::Clients;
 use crate::batch::queue::{Environment, Queue, environments, look_up};
 use crate::batch::request::JobRequest;
 use crate::error::Result;
 
-/// What a job asks of the compute environments behind its queue.
+/// What a job needs of its queue's compute environments.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
-    /// vCPUs, held against the limit of each environment.
+    /// vCPUs, compared with the limit of each environment.
     pub vcpu: f64,
     /// Whether its definition is for Fargate, and not for EC2.
     pub fargate: bool,
@@ -20,22 +20,22 @@ impl From<&JobRequest> for Demand {
     }
 }
 
-/// What is wrong with a queue, as sentences; empty if nothing is to be seen.
+/// The problems of a queue as sentences; empty if none are found.
 pub async fn problems(clients: &Clients, queue: &str, demand: Demand) -> Result<Vec<String>> {
     let Some(detail) = look_up(clients, queue).await? else {
         return Ok(vec![format!("there is no queue {queue} in region {}", clients.region)]);
     };
-    let mut problems = of_queue(queue, &detail);
+    let mut problems = queue_problems(queue, &detail);
     if detail.environments.is_empty() {
         problems.push(format!("queue {queue} has no compute environment"));
         return Ok(problems);
     }
     let found = environments(clients, detail.environments).await?;
-    problems.extend(found.iter().flat_map(|environment| of_environment(environment, demand)));
+    problems.extend(found.iter().flat_map(|environment| environment_problems(environment, demand)));
     Ok(problems)
 }
 
-fn of_queue(queue: &str, detail: &Queue) -> Vec<String> {
+fn queue_problems(queue: &str, detail: &Queue) -> Vec<String> {
     let mut problems = Vec::new();
     if detail.state == "DISABLED" {
         problems.push(format!("queue {queue} is DISABLED: enable it"));
@@ -47,19 +47,19 @@ fn of_queue(queue: &str, detail: &Queue) -> Vec<String> {
         ));
     }
     if detail.status != "VALID" {
-        problems.push(format!("queue {queue} is {}{}", detail.status, because(&detail.status_reason)));
+        problems.push(format!("queue {queue} is {}{}", detail.status, in_parentheses(&detail.status_reason)));
     }
     problems
 }
 
-fn of_environment(environment: &Environment, demand: Demand) -> Vec<String> {
+fn environment_problems(environment: &Environment, demand: Demand) -> Vec<String> {
     let name = &environment.name;
     let mut problems = Vec::new();
     if environment.state == "DISABLED" {
         problems.push(format!("compute environment {name} is DISABLED: enable it"));
     }
     if environment.status != "VALID" {
-        let reason = because(&environment.status_reason);
+        let reason = in_parentheses(&environment.status_reason);
         problems.push(format!("compute environment {name} is {}{reason}", environment.status));
     }
     if !environment.kind.is_empty() && environment.kind.starts_with("FARGATE") != demand.fargate {
@@ -73,7 +73,7 @@ fn of_environment(environment: &Environment, demand: Demand) -> Vec<String> {
     problems
 }
 
-fn because(reason: &str) -> String {
+fn in_parentheses(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_healthy_queue_has_no_problems() {
-        assert!(of_queue("q", &queue()).is_empty());
-        assert!(of_environment(&environment(), DEMAND).is_empty());
+        assert!(queue_problems("q", &queue()).is_empty());
+        assert!(environment_problems(&environment(), DEMAND).is_empty());
     }
 
     #[test]
@@ -120,7 +120,10 @@ mod tests {
             status_reason: "no environment".into(),
             ..queue()
         };
-        assert_eq!(of_queue("q", &broken), ["queue q is DISABLED: enable it", "queue q is INVALID (no environment)"]);
+        assert_eq!(
+            queue_problems("q", &broken),
+            ["queue q is DISABLED: enable it", "queue q is INVALID (no environment)"]
+        );
         let broken = Environment {
             state: "DISABLED".into(),
             status: "INVALID".into(),
@@ -129,7 +132,7 @@ mod tests {
             ..environment()
         };
         assert_eq!(
-            of_environment(&broken, DEMAND),
+            environment_problems(&broken, DEMAND),
             [
                 "compute environment e is DISABLED: enable it",
                 "compute environment e is INVALID",
@@ -142,8 +145,11 @@ mod tests {
     #[test]
     fn a_job_for_fargate_does_not_fit_on_machines() {
         let fargate = Demand { vcpu: 0.25, fargate: true };
-        assert_eq!(of_environment(&environment(), fargate), ["compute environment e is SPOT: set `platform` to EC2"]);
-        assert!(of_environment(&Environment { kind: "FARGATE".into(), ..environment() }, fargate).is_empty());
-        assert!(of_environment(&Environment { kind: String::new(), ..environment() }, fargate).is_empty());
+        assert_eq!(
+            environment_problems(&environment(), fargate),
+            ["compute environment e is SPOT: set `platform` to EC2"]
+        );
+        assert!(environment_problems(&Environment { kind: "FARGATE".into(), ..environment() }, fargate).is_empty());
+        assert!(environment_problems(&Environment { kind: String::new(), ..environment() }, fargate).is_empty());
     }
 }

@@ -1,9 +1,8 @@
 //! One watcher for all running jobs of an account and region.
 //!
-//! A task asks for the end of its job and sleeps; a single actor describes all of them, 100 ids a call. Each job is
-//! looked at as often as its `poll_freq` asks, and sooner while the calls are cheap: every second for up to 500 jobs.
-//! For more than that, AWS's limit of calls decides. Each look is a task of its own, so that one without an answer holds up
-//! nobody but the jobs that it is a look at.
+//! A task subscribes to the end of its job; a single actor describes all jobs, 100 ids a call. A sweep polls every job at
+//! least as often as its `poll_freq`, and every second for up to 500 jobs. For more jobs the limit on calls decides. Each
+//! poll is a task of its own, so that one without an answer delays only its own jobs.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -18,27 +17,27 @@ use crate::batch::job::Job;
 use crate::batch::jobs::{IDS_PER_CALL, Jobs};
 use crate::error::{Error, Kind, Result};
 
-mod look;
+mod poll;
 mod watched;
 
-use look::Look;
+use poll::Poll;
 use watched::Watched;
 
-/// A sweep is never more frequent than this, unless a job asks for it.
-const EAGER: Duration = Duration::from_secs(1);
-/// What polling takes of the roughly 50 Batch calls a second that an account has.
-const CALLS_PER_SECOND: f64 = 5.0;
-/// The longest pause between sweeps under throttling.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// `DescribeJobs` may not know a job for a moment after its submission; missing for this long means that it is gone.
+/// Interval between sweeps, unless a job's poll interval is shorter.
+const MIN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// The share of polling in the roughly 50 Batch calls a second of an account.
+const MAX_CALLS_PER_SECOND: f64 = 5.0;
+/// Longest interval between sweeps under throttling.
+const MAX_SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+/// After this time without a record a new job has vanished: `DescribeJobs` is eventually consistent.
 const VANISHED_AFTER: Duration = Duration::from_mins(1);
-/// One that it has known and forgotten again has expired, unless some answers in a row were wrong.
+/// After this time without a record a job that had one has expired; a few wrong answers in a row do not count.
 const EXPIRED_AFTER: Duration = Duration::from_secs(30);
-/// How long a record that cannot be understood is asked for again, while others can be.
-const PATIENCE_GARBLED: Duration = Duration::from_secs(10);
-/// How long a job is watched while AWS does not answer, and while it refuses to.
-const PATIENCE_UNANSWERED: Duration = Duration::from_mins(15);
-const PATIENCE_REFUSED: Duration = Duration::from_mins(1);
+/// How long a garbled record is polled again while others can be parsed.
+const GARBLED_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a job is watched while AWS does not answer, and while it refuses the call.
+const UNANSWERED_TIMEOUT: Duration = Duration::from_mins(15);
+const REFUSED_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Handle of the watcher. The actor behind it starts with the first job and ends with the handle.
 #[derive(Debug)]
@@ -50,13 +49,13 @@ pub struct Watcher {
 /// How a job is to be watched.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    /// How long its end may go unnoticed at the most, while the account's call rate allows it.
-    pub poll: Duration,
-    /// How long it may be RUNNABLE; zero for ever.
-    pub runnable: Duration,
+    /// How long its end may go unnoticed, if the account's call rate allows it.
+    pub poll_interval: Duration,
+    /// How long it may be RUNNABLE; zero for no limit.
+    pub runnable_timeout: Duration,
 }
 
-/// Somebody who waits for the end of a job.
+/// A subscription to the end of a job.
 #[derive(Debug)]
 pub struct Subscription {
     id: String,
@@ -65,7 +64,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The subscription, and where the answer will arrive. Dropping that end cancels it.
+    /// A subscription, and the receiver of its outcome. Dropping the receiver cancels it.
     #[must_use]
     pub fn new(id: &str, watch: Watch) -> (Self, oneshot::Receiver<Result<Job>>) {
         let (reply, answer) = oneshot::channel();
@@ -74,16 +73,16 @@ impl Subscription {
 }
 
 impl Watcher {
-    /// One that watches nothing yet.
+    /// Without jobs.
     #[must_use]
     pub fn new(jobs: Arc<Jobs>) -> Self {
         Self { jobs, actor: Mutex::default() }
     }
 
-    /// Waits until the job is over, or Batch has lost its record (status `VANISHED`), or it could not start for too long
-    /// (status `RUNNABLE`), or it is stuck in another state before `RUNNING` (see [`Job::stuck_for`]).
+    /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck in
+    /// another state before `RUNNING` (see [`Job::stuck_seconds`]).
     ///
-    /// Dropping the future is all that it takes to stop watching. Must be called within a tokio runtime.
+    /// Dropping the future stops watching. Must be called within a tokio runtime.
     pub async fn end_of(&self, id: &str, watch: Watch) -> Result<Job> {
         let (subscription, answer) = Subscription::new(id, watch);
         self.subscribe(subscription);
@@ -97,7 +96,7 @@ impl Watcher {
             None => Some(subscription),
         };
         if let Some(subscription) = unsent {
-            // The first job, or the actor's runtime went away.
+            // There is no actor yet, or its runtime has ended.
             let (sender, receiver) = mpsc::unbounded_channel();
             tokio::spawn(Actor::new(self.jobs.clone()).run(receiver));
             // Its receiver lives in the task of the line above: this cannot fail.
@@ -107,23 +106,23 @@ impl Watcher {
     }
 }
 
-/// The jobs that are watched. [`Watcher`] keeps it going in a task of its own.
+/// Polls the watched jobs, in a task that [`Watcher`] spawns.
 #[derive(Debug)]
 pub struct Actor {
     jobs: Arc<Jobs>,
     watched: HashMap<String, Watched>,
-    looks: JoinSet<Look>,
-    /// Whether a look met throttling or silence since the last sweep; `None` if none has ended.
-    strained: Option<bool>,
-    /// Sweeps in a row of which a look did.
-    strain: u32,
+    polls: JoinSet<Poll>,
+    /// Whether a poll since the last sweep was throttled or unanswered; `None` if none has completed.
+    overloaded: Option<bool>,
+    /// Consecutive sweeps with such a poll.
+    overloaded_sweeps: u32,
 }
 
 impl Actor {
-    /// Watches nothing yet.
+    /// Without jobs.
     #[must_use]
     pub fn new(jobs: Arc<Jobs>) -> Self {
-        Self { jobs, watched: HashMap::new(), looks: JoinSet::new(), strained: None, strain: 0 }
+        Self { jobs, watched: HashMap::new(), polls: JoinSet::new(), overloaded: None, overloaded_sweeps: 0 }
     }
 
     async fn run(mut self, mut subscriptions: mpsc::UnboundedReceiver<Subscription>) {
@@ -139,13 +138,13 @@ impl Actor {
                 subscription = subscriptions.recv() => {
                     let Some(subscription) = subscription else { return };
                     self.add(subscription);
-                    let soon = Instant::now() + self.pause();
+                    let soon = Instant::now() + self.sweep_interval();
                     next_sweep = Some(next_sweep.map_or(soon, |at: Instant| at.min(soon)));
                 }
-                Some(look) = self.looks.join_next() => self.take_in(look),
+                Some(poll) = self.polls.join_next() => self.apply_poll(poll),
                 () = due => {
                     self.begin_sweep();
-                    next_sweep = (!self.watched.is_empty()).then(|| Instant::now() + self.pause());
+                    next_sweep = (!self.watched.is_empty()).then(|| Instant::now() + self.sweep_interval());
                 }
             }
         }
@@ -154,32 +153,33 @@ impl Actor {
     /// Watches one more job.
     pub fn add(&mut self, subscription: Subscription) {
         let watched = self.watched.entry(subscription.id).or_insert_with(|| Watched::new(subscription.watch));
-        watched.watch.poll = watched.watch.poll.min(subscription.watch.poll);
+        watched.watch.poll_interval = watched.watch.poll_interval.min(subscription.watch.poll_interval);
         watched.replies.push(subscription.reply);
     }
 
     /// The time to the next sweep.
-    fn pause(&self) -> Duration {
-        let shortest = self.watched.values().map(|watched| watched.watch.poll).min().unwrap_or(EAGER);
-        pause(self.watched.len(), shortest, self.strain, fastrand::f64())
+    fn sweep_interval(&self) -> Duration {
+        let shortest =
+            self.watched.values().map(|watched| watched.watch.poll_interval).min().unwrap_or(MIN_SWEEP_INTERVAL);
+        sweep_interval(self.watched.len(), shortest, self.overloaded_sweeps, fastrand::f64())
     }
 
-    /// Looks at all jobs once, and tells of those that are over.
+    /// Polls all jobs once and replies to the subscribers of those that have ended.
     pub async fn sweep(&mut self) {
         self.begin_sweep();
-        while let Some(look) = self.looks.join_next().await {
-            self.take_in(look);
+        while let Some(poll) = self.polls.join_next().await {
+            self.apply_poll(poll);
         }
     }
 
-    /// Begins looks at all jobs but those that are looked at already.
+    /// Starts polls of all jobs that are not being polled.
     fn begin_sweep(&mut self) {
         self.watched.retain(|_, watched| {
             watched.replies.retain(|reply| !reply.is_closed());
             !watched.replies.is_empty()
         });
-        if let Some(strained) = self.strained.take() {
-            self.strain = if strained { self.strain + 1 } else { 0 };
+        if let Some(overloaded) = self.overloaded.take() {
+            self.overloaded_sweeps = if overloaded { self.overloaded_sweeps + 1 } else { 0 };
         }
         let unseen = self.watched.iter_mut().filter(|(_, watched)| !watched.being_described);
         let mut ids: Vec<String> = unseen
@@ -188,41 +188,41 @@ impl Actor {
                 id.clone()
             })
             .collect();
-        // Where a part cannot be understood, it meets others next time.
+        // Garbled records are grouped with other jobs next time.
         fastrand::shuffle(&mut ids);
         for ids in ids.chunks(IDS_PER_CALL) {
-            self.looks.spawn(Look::at(self.jobs.clone(), ids.to_vec()));
+            self.polls.spawn(Poll::run(self.jobs.clone(), ids.to_vec()));
         }
     }
 
-    fn take_in(&mut self, look: Result<Look, JoinError>) {
-        let look = match look {
-            Ok(look) => look,
+    fn apply_poll(&mut self, poll: Result<Poll, JoinError>) {
+        let poll = match poll {
+            Ok(poll) => poll,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return, // The runtime ends.
         };
-        for id in &look.ids {
+        for id in &poll.ids {
             if let Some(watched) = self.watched.get_mut(id) {
                 watched.being_described = false;
             }
         }
-        let understood = !look.found.is_empty();
-        for (ids, found) in look.found {
-            self.settle(&ids, found);
+        let understood = !poll.found.is_empty();
+        for (ids, found) in poll.found {
+            self.apply_answer(&ids, found);
         }
-        let mut strained = false;
-        for (ids, error) in look.failures {
-            // Where nothing can be understood, it is not AWS that answers.
+        let mut overloaded = false;
+        for (ids, error) in poll.failures {
+            // If nothing can be parsed, something else than AWS answers.
             let garbled = error.kind() == Kind::Garbled;
             let unanswered = error.kind() == Kind::Ambiguous || garbled && (ids.len() > 1 || !understood);
-            strained |= unanswered || error.kind() == Kind::Throttled;
-            self.endure(&ids, &error, unanswered);
+            overloaded |= unanswered || error.kind() == Kind::Throttled;
+            self.apply_failure(&ids, &error, unanswered);
         }
-        *self.strained.get_or_insert_default() |= strained;
+        *self.overloaded.get_or_insert_default() |= overloaded;
     }
 
-    /// Takes in one answer.
-    fn settle(&mut self, ids: &[String], found: Vec<Job>) {
+    /// Applies an answer.
+    fn apply_answer(&mut self, ids: &[String], found: Vec<Job>) {
         let now = Instant::now();
         for id in ids {
             if let Some(watched) = self.watched.get_mut(id) {
@@ -233,21 +233,21 @@ impl Actor {
         for job in found {
             let Some(watched) = self.watched.get_mut(&job.id) else { continue };
             if job.status.is_empty() {
-                continue; // A record without a state is none.
+                continue; // an incomplete record counts as missing
             }
             watched.missing_since = None;
             if watched.last.as_ref().is_none_or(|last| last.status != job.status) {
                 tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
                 watched.last = Some(job.clone());
             }
-            if let Some(told) = watched.outcome(&job, now) {
-                self.finish(&job.id, || Ok(told.clone()));
+            if let Some(outcome) = watched.outcome(&job, now) {
+                self.finish(&job.id, || Ok(outcome.clone()));
             }
         }
         for id in ids {
             let Some(watched) = self.watched.get(id) else { continue };
-            let patience = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
-            if watched.missing_since.is_some_and(|since| now.duration_since(since) >= patience) {
+            let timeout = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
+            if watched.missing_since.is_some_and(|since| now.duration_since(since) >= timeout) {
                 tracing::warn!("Batch has no record of job {id} any more");
                 let vanished = Job::vanished(id, watched.last.as_ref());
                 self.finish(id, || Ok(vanished.clone()));
@@ -255,19 +255,19 @@ impl Actor {
         }
     }
 
-    /// Takes in a failed call: the jobs go on being watched for a while.
-    fn endure(&mut self, ids: &[String], error: &Error, unanswered: bool) {
+    /// Applies a failed call: its jobs are still watched for a while.
+    fn apply_failure(&mut self, ids: &[String], error: &Error, unanswered: bool) {
         let now = Instant::now();
-        let patience = match error.kind() {
-            // What AWS throttles is not lost: throttling is transient.
+        let timeout = match error.kind() {
+            // Throttling is transient.
             Kind::Throttled => Duration::MAX,
-            _ if unanswered => PATIENCE_UNANSWERED,
-            // Who signs on again in time goes on as if nothing had been, and so does who cannot reach what has the
-            // credentials for a while: then it is not AWS that refuses, and there is no code of AWS's.
-            Kind::Access if error.is_expired() || error.code().is_none() => PATIENCE_UNANSWERED,
-            // The same garbled record again and again does not become a better one.
-            Kind::Garbled => PATIENCE_GARBLED,
-            _ => PATIENCE_REFUSED,
+            _ if unanswered => UNANSWERED_TIMEOUT,
+            // A user may sign on again in time, and a credential source may be unreachable for a while: then there is no
+            // error code, because AWS has not refused anything.
+            Kind::Access if error.is_expired() || error.code().is_none() => UNANSWERED_TIMEOUT,
+            // A garbled record rarely becomes valid.
+            Kind::Garbled => GARBLED_TIMEOUT,
+            _ => REFUSED_TIMEOUT,
         };
         if ids.iter().any(|id| self.watched.get(id).is_some_and(|watched| watched.failing_since.is_none())) {
             tracing::warn!("{} jobs cannot be looked at: {error}; trying again", ids.len());
@@ -275,7 +275,7 @@ impl Actor {
         for id in ids {
             let Some(watched) = self.watched.get_mut(id) else { continue };
             let since = *watched.failing_since.get_or_insert(now);
-            if now.duration_since(since) >= patience {
+            if now.duration_since(since) >= timeout {
                 self.finish(id, || Err(error.replicate()));
             }
         }
@@ -283,25 +283,25 @@ impl Actor {
 
     fn finish(&mut self, id: &str, outcome: impl Fn() -> Result<Job>) {
         for reply in self.watched.remove(id).into_iter().flat_map(|watched| watched.replies) {
-            // Nobody waits any more: fine.
+            // The subscriber may have been dropped.
             let _ = reply.send(outcome());
         }
     }
 }
 
-/// The pause between sweeps over so many jobs: a second, or `poll` if that is less, but as long as the call
-/// rate demands, and longer under strain.
+/// The interval between sweeps over so many jobs: a second, or `poll` if that is less, but at least what the call rate
+/// requires, and with exponential backoff after overloaded sweeps.
 ///
-/// `random` in 0..1 spreads the pauses of several processes that are throttled together.
-fn pause(jobs: usize, poll: Duration, strain: u32, random: f64) -> Duration {
+/// `random` in 0..1 is jitter, for several processes that are throttled together.
+fn sweep_interval(jobs: usize, poll: Duration, overloaded_sweeps: u32, random: f64) -> Duration {
     #[allow(clippy::cast_precision_loss)] // some thousands of calls at the most
-    let affordable = Duration::from_secs_f64(jobs.div_ceil(IDS_PER_CALL) as f64 / CALLS_PER_SECOND);
-    let calm = affordable.max(EAGER.min(poll));
-    if strain == 0 {
-        return calm;
+    let affordable = Duration::from_secs_f64(jobs.div_ceil(IDS_PER_CALL) as f64 / MAX_CALLS_PER_SECOND);
+    let base = affordable.max(MIN_SWEEP_INTERVAL.min(poll));
+    if overloaded_sweeps == 0 {
+        return base;
     }
-    let backed_off = calm.saturating_mul(1 << strain.min(10)).min(LONGEST_PAUSE.max(calm));
-    backed_off.mul_f64(0.5 + random / 2.0).max(calm)
+    let backed_off = base.saturating_mul(1 << overloaded_sweeps.min(10)).min(MAX_SWEEP_INTERVAL.max(base));
+    backed_off.mul_f64(0.5 + random / 2.0).max(base)
 }
 
 #[cfg(test)]

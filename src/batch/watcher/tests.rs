@@ -22,10 +22,10 @@ use crate::aws::timeouts::timeouts;
 
 mod stuck;
 
-/// A state that makes a record which cannot be understood.
+/// A state whose record is garbled.
 const POISON: &str = "POISON";
 
-/// A state in which there is no record.
+/// A state without a record.
 const GONE: &str = "GONE";
 
 /// What AWS's clock says; this machine's may say anything.
@@ -94,7 +94,7 @@ impl Script {
     }
 }
 
-/// Has credentials from this moment on.
+/// Provides credentials from this moment on.
 #[derive(Debug)]
 struct Late(Instant);
 
@@ -167,13 +167,13 @@ impl State {
     }
 }
 
-/// Clocks that stand still are not to share a limiter, so each test has a region of its own.
+/// Number of tests so far. Each has a region of its own, since tests with paused clocks must not share a rate limiter.
 static TESTS: AtomicU32 = AtomicU32::new(0);
 
 const POLL: Duration = Duration::from_secs(10);
 
 async fn end_of(watcher: &Watcher, id: &str) -> Result<Job> {
-    watcher.end_of(id, Watch { poll: POLL, runnable: Duration::ZERO }).await
+    watcher.end_of(id, Watch { poll_interval: POLL, runnable_timeout: Duration::ZERO }).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,7 +313,7 @@ async fn a_poisoned_record_fails_alone() {
 async fn a_job_that_cannot_start_is_given_up_when_its_time_is_over() {
     let watcher = Script::default().job("a", &[("SUBMITTED", 0), ("RUNNABLE", 30)]).watcher();
     let start = Instant::now();
-    let watch = Watch { poll: POLL, runnable: Duration::from_mins(2) };
+    let watch = Watch { poll_interval: POLL, runnable_timeout: Duration::from_mins(2) };
     let job = watcher.end_of("a", watch).await.unwrap();
     assert_eq!(job.status, "RUNNABLE");
     assert!((150..=152).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
@@ -321,11 +321,11 @@ async fn a_job_that_cannot_start_is_given_up_when_its_time_is_over() {
 
 #[test]
 fn the_pause_follows_the_number_of_calls() {
-    let pause = |jobs, poll| super::pause(jobs, poll, 0, 0.0);
-    assert_eq!(pause(1, POLL), EAGER);
-    assert_eq!(pause(500, POLL), EAGER);
-    assert_eq!(pause(1_000, POLL), Duration::from_secs(2));
-    assert_eq!(pause(1, Duration::from_millis(200)), Duration::from_millis(200));
-    assert_eq!(super::pause(1, POLL, 30, 1.0), LONGEST_PAUSE);
-    assert_eq!(super::pause(1, POLL, 1, 0.0), EAGER);
+    let interval = |jobs, poll| super::sweep_interval(jobs, poll, 0, 0.0);
+    assert_eq!(interval(1, POLL), MIN_SWEEP_INTERVAL);
+    assert_eq!(interval(500, POLL), MIN_SWEEP_INTERVAL);
+    assert_eq!(interval(1_000, POLL), Duration::from_secs(2));
+    assert_eq!(interval(1, Duration::from_millis(200)), Duration::from_millis(200));
+    assert_eq!(super::sweep_interval(1, POLL, 30, 1.0), MAX_SWEEP_INTERVAL);
+    assert_eq!(super::sweep_interval(1, POLL, 1, 0.0), MIN_SWEEP_INTERVAL);
 }

@@ -1,4 +1,4 @@
-//! A job that is watched, and who waits for its end.
+//! A watched job and its subscribers.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::error::Result;
 pub(super) struct Watched {
     pub watch: Watch,
     pub replies: Vec<oneshot::Sender<Result<Job>>>,
-    /// The job when its state last changed.
+    /// The job at its last change of state.
     pub last: Option<Job>,
-    /// What was said about its waiting.
-    pub told: HashSet<String>,
-    /// Whether a look at it is under way.
+    /// Reasons for its waiting that were logged, each once.
+    pub logged_reasons: HashSet<String>,
+    /// Whether it is being polled.
     pub being_described: bool,
-    stay: Option<Stay>,
+    state_age: Option<StateAge>,
     pub missing_since: Option<Instant>,
     pub failing_since: Option<Instant>,
 }
@@ -32,50 +32,51 @@ impl Watched {
             watch,
             replies: Vec::new(),
             last: None,
-            told: HashSet::new(),
+            logged_reasons: HashSet::new(),
             being_described: false,
-            stay: None,
+            state_age: None,
             missing_since: None,
             failing_since: None,
         }
     }
 
-    /// What its task is told of the job, if it is over or has not got on for too long.
+    /// The outcome for the subscribers, if the job has ended or has waited for too long.
     pub fn outcome(&mut self, job: &Job, now: Instant) -> Option<Job> {
         if job.has_ended() {
             return Some(job.clone());
         }
-        let waited = self.has_waited_enough(job, now)?;
-        // A job that is RUNNABLE is given up because its user has set a limit.
-        let stuck_for = (job.status != "RUNNABLE").then_some(waited.as_secs());
-        Some(Job { stuck_for, ..job.clone() })
+        let waited = self.exceeded_wait(job, now)?;
+        // A RUNNABLE job is given up because of the user's limit, and not as stuck.
+        let stuck_seconds = (job.status != "RUNNABLE").then_some(waited.as_secs());
+        Some(Job { stuck_seconds, ..job.clone() })
     }
 
-    /// Says why the job does not run yet, once for each reason, and how long that has lasted if it was for too long.
-    fn has_waited_enough(&mut self, job: &Job, now: Instant) -> Option<Duration> {
-        let stay = Stay::of(self.stay.take(), job, now);
-        let (waited, stay) = (stay.lasts(now), self.stay.insert(stay));
+    /// Logs why the job does not run yet, once per reason. Returns how long it has waited, if that is too long.
+    fn exceeded_wait(&mut self, job: &Job, now: Instant) -> Option<Duration> {
+        let state_age = StateAge::of(self.state_age.take(), job, now);
+        let (waited, state_age) = (state_age.total(now), self.state_age.insert(state_age));
         if job.status == "RUNNABLE" {
             if let Some(reason) = &job.status_reason
-                && self.told.insert(reason.clone())
+                && self.logged_reasons.insert(reason.clone())
             {
-                let meaning = waiting::meaning(reason).map(|meaning| format!(": {meaning}")).unwrap_or_default();
+                let meaning = waiting::reason_meaning(reason).map(|meaning| format!(": {meaning}")).unwrap_or_default();
                 tracing::warn!("job {} ({}) waits: {reason}{meaning}", job.id, job.name);
             }
-            return (!self.watch.runnable.is_zero() && waited >= self.watch.runnable).then_some(waited);
+            return (!self.watch.runnable_timeout.is_zero() && waited >= self.watch.runnable_timeout).then_some(waited);
         }
-        let limit = waiting::limit(&job.status, job.waits_for_others);
+        let limit = waiting::stuck_after(&job.status, job.has_dependencies);
         if limit.is_some_and(|limit| waited >= limit) {
             return Some(waited);
         }
-        if waited >= waiting::CONSPICUOUS
-            && !stay.told
-            && let Some(meaning) = waiting::stay(&job.status, job.waits_for_others)
+        if waited >= waiting::WARN_AFTER
+            && !state_age.is_logged
+            && let Some(meaning) = waiting::state_meaning(&job.status, job.has_dependencies)
         {
-            stay.told = true;
+            state_age.is_logged = true;
             let (id, name, status) = (&job.id, &job.name, &job.status);
-            let waited = waiting::duration(waited.as_secs());
-            let limit = limit.map(|limit| format!("; after {} it is given up", waiting::duration(limit.as_secs())));
+            let waited = waiting::format_duration(waited.as_secs());
+            let limit =
+                limit.map(|limit| format!("; after {} it is given up", waiting::format_duration(limit.as_secs())));
             tracing::warn!(
                 "job {id} ({name}) waits: it has been {status} for {waited}: {meaning}{}",
                 limit.unwrap_or_default()
@@ -85,32 +86,38 @@ impl Watched {
     }
 }
 
-/// How long a job has been in its state.
+/// Since when a job has been in its state.
 #[derive(Debug)]
-struct Stay {
+struct StateAge {
     status: String,
-    /// Another attempt may have come to the same state between two looks.
+    /// Another attempt may have entered the same state between two polls.
     attempts: usize,
     since: Instant,
-    /// What it had lasted already when it was seen first, by AWS's word.
-    before: Duration,
-    /// Whether it was told of as conspicuously long.
-    told: bool,
+    /// The age of the state when it was first seen, by AWS's times.
+    age_when_first_seen: Duration,
+    /// Whether it was logged as unusually long.
+    is_logged: bool,
 }
 
-impl Stay {
-    /// What was known of the state, or its beginning if it is another one.
+impl StateAge {
+    /// The known state, or a new one if the state has changed.
     fn of(known: Option<Self>, job: &Job, now: Instant) -> Self {
         if let Some(known) = known.filter(|known| known.status == job.status && known.attempts == job.attempts.len()) {
             return known;
         }
-        // Of no other state does AWS say when it began: an attempt's `startedAt` is the beginning of RUNNING.
-        let age = job.age.filter(|_| job.status == "SUBMITTED").and_then(|age| u64::try_from(age).ok());
-        let before = Duration::from_millis(age.unwrap_or_default());
-        Self { status: job.status.clone(), attempts: job.attempts.len(), since: now, before, told: false }
+        // Only for SUBMITTED AWS says when the state began: an attempt's `startedAt` is the beginning of RUNNING.
+        let age = job.age_ms.filter(|_| job.status == "SUBMITTED").and_then(|age| u64::try_from(age).ok());
+        let age_when_first_seen = Duration::from_millis(age.unwrap_or_default());
+        Self {
+            status: job.status.clone(),
+            attempts: job.attempts.len(),
+            since: now,
+            age_when_first_seen,
+            is_logged: false,
+        }
     }
 
-    fn lasts(&self, now: Instant) -> Duration {
-        now.duration_since(self.since).saturating_add(self.before)
+    fn total(&self, now: Instant) -> Duration {
+        now.duration_since(self.since).saturating_add(self.age_when_first_seen)
     }
 }
