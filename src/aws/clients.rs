@@ -126,14 +126,14 @@ impl Clients {
 }
 
 impl Clients {
-    /// Waits until it is the caller's turn for a Batch call.
-    pub async fn turn(&self) {
-        self.batch_limiter.limiter().turn().await;
+    /// Waits until the rate limiter allows a Batch call.
+    pub async fn acquire_batch_call(&self) {
+        self.batch_limiter.limiter().acquire().await;
     }
 
-    /// The same, before all calls that are not urgent: looks at running jobs, and their end.
-    pub async fn urgent_turn(&self) {
-        self.batch_limiter.limiter().urgent_turn().await;
+    /// The same ahead of all calls that are not urgent: for describing and terminating jobs.
+    pub async fn acquire_urgent_batch_call(&self) {
+        self.batch_limiter.limiter().acquire_urgent().await;
     }
 
     /// Reads the error of a Batch call.

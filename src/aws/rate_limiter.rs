@@ -68,7 +68,7 @@ impl RateLimiter {
     }
 
     /// Waits until the caller may make one call.
-    pub async fn turn(&self) {
+    pub async fn acquire(&self) {
         let waiting = WaiterCount::enter(&self.ordinary_waiting);
         let first = self.ordinary.lock().await;
         let queued_behind = || self.ordinary_waiting.load(Ordering::Relaxed).saturating_sub(1);
@@ -77,8 +77,8 @@ impl RateLimiter {
         drop(first);
     }
 
-    /// Like [`Self::turn`], ahead of all calls that are not urgent.
-    pub async fn urgent_turn(&self) {
+    /// Like [`Self::acquire`], ahead of all calls that are not urgent.
+    pub async fn acquire_urgent(&self) {
         let _waiting = WaiterCount::enter(&self.urgent_waiting);
         let _first = self.urgent.lock().await;
         self.wait_for_slot(|| 0, || false).await;
@@ -179,7 +179,7 @@ mod tests {
     async fn calls(limiter: &RateLimiter, count: u32) -> f64 {
         let start = Instant::now();
         for _ in 0..count {
-            limiter.turn().await;
+            limiter.acquire().await;
         }
         start.elapsed().as_secs_f64()
     }
@@ -233,12 +233,12 @@ mod tests {
         let ordinary: Vec<_> = (0..450)
             .map(|_| {
                 let limiter = limiter.clone();
-                tokio::spawn(async move { limiter.turn().await })
+                tokio::spawn(async move { limiter.acquire().await })
             })
             .collect();
         tokio::task::yield_now().await;
         for _ in 0..5 {
-            limiter.urgent_turn().await;
+            limiter.acquire_urgent().await;
         }
         assert!(start.elapsed().as_secs_f64() < 0.3, "{:?}", start.elapsed());
         for call in ordinary {
@@ -256,7 +256,7 @@ mod tests {
             .map(|_| {
                 let limiter = limiter.clone();
                 tokio::spawn(async move {
-                    limiter.turn().await;
+                    limiter.acquire().await;
                     start.elapsed().as_millis()
                 })
             })
@@ -279,8 +279,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_no_longer_waits_holds_up_nobody() {
         let limiter = busy().await;
-        drop(tokio::time::timeout(Duration::from_millis(1), limiter.urgent_turn()).await);
-        drop(tokio::time::timeout(Duration::from_millis(1), limiter.turn()).await);
+        drop(tokio::time::timeout(Duration::from_millis(1), limiter.acquire_urgent()).await);
+        drop(tokio::time::timeout(Duration::from_millis(1), limiter.acquire()).await);
         assert!(calls(&limiter, 45).await < 1.2);
     }
 

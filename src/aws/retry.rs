@@ -51,7 +51,7 @@ pub const THROTTLED_TIMEOUT: Duration = Duration::from_hours(1);
 ///
 /// # Errors
 /// Any other error at once, and the last refusal after [`THROTTLED_TIMEOUT`].
-pub async fn while_throttled<T, F: Future<Output = Result<T>>>(call: impl FnMut() -> F) -> Result<T> {
+pub async fn retry_throttled<T, F: Future<Output = Result<T>>>(call: impl FnMut() -> F) -> Result<T> {
     retry_transient(Duration::ZERO, call).await
 }
 
@@ -118,9 +118,9 @@ impl ClassifyRetry for SkewedSignature {
 
 /// For calls that are not idempotent: lets the SDK retry only what AWS has refused because of clock skew or because the
 /// bucket is in another region. Neither had an effect.
-pub struct OnlyForTheClock<E>(PhantomData<fn() -> E>);
+pub struct ClockSkewOnly<E>(PhantomData<fn() -> E>);
 
-impl<E> OnlyForTheClock<E> {
+impl<E> ClockSkewOnly<E> {
     /// A classifier for the errors of one operation.
     #[must_use]
     pub fn new() -> Self {
@@ -128,19 +128,19 @@ impl<E> OnlyForTheClock<E> {
     }
 }
 
-impl<E> Default for OnlyForTheClock<E> {
+impl<E> Default for ClockSkewOnly<E> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<E> fmt::Debug for OnlyForTheClock<E> {
+impl<E> fmt::Debug for ClockSkewOnly<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnlyForTheClock")
+        f.write_str("ClockSkewOnly")
     }
 }
 
-impl<E> ClassifyRetry for OnlyForTheClock<E>
+impl<E> ClassifyRetry for ClockSkewOnly<E>
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -157,7 +157,7 @@ where
     }
 
     fn name(&self) -> &'static str {
-        "only for the clock"
+        "clock skew only"
     }
 }
 
@@ -176,12 +176,12 @@ mod tests {
             ready(if left > 0 { Err(Error::new(Kind::Throttled, "slow down")) } else { Ok(7) })
         };
         let start = Instant::now();
-        assert_eq!(while_throttled(call).await.unwrap(), 7);
+        assert_eq!(retry_throttled(call).await.unwrap(), 7);
         assert!(start.elapsed() < Duration::from_mins(35));
 
         let start = Instant::now();
         let error =
-            while_throttled(|| ready(Err::<(), _>(Error::new(Kind::Throttled, "slow down")))).await.unwrap_err();
+            retry_throttled(|| ready(Err::<(), _>(Error::new(Kind::Throttled, "slow down")))).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Throttled);
         assert!(start.elapsed() > Duration::from_mins(59));
     }
@@ -189,7 +189,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn other_errors_are_told_at_once() {
         let start = Instant::now();
-        let error = while_throttled(|| ready(Err::<(), _>(Error::new(Kind::Refused, "no")))).await.unwrap_err();
+        let error = retry_throttled(|| ready(Err::<(), _>(Error::new(Kind::Refused, "no")))).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert_eq!(start.elapsed(), Duration::ZERO);
     }

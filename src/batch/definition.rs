@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::json_call::{Answer, with_body};
 use crate::aws::clients::Clients;
 use crate::aws::identity::Identity;
-use crate::aws::retry::{self, OnlyForTheClock};
+use crate::aws::retry::{self, ClockSkewOnly};
 use crate::aws::single_flight::SingleFlight;
 use crate::error::{Error, Kind, Result};
 
@@ -57,7 +57,7 @@ impl Definitions {
             .get_or_make(|| async {
                 let mut tries = 1;
                 loop {
-                    match retry::while_throttled(|| try_once(clients, &definition)).await {
+                    match retry::retry_throttled(|| try_once(clients, &definition)).await {
                         // The registration may have happened all the same: look again.
                         Err(error) if (error.is_transient() || is_crowded(&error)) && tries < TRIES => {
                             sleep(PAUSE * tries).await;
@@ -164,7 +164,7 @@ async fn try_once(clients: &Clients, definition: &Definition) -> Result<String> 
 async fn find(clients: &Clients, definition: &Definition) -> Result<Option<String>> {
     let mut page = None;
     loop {
-        clients.turn().await;
+        clients.acquire_batch_call().await;
         let answer = Answer::default();
         let described = clients
             .batch
@@ -196,9 +196,9 @@ async fn find(clients: &Clients, definition: &Definition) -> Result<Option<Strin
 }
 
 async fn register(clients: &Clients, definition: &Definition) -> Result<String> {
-    clients.turn().await;
+    clients.acquire_batch_call().await;
     let call = clients.batch.register_job_definition().customize().config_override(
-        aws_sdk_batch::Config::builder().retry_classifier(OnlyForTheClock::<RegisterJobDefinitionError>::new()),
+        aws_sdk_batch::Config::builder().retry_classifier(ClockSkewOnly::<RegisterJobDefinitionError>::new()),
     );
     let subject = format!("job definition {}", definition.name);
     let answer = with_body(call, &definition.registration())

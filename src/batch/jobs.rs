@@ -44,7 +44,7 @@ impl Jobs {
 
     async fn describe_with_attempts(&self, ids: &[String], max_attempts: u32) -> Result<Vec<Job>> {
         let clients = &self.clients;
-        clients.urgent_turn().await;
+        clients.acquire_urgent_batch_call().await;
         let retries = clients.batch.config().retry_config().map(|retries| {
             let max_attempts = max_attempts.min(retries.max_attempts());
             retries.clone().with_max_attempts(max_attempts)
@@ -85,7 +85,7 @@ impl Jobs {
 
     async fn terminate_once(&self, id: &str, reason: &str) -> Result<()> {
         let clients = &self.clients;
-        clients.urgent_turn().await;
+        clients.acquire_urgent_batch_call().await;
         clients
             .batch
             .terminate_job()

@@ -40,7 +40,7 @@ pub async fn list(clients: &Clients, queue: &str, prefix: &str) -> Result<Vec<Li
         .send();
     let mut jobs = Vec::new();
     loop {
-        clients.turn().await;
+        clients.acquire_batch_call().await;
         let Some(page) = pages.next().await else { return Ok(jobs) };
         let page = page.map_err(|error| clients.batch_error("batch:ListJobs", format!("queue {queue}"), error))?;
         jobs.extend(page.job_summary_list().iter().map(ListedJob::from).filter(|job| begins_with(job, prefix)));

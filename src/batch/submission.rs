@@ -20,7 +20,7 @@ use super::request::JobRequest;
 use super::{listing, queue};
 use crate::aws::clients::Clients;
 use crate::aws::detached;
-use crate::aws::retry::{self, OnlyForTheClock};
+use crate::aws::retry::{self, ClockSkewOnly};
 use crate::aws::single_flight::SingleFlight;
 use crate::envelope::signature::Signatures;
 use crate::error::{Error, Kind, Result};
@@ -146,7 +146,7 @@ impl Submitter {
             if let Some(pause) = pause {
                 sleep(pause).await;
             }
-            let found = retry::while_throttled(|| self.jobs.describe(ids)).await?;
+            let found = retry::retry_throttled(|| self.jobs.describe(ids)).await?;
             if let Some(job) = found.into_iter().find(|job| !job.status.is_empty()) {
                 return Ok((!job.has_ended()).then_some(job.id));
             }
@@ -163,7 +163,7 @@ impl Submitter {
         let mut unknown_since = None;
         loop {
             let definition = self.definitions.find_or_register(request.definition()).await?;
-            clients.turn().await;
+            clients.acquire_batch_call().await;
             if caller_alive.strong_count() == 0 {
                 return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name())));
             }
@@ -294,7 +294,7 @@ async fn submit_once(clients: &Clients, request: &JobRequest, definition: &str) 
     let call = clients.batch.submit_job().customize().config_override(
         aws_sdk_batch::Config::builder()
             .retry_config(retry::task_retries())
-            .retry_classifier(OnlyForTheClock::<SubmitJobError>::new()),
+            .retry_classifier(ClockSkewOnly::<SubmitJobError>::new()),
     );
     let subject = format!("queue {}", request.queue());
     let answer = with_body(call, &request.submission(definition))

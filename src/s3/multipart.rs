@@ -17,7 +17,7 @@ use super::checksum::{CRC32, Crc};
 use super::memory_budget::Reservation;
 use super::target::Target;
 use crate::aws::detached;
-use crate::aws::retry::OnlyForTheClock;
+use crate::aws::retry::ClockSkewOnly;
 use crate::aws::timeouts::transfer_timeouts;
 use crate::error::{Error, Kind, Result};
 
@@ -206,7 +206,7 @@ async fn try_create(target: &Target) -> Result<Option<String>> {
         .checksum_type(ChecksumType::FullObject)
         .customize()
         .config_override(
-            aws_sdk_s3::Config::builder().retry_classifier(OnlyForTheClock::<CreateMultipartUploadError>::new()),
+            aws_sdk_s3::Config::builder().retry_classifier(ClockSkewOnly::<CreateMultipartUploadError>::new()),
         )
         .send()
         .await

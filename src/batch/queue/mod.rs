@@ -49,7 +49,7 @@ pub struct Environment {
 
 /// Looks a queue up; `None` if there is none.
 pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
-    clients.turn().await;
+    clients.acquire_batch_call().await;
     let answer = clients
         .batch
         .describe_job_queues()
@@ -73,7 +73,7 @@ pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
 
 /// Looks compute environments up; deleted ones are missing from the result.
 pub async fn environments(clients: &Clients, arns: Vec<String>) -> Result<Vec<Environment>> {
-    clients.turn().await;
+    clients.acquire_batch_call().await;
     let subject = arns.join(", ");
     let answer =
         clients.batch.describe_compute_environments().set_compute_environments(Some(arns)).send().await.map_err(
