@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import covalent as ct
 import pytest
 from lab import Lab, endings, results
+from support.covalent_client import client_of
 from support.every_ending import OPTIONS, PUBLIC_IMAGE, ROWS, Row
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import ResultError
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 CLASS = b"\x80\x04ccovalent._workflow.transport\nTransportableObject\n"
@@ -58,7 +55,7 @@ EVERY = {**ROWS, **HOSTILE}
 
 
 @pytest.mark.timeout(600)
-def test_no_electron_is_left_running(client_of: Callable[[CovalentServer], AbstractContextManager[Client]]) -> None:
+def test_no_electron_is_left_running() -> None:
     names = list(EVERY)
     chosen = {f"covalent-batch-*-{node}": EVERY[name].ending for node, name in enumerate(names)}
     with Lab(endings=chosen) as lab, CovalentServer() as server, client_of(server) as client:

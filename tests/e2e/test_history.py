@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from pprint import pformat
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import covalent as ct
 import pytest
 from lab import Lab, faults
+from support.covalent_client import Client, client_of, jobs_command
 from support.disturbances import Disturbances, paused
 from support.history import COVALENT_ENDED, Electron, History, Sweep
 from support.invariants import NOT_BEGUN, violations
@@ -30,9 +27,6 @@ from support.proxy import Proxy
 from support.schedule import ENDINGS, ENDLESS, Event, Schedule, Step, drawn
 
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
 
 SEED = int(os.environ.get("HISTORY_SEED", "2"))
 QUICK = {"poll_freq": 1, "retry_attempts": 3, "time_limit": 1000}
@@ -165,18 +159,9 @@ class Run:
 
     def _orphans(self) -> set[str]:
         """Ids of the jobs that `covalent-awsbatch jobs --orphans --terminate` names, asked until AWS answers."""
-        command = [sys.executable, "-m", "covalent_awsbatch_plugin.cli", "jobs", "--orphans", "--terminate", "--yes"]
         named: set[str] = set()
         for _ in range(3):
-            done = subprocess.run(
-                [*command, "--json"],
-                env=self._server.environment,
-                cwd=self._server.home,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
+            done = jobs_command(self._server, "--orphans", "--terminate", "--yes", "--json")
             if done.stdout:
                 named |= {job["id"] for job in json.loads(done.stdout)["jobs"]}
             if done.returncode == 0:
@@ -196,9 +181,7 @@ def kept(observer: Observer, name: str) -> dict[Electron, Any]:
 
 
 @pytest.mark.timeout(400)
-def test_the_history_has_no_contradiction(
-    client_of: Callable[[CovalentServer], AbstractContextManager[Client]], tmp_path: Path
-) -> None:
+def test_the_history_has_no_contradiction(tmp_path: Path) -> None:
     schedule = drawn(SEED)
     print(f"HISTORY_SEED={SEED}\n{pformat(schedule)}")
     chosen = {f"covalent-batch-*-{node}": ENDINGS[name] for node, name in enumerate(schedule.endings)}

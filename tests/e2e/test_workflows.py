@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import covalent as ct
 import psutil
 import pytest
+from support.covalent_client import Client, client_of
 
+from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.local import JobSummary, LocalAWS, covalent_server
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
-
-    from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 
 SVM_WORKFLOW = Path(covalent_server.__file__).with_name("svm_workflow.py")
 
@@ -62,7 +58,7 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def cloud(client_of: Callable[[CovalentServer], AbstractContextManager[Client]]) -> Iterator[Cloud]:
+def cloud() -> Iterator[Cloud]:
     """One embedded AWS and one server for all tests of this file."""
     with LocalAWS(max_vcpus=8, stop_grace=2) as aws:
         config = {"awsbatch": {**aws.options, **QUICK}}

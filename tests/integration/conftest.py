@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import Lab
 from moto.server import ThreadedMotoServer
 from support.bucket import Bucket
 from support.paths import TESTS
@@ -99,6 +100,14 @@ def bench(shared_bench: TaskBench) -> Iterator[TaskBench]:
     shared_bench.requests.clear()
     yield shared_bench
     shared_bench.instead = lambda _: None
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """An account without faults, whose jobs succeed; `pytest.mark.lab` sets it up in another way."""
+    setup = request.node.get_closest_marker("lab")
+    with Lab(**(setup.kwargs if setup else {})) as lab:
+        yield lab
 
 
 @pytest.fixture

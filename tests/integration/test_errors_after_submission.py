@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +15,8 @@ from support.tasks import dispatcher, executor_of, only_job
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import SettingsError
 
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An account without faults, whose jobs run until they are terminated."""
-    with Lab(endings={"*": endings.runs_for_ever()}) as lab:
-        yield lab
+# Jobs run until they are terminated.
+pytestmark = pytest.mark.lab(endings={"*": endings.runs_for_ever()})
 
 
 class TeamExecutor(AWSBatchExecutor):

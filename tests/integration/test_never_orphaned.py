@@ -30,11 +30,8 @@ from covalent_awsbatch_plugin.server import presence
 LARGE = bytes(17 * 1024 * 1024)  # goes out in parts
 
 
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An account without faults, whose jobs run until they are terminated."""
-    with Lab(endings={"*": endings.runs_for_ever()}) as lab:
-        yield lab
+# Jobs run until they are terminated.
+pytestmark = pytest.mark.lab(endings={"*": endings.runs_for_ever()})
 
 
 AtOnce = dict[tuple[Any, ...], "Future[Any]"]

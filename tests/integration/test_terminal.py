@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import covalent as ct
 import pytest
 from click.testing import CliRunner
 from lab import Lab, endings
 from rich.console import Console
 from support import sts
+from support.covalent_client import dispatcher_at
 from support.servers import Answer, HttpServer, Request
 from support.sts import profile
 from support.tasks import executor_of
@@ -76,10 +76,8 @@ def options(hostile: HttpServer, tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def server(hostile: HttpServer) -> Iterator[None]:
-    before = ct.get_config(["dispatcher.address", "dispatcher.port"])
-    ct.set_config({"dispatcher.address": "127.0.0.1", "dispatcher.port": hostile.port})
-    yield
-    ct.set_config(before)
+    with dispatcher_at(hostile.port):
+        yield
 
 
 @pytest.mark.usefixtures("server")

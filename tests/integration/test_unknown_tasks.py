@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,6 @@ from lab import Lab, endings, faults
 from support.tasks import executor_of, only_job
 
 from covalent_awsbatch_plugin.errors import JobFailedError, ResultError
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An account without faults, whose jobs succeed."""
-    with Lab() as lab:
-        yield lab
 
 
 def query(lab: Lab, metadata: dict[str, Any]) -> str:

@@ -46,6 +46,12 @@ poll_freq = 10
 """
 
 
+def configured_by(directory: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program whose Covalent has the configuration of a directory."""
+    environment = {**os.environ, "COVALENT_CONFIG_DIR": str(directory)}
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+
+
 @pytest.mark.parametrize("text", [SECTION_0_42, SECTION_0_9])
 def test_the_sections_of_older_versions_load(tmp_path: Path, text: str) -> None:
     """With Covalent's own way from the file to the executor, in a process of its own."""
@@ -59,10 +65,7 @@ def test_the_sections_of_older_versions_load(tmp_path: Path, text: str) -> None:
         "from covalent_awsbatch_plugin.options.settings import OPTIONS\n"
         "print(json.dumps({name: getattr(by_call, name) for name in OPTIONS}))\n"
     )
-    environment = {**os.environ, "COVALENT_CONFIG_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = configured_by(tmp_path, program)
     assert done.returncode == 0, done.stderr
     attributes = json.loads(done.stdout.splitlines()[-1])
     expected = dict(DEFAULTS)
@@ -87,10 +90,7 @@ def test_tables_of_the_section_become_dicts(tmp_path: Path) -> None:
         "checked = executor._settings()\n"
         "print(checked.vcpu, checked.environment, checked.tags)\n"
     )
-    environment = {**os.environ, "COVALENT_CONFIG_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = configured_by(tmp_path, program)
     # Covalent's log goes to the standard output.
     warning, values = done.stdout.splitlines()
     assert values == "4 {'A': '1'} {'team': 'blue'}", done.stderr

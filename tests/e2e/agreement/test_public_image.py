@@ -11,19 +11,16 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import covalent as ct
 import pytest
+from support.covalent_client import Client, client_of
 
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
 
 LAUNCHER = """
 import os, runpy, sys
@@ -64,7 +61,7 @@ def aws(program: list[str]) -> Iterator[LocalAWS]:
 
 
 @pytest.fixture(scope="module")
-def client(aws: LocalAWS, client_of: Callable[[CovalentServer], AbstractContextManager[Client]]) -> Iterator[Client]:
+def client(aws: LocalAWS) -> Iterator[Client]:
     section = {**aws.options, "vcpu": 1, "poll_freq": 1, "retry_attempts": 1}
     with (
         CovalentServer(environment=aws.environment, config={"awsbatch": section}) as server,

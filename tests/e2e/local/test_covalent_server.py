@@ -9,16 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import covalent as ct
 import psutil
 import pytest
+from support.covalent_client import Client
 
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
 
 SCRIPT = """
 import covalent as ct

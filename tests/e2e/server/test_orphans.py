@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import covalent as ct
 import pytest
+from support.covalent_client import Client, client_of, jobs_command
 
 from covalent_awsbatch_plugin._core import CANCEL_REASON
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 from covalent_awsbatch_plugin.server.orphans import REASON
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Client
 
 ENDED = {"SUCCEEDED", "FAILED"}
 QUICK = {"vcpu": 1, "memory": 0.5, "poll_freq": 1, "retry_attempts": 1, "time_limit": 1000}
@@ -85,15 +81,7 @@ class Cloud:
 
     def jobs(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Runs `covalent-awsbatch jobs` where the server runs."""
-        return subprocess.run(
-            [sys.executable, "-m", "covalent_awsbatch_plugin.cli", "jobs", *options],
-            env=self.server.environment,
-            cwd=self.server.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return jobs_command(self.server, *options)
 
     def verdicts(self, *options: str, code: int = 0) -> dict[str, str]:
         """What `covalent-awsbatch jobs --json` says of each job, by its id."""
@@ -103,9 +91,7 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def cloud(
-    client_of: Callable[[CovalentServer], AbstractContextManager[Client]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An embedded AWS that outlives the server, in this process."""
     with LocalAWS(max_vcpus=8, stop_grace=1) as aws:
         config = {"awsbatch": {**aws.options, **QUICK}}

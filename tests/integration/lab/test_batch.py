@@ -12,6 +12,7 @@ from lab import BUCKET, QUEUE, Lab, Queue, endings
 from lab.endings import STUCK, Ending
 from lab.plain import ask
 from support.bench import decoded
+from support.boto import code
 
 IMAGE = {"image": "image:1", "vcpus": 1, "memory": 2048}
 
@@ -20,21 +21,6 @@ IMAGE = {"image": "image:1", "vcpus": 1, "memory": 2048}
 def running() -> Iterator[Lab]:
     with Lab(seed=7, queues={QUEUE: Queue(), "closed": Queue(state="DISABLED")}) as lab:
         yield lab
-
-
-@pytest.fixture
-def lab(running: Lab) -> Lab:
-    running.reset()
-    return running
-
-
-@pytest.fixture(scope="module")
-def batch(running: Lab) -> Any:
-    return running.boto3("batch")
-
-
-def code(error: Any) -> tuple[str, int]:
-    return error.value.response["Error"]["Code"], error.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def submit(batch: Any, name: str = "job", result: str = "", **more: Any) -> str:

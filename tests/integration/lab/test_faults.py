@@ -38,22 +38,6 @@ def running() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture
-def lab(running: Lab) -> Lab:
-    running.reset()
-    return running
-
-
-@pytest.fixture(scope="module")
-def s3(running: Lab) -> Any:
-    return running.boto3("s3")
-
-
-@pytest.fixture(scope="module")
-def batch(running: Lab) -> Any:
-    return running.boto3("batch")
-
-
 def submit(batch: Any, name: str = "job") -> None:
     batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=IMAGE)
     batch.submit_job(jobName=name, jobQueue=QUEUE, jobDefinition="d")

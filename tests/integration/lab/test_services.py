@@ -16,6 +16,7 @@ from covalent._workflow.transport import TransportableObject
 from lab import BUCKET, Bucket, Lab, results
 from lab.plain import ask
 from support.bench import decoded
+from support.boto import code
 
 MIB = 1024 * 1024
 
@@ -33,21 +34,6 @@ def running() -> Iterator[Lab]:
         images={"team/jobs": ["v1"]},
     ) as lab:
         yield lab
-
-
-@pytest.fixture
-def lab(running: Lab) -> Lab:
-    running.reset()
-    return running
-
-
-@pytest.fixture(scope="module")
-def s3(running: Lab) -> Any:
-    return running.boto3("s3")
-
-
-def code(error: Any) -> tuple[str, int]:
-    return error.value.response["Error"]["Code"], error.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 def test_an_object_goes_in_and_comes_out(lab: Lab, s3: Any) -> None:

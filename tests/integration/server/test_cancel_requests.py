@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,12 +16,8 @@ from support.tasks import becomes, dispatcher, executor_of, only_job
 
 from covalent_awsbatch_plugin._core import CANCEL_REASON
 
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An account without faults, whose jobs run until they are terminated."""
-    with Lab(endings={"*": endings.runs_for_ever()}) as lab:
-        yield lab
+# Jobs run until they are terminated.
+pytestmark = pytest.mark.lab(endings={"*": endings.runs_for_ever()})
 
 
 def test_a_task_that_is_cancelled_between_its_job_and_the_handle_terminates_it(

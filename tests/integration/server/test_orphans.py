@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import covalent as ct
 import pytest
+from support.covalent_client import dispatcher_at
 from support.servers import Answer, HttpServer, Request
 
 pytest.importorskip("moto.server")
@@ -76,30 +76,19 @@ def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
     ids=["no JSON", "a list", "a dict", "an error"],
 )
 def test_what_is_no_covalent_server_tells_nothing(answer: Answer, said: str) -> None:
-    place = {"dispatcher.address": "127.0.0.1", "dispatcher.port": 0}
-    before = ct.get_config(list(place))
-    with HttpServer(lambda _: answer) as server:
-        ct.set_config({**place, "dispatcher.port": server.port})
-        try:
-            with pytest.raises(ServerSilentError, match=said):
-                records(["d-1", "d-2"])
-        finally:
-            ct.set_config(before)
+    server = HttpServer(lambda _: answer)
+    with server, dispatcher_at(server.port), pytest.raises(ServerSilentError, match=said):
+        records(["d-1", "d-2"])
 
 
 def test_covalent_is_told_only_of_what_it_believes_running() -> None:
     job = Job("id", "covalent-batch-d-3", "RUNNING", 0, "d", 3, dispatch="RUNNING", electron="RUNNING")
-    before = ct.get_config(["dispatcher.address", "dispatcher.port"])
-    with HttpServer(lambda request: Answer(status=200 if "/3/" in request.path else 500)) as server:
-        ct.set_config({"dispatcher.address": "127.0.0.1", "dispatcher.port": server.port})
-        try:
-            assert not given_up(job)
-            assert not given_up(replace(job, electron="COMPLETED", node_id=4))
-            assert given_up(replace(job, node_id=4)).endswith(
-                "could not be told: 500 Server Error: Internal Server Error"
-            )
-        finally:
-            ct.set_config(before)
+    said = "could not be told: 500 Server Error: Internal Server Error"
+    server = HttpServer(lambda request: Answer(status=200 if "/3/" in request.path else 500))
+    with server, dispatcher_at(server.port):
+        assert not given_up(job)
+        assert not given_up(replace(job, electron="COMPLETED", node_id=4))
+        assert given_up(replace(job, node_id=4)).endswith(said)
     assert [request.path for request in server.requests] == [
         "/api/v2/dispatches/d/electrons/3/job",
         "/api/v2/dispatches/d/electrons/4/job",

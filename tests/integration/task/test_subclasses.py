@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from support.tasks import becomes, only_job
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import JobFailedError
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An account without faults, whose jobs succeed."""
-    with Lab() as lab:
-        yield lab
 
 
 def run(executor: AWSBatchExecutor, metadata: dict[str, Any]) -> Any:
