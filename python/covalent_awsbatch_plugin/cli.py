@@ -112,7 +112,8 @@ def jobs(  # noqa: PLR0913  (one for each option)
     import covalent  # noqa: F401
 
     from .errors import AWSBatchError
-    from .options.settings import checked, resolved
+    from .options.checks import checked
+    from .options.configuration import resolved
     from .show.jobs import Flags, run_jobs
 
     given = {name: value for name, value in options.items() if value is not None}

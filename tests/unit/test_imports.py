@@ -18,6 +18,8 @@ MODULES = [
     "errors",
     "local",
     "options.attributes",
+    "options.checks",
+    "options.configuration",
     "options.settings",
     "runner.container",
     "runner.deferred",

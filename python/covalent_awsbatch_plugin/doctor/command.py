@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from covalent_awsbatch_plugin.errors import AWSBatchError, SettingsError
-from covalent_awsbatch_plugin.options.settings import Settings, checked, resolved
+from covalent_awsbatch_plugin.options.checks import checked
+from covalent_awsbatch_plugin.options.configuration import resolved
+from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import printable
 from covalent_awsbatch_plugin.task.connection import client
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from covalent_awsbatch_plugin.errors import AWSBatchError, unanswered
-from covalent_awsbatch_plugin.options.settings import Settings, checked, resolved
+from covalent_awsbatch_plugin.options.checks import checked
+from covalent_awsbatch_plugin.options.configuration import resolved
+from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.task.connection import client
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.server import questions
 
+from . import checks, configuration
 from .limits import written
-from .settings import OPTIONS, Settings, check_given, check_names, checked, resolved, section
+from .settings import OPTIONS, Settings
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -192,11 +193,11 @@ class Options:
         """
         arguments = locals()  # first of all, while it holds nothing else
         given = {name: arguments[name] for name in OPTIONS if arguments[name] is not None}
-        check_names(unknown)
+        checks.check_names(unknown)
         super().__init__()
         if _is_the_section({**given, **unknown}):
             given = {}
-        values = {**resolved({}), **check_given(given)}
+        values = {**configuration.resolved({}), **checks.check_given(given)}
         for name, value in _formattable(values).items():
             setattr(self, name, value)
         self._not_given = _FormattableDict(copy.deepcopy({name: values[name] for name in OPTIONS if name not in given}))
@@ -233,7 +234,7 @@ class Options:
             SettingsError: A value is not allowed, as in the constructor, or one of the configuration is not.
         """
         given = self._given()
-        return checked(resolved(given), given)
+        return checks.checked(configuration.resolved(given), given)
 
     def to_dict(self) -> dict[str, Any]:
         """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`.
@@ -291,5 +292,5 @@ class Options:
 
 def _is_the_section(given: dict[str, Any]) -> bool:
     """Whether Covalent itself is calling: with every key of the section and nothing but its values."""
-    configured = {name: value for name, value in section().items() if value is not None}
+    configured = {name: value for name, value in configuration.section().items() if value is not None}
     return bool(configured) and given == configured

@@ -8,7 +8,8 @@ import pytest
 
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.options import fargate
-from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings, checked
+from covalent_awsbatch_plugin.options.checks import checked
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options import checks
 from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
 assert covalent  # it must be imported before its plugins
@@ -63,7 +63,7 @@ def test_a_tag_with_a_character_that_aws_refuses_is_refused_and_the_character_sh
 
 def test_tags_may_have_letters_digits_and_spaces_of_any_script() -> None:
     tags = {"Kosten stelle:é/1": "größe 東京 ٣", "a+b-c=d._@": "", "k": " "}
-    assert settings.checked({**DEFAULTS, "tags": tags}).tags == tags
+    assert checks.checked({**DEFAULTS, "tags": tags}).tags == tags
 
 
 @pytest.mark.parametrize(

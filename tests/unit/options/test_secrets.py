@@ -10,7 +10,7 @@ import pytest
 from covalent_awsbatch_plugin.deploy import deployment as deploy
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options import checks
 from covalent_awsbatch_plugin.options.settings import DEFAULTS, ExecutorPluginDefaults, Settings
 
 assert covalent  # it must be imported before its plugins
@@ -18,7 +18,7 @@ assert covalent  # it must be imported before its plugins
 
 def test_a_message_shows_no_secret() -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.checked({**DEFAULTS, "environment": {"TOKEN": 4711}, "credentials": {"aws_secret_access_key": "4711"}})
+        checks.checked({**DEFAULTS, "environment": {"TOKEN": 4711}, "credentials": {"aws_secret_access_key": "4711"}})
     assert "TOKEN" in str(caught.value)
     assert "4711" not in f"{caught.value!r} {caught.value} {caught.value.__context__!r}"
 
@@ -47,7 +47,7 @@ SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # of AWS's own examples
 )
 def test_keys_in_the_place_of_a_path_are_refused_and_not_shown(pasted: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"credentials is not allowed \(it looks like a key itself") as caught:
-        settings.checked({**DEFAULTS, "credentials": pasted})
+        checks.checked({**DEFAULTS, "credentials": pasted})
     with pytest.raises(TerraformError, match="credentials: it looks like a key itself") as deployed:
         deploy.variables(tmp_path, {"credentials": pasted})
     for text in (f"{caught.value!r} {caught.value}", f"{deployed.value!r} {deployed.value}"):
@@ -56,8 +56,8 @@ def test_keys_in_the_place_of_a_path_are_refused_and_not_shown(pasted: str, tmp_
 
 @pytest.mark.parametrize("path", ["~/.aws/credentials", "/home/AKIA/ASIA/x", "/run/secrets/aws", "secrets/AKIA.ini"])
 def test_a_path_is_no_key(path: str) -> None:
-    assert settings.checked({**DEFAULTS, "credentials": path}).credentials == path
-    assert "secrets" not in repr(settings.checked({**DEFAULTS, "credentials": path}))
+    assert checks.checked({**DEFAULTS, "credentials": path}).credentials == path
+    assert "secrets" not in repr(checks.checked({**DEFAULTS, "credentials": path}))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_path_is_no_key(path: str) -> None:
 )
 def test_a_password_in_a_url_is_refused_and_not_shown(url: str, shown: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.checked({**DEFAULTS, "endpoint_url": url})
+        checks.checked({**DEFAULTS, "endpoint_url": url})
     assert f"endpoint_url='{shown}' is not allowed" in str(caught.value)
     with pytest.raises(TerraformError, match="endpoint_url") as deployed:
         deploy.variables(tmp_path, {"endpoint_url": url})
@@ -86,9 +86,9 @@ def test_a_password_in_a_url_is_refused_and_not_shown(url: str, shown: str, tmp_
 @pytest.mark.parametrize("name", ["environment", "tags"])
 def test_a_text_that_nobody_can_send_is_refused_by_the_name_of_its_entry(name: str, unfit: str) -> None:
     with pytest.raises(SettingsError, match="the value of 'TOKEN' is not allowed") as caught:
-        settings.checked({**DEFAULTS, name: {"TOKEN": f"hunter2{unfit}"}})
+        checks.checked({**DEFAULTS, name: {"TOKEN": f"hunter2{unfit}"}})
     assert "hunter2" not in str(caught.value)
     with pytest.raises(SettingsError, match=r"the name 'A.* is not allowed") as caught:
-        settings.checked({**DEFAULTS, name: {f"A{unfit}": "hunter2"}})
+        checks.checked({**DEFAULTS, name: {f"A{unfit}": "hunter2"}})
     assert "hunter2" not in str(caught.value)
     str(caught.value).encode("utf-8")

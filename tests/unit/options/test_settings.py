@@ -16,7 +16,7 @@ from covalent.cloud_resource_manager.core import get_plugin_settings, validate_o
 
 from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.options import settings
+from covalent_awsbatch_plugin.options import checks, configuration
 from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
 
 assert covalent  # it must be imported before its plugins
@@ -186,7 +186,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value", "expected"), GOOD)
 def test_a_value_within_the_limits_is_taken(name: str, value: Any, expected: Any) -> None:
-    checked = getattr(settings.checked({**DEFAULTS, name: value}), name)
+    checked = getattr(checks.checked({**DEFAULTS, name: value}), name)
     expected = value if expected is None else expected
     assert checked == expected
     assert type(checked) is type(expected)
@@ -195,7 +195,7 @@ def test_a_value_within_the_limits_is_taken(name: str, value: Any, expected: Any
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: str, value: Any) -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.checked({**DEFAULTS, name: value})
+        checks.checked({**DEFAULTS, name: value})
     message = str(caught.value)
     assert message.startswith(f"AWSBatchExecutor: {name}")
     assert str(Settings.model_fields[name].description) in message
@@ -217,14 +217,14 @@ BEYOND_ALL_BOUNDS = [float("inf"), -float("inf"), NAN, 1e20, 1e300, 10**20, -(10
 def test_a_number_beyond_all_bounds_is_refused_like_any_other(name: str, platform: str) -> None:
     for value in BEYOND_ALL_BOUNDS:
         with pytest.raises(SettingsError) as caught:
-            settings.checked({**DEFAULTS, "platform": platform, name: value})
+            checks.checked({**DEFAULTS, "platform": platform, name: value})
         assert str(Settings.model_fields[name].description) in str(caught.value)
         assert len(str(caught.value)) < 600
 
 
 def test_all_problems_stand_in_one_message() -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.checked({**DEFAULTS, "vcpu": 0, "time_limit": 30, "region": "x"})
+        checks.checked({**DEFAULTS, "vcpu": 0, "time_limit": 30, "region": "x"})
     first, *lines = str(caught.value).splitlines()
     assert first == "AWSBatchExecutor: 3 options cannot work:"
     assert [re.split(r"[ =]", line)[1] for line in lines] == ["region", "vcpu", "time_limit"]
@@ -262,7 +262,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("assign_public_ip", True),
         ("ephemeral_storage", 0),
     ]
-    settings.checked(DEFAULTS)
+    checks.checked(DEFAULTS)
 
 
 def test_the_connection_has_the_home_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,29 +277,29 @@ def configure(monkeypatch: pytest.MonkeyPatch, entries: Any) -> None:
 
 def test_a_call_wins_over_the_configuration_and_that_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, {"vcpu": 8, "memory": 16, "profile": "team", "num_gpus": 2, "region": "", "other": 1})
-    values = settings.resolved({"memory": 32, "profile": "", "num_gpus": 0})
+    values = configuration.resolved({"memory": 32, "profile": "", "num_gpus": 0})
     assert values == {**DEFAULTS, "vcpu": 8, "memory": 32, "profile": "", "num_gpus": 0}
 
 
 @pytest.mark.parametrize("entries", [None, "text", 3, []])
 def test_a_section_that_is_none_counts_as_absent(monkeypatch: pytest.MonkeyPatch, entries: Any) -> None:
     configure(monkeypatch, entries)
-    assert settings.resolved({}) == DEFAULTS
+    assert configuration.resolved({}) == DEFAULTS
 
 
 def test_without_any_section_the_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(_config_manager.config_data, "executors")
-    assert settings.resolved({}) == DEFAULTS
+    assert configuration.resolved({}) == DEFAULTS
 
 
 def test_a_bad_value_of_the_configuration_is_reported_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, {"time_limit": 30})
     with pytest.raises(SettingsError) as caught:
-        settings.checked(settings.resolved({}))
+        checks.checked(configuration.resolved({}))
     assert "time_limit=30" in str(caught.value)
     assert f"section [executors.awsbatch] of {_config_manager.config_file}" in str(caught.value)
     with pytest.raises(SettingsError) as caught:
-        settings.checked(settings.resolved({"time_limit": 30}), given=["time_limit"])
+        checks.checked(configuration.resolved({"time_limit": 30}), given=["time_limit"])
     assert "section" not in str(caught.value)
 
 
@@ -309,7 +309,7 @@ def test_unknown_keys_of_the_configuration_give_one_warning(
     configure(monkeypatch, {"vcpu": 2, "docker_registry": "x", "builder": "y"})
     with caplog.at_level(logging.WARNING, logger="covalent_awsbatch_plugin"):
         for _ in range(3):
-            settings.check_names(["docker_registry", "builder"])
+            checks.check_names(["docker_registry", "builder"])
     (warning,) = caplog.messages
     assert "builder, docker_registry" in warning
     assert _config_manager.config_file in warning
@@ -318,9 +318,9 @@ def test_unknown_keys_of_the_configuration_give_one_warning(
 def test_a_typing_error_is_one_and_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, {"docker_registry": "x"})
     with pytest.raises(TypeError, match="no option 'time_limt': did you mean 'time_limit'"):
-        settings.check_names(["time_limt"])
+        checks.check_names(["time_limt"])
     with pytest.raises(TypeError, match="no option 'xyz': the options are credentials, profile"):
-        settings.check_names(["docker_registry", "xyz"])
+        checks.check_names(["docker_registry", "xyz"])
 
 
 @pytest.mark.filterwarnings("ignore:The `schema` method is deprecated:DeprecationWarning")
