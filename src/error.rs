@@ -226,8 +226,8 @@ pub(crate) fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<It
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
-/// One line of bounded length. A text from AWS, a proxy or the bucket may be of any length and contain control characters
-/// for a terminal.
+/// One line of bounded length. A text from AWS, a proxy or the bucket may be of any length and contain control
+/// characters for a terminal.
 fn printable_line(text: &str) -> String {
     let mut line = String::new();
     let mut left = MAX_MESSAGE_CHARS;

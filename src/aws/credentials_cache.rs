@@ -1,8 +1,8 @@
 //! A credentials cache: credentials are reused while they are fresh, and loaded once for all callers that wait.
 //!
-//! The SDK reads a credentials file once and caches keys without an expiry for ever. Users with temporary keys replace them
-//! in that file, or sign on again, while an overnight run waits. The SDK's cache also uses the wall clock, which may be set
-//! back.
+//! The SDK reads a credentials file once and caches keys without an expiry for ever. Users with temporary keys replace
+//! them in that file, or sign on again, while an overnight run waits. The SDK's cache also uses the wall clock, which
+//! may be set back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -32,7 +32,8 @@ const DEFAULT_TTL: Duration = Duration::from_secs(30);
 const EXPIRY_MARGIN: Duration = Duration::from_mins(1);
 /// How long a call waits for credentials; less than the time-out of its attempt.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long loading may go on after its callers have timed out: a person may be typing a code into a credential process.
+/// How long loading may go on after its callers have timed out: a person may be typing a code into a credential
+/// process.
 const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
 /// Part of the error codes with which services refuse expired credentials.
 const EXPIRED_CODE: &str = "ExpiredToken";

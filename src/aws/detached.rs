@@ -1,5 +1,5 @@
-//! Detached tasks: work that runs to its end even if its future is dropped, such as a submission, whose job would otherwise
-//! be unknown, or a termination. The process waits for them a short time before it exits.
+//! Detached tasks: work that runs to its end even if its future is dropped, such as a submission, whose job would
+//! otherwise be unknown, or a termination. The process waits for them a short time before it exits.
 
 use std::future::{Future, pending};
 use std::panic::resume_unwind;

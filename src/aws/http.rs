@@ -79,8 +79,8 @@ pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
     }))
 }
 
-/// Chooses between a direct connection and the proxy for each request: the metadata services that give credentials to an
-/// instance or a container must not be called through a proxy, whatever the endpoint is.
+/// Chooses between a direct connection and the proxy for each request: the metadata services that give credentials to
+/// an instance or a container must not be called through a proxy, whatever the endpoint is.
 #[derive(Debug)]
 struct Routes {
     direct: SharedHttpConnector,

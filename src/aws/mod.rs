@@ -1,5 +1,6 @@
-//! How AWS is called: the services' clients with their credentials, HTTP and retries, what bounds a call, and the account's
-//! rate limit. [`single_flight`] and [`detached`] are about work that several tasks share or that outlives its caller.
+//! How AWS is called: the services' clients with their credentials, HTTP and retries, what bounds a call, and the
+//! account's rate limit. [`single_flight`] and [`detached`] are about work that several tasks share or that outlives
+//! its caller.
 //!
 //! Uses [`crate::error`] and nothing else of this crate.
 

@@ -1,10 +1,10 @@
 //! One rate limit for all Batch calls of an account and region.
 //!
 //! AWS Batch takes about 50 requests a second from an account in a region. The quota cannot be raised, and everybody in
-//! the account shares it. Calls queue here in order, except for urgent ones: describing or terminating running jobs does
-//! not wait for hundreds of submissions. Describe calls are few, so submissions do not starve. Terminations go before
-//! submissions because running jobs cost money. A throttled call lowers the rate for all, and seconds without throttling
-//! let it recover.
+//! the account shares it. Calls queue here in order, except for urgent ones: describing or terminating running jobs
+//! does not wait for hundreds of submissions. Describe calls are few, so submissions do not starve. Terminations go
+//! before submissions because running jobs cost money. A throttled call lowers the rate for all, and seconds without
+//! throttling let it recover.
 
 use std::collections::HashMap;
 use std::process;
@@ -107,8 +107,8 @@ impl RateLimiter {
         }
     }
 
-    /// Takes the next slot if it is due, else returns when to try again: late enough to go out in a group with the calls
-    /// behind this one, and no later than the last of them would be due by itself.
+    /// Takes the next slot if it is due, else returns when to try again: late enough to go out in a group with the
+    /// calls behind this one, and no later than the last of them would be due by itself.
     fn try_take_slot(
         &self,
         queued_behind: impl Fn() -> usize,

@@ -93,9 +93,9 @@ pub fn partition(service: &str) -> RetryPartition {
 
 /// Retries a request that AWS refused because of its signing time.
 ///
-/// The SDK retries by itself where the answer's date and this machine's clock differ, and then corrects the skew. If the
-/// clock was wrong and has been set right since, they no longer differ, but the SDK still applies the old skew. This
-/// answer has reset it, so that a second attempt succeeds.
+/// The SDK retries by itself where the answer's date and this machine's clock differ, and then corrects the skew. If
+/// the clock was wrong and has been set right since, they no longer differ, but the SDK still applies the old skew.
+/// This answer has reset it, so that a second attempt succeeds.
 #[derive(Clone, Copy, Debug)]
 pub struct SkewedSignature;
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 
 /// A value that the first caller makes while the others wait. A failure is returned to all callers that were waiting,
-/// instead of each of them trying in turn: with a thousand tasks and an endpoint that does not answer, the last would fail
-/// after days. A later caller tries again.
+/// instead of each of them trying in turn: with a thousand tasks and an endpoint that does not answer, the last would
+/// fail after days. A later caller tries again.
 #[derive(Debug)]
 pub struct SingleFlight<T> {
     value: OnceCell<T>,

@@ -1,7 +1,7 @@
 //! Minimum throughput of transfers. A read time-out alone does not end one that delivers a byte now and then.
 //!
-//! The SDK's own stalled stream protection requires a byte within five seconds, counts a buffered body as sent as soon as
-//! sending begins, and uses the wall clock.
+//! The SDK's own stalled stream protection requires a byte within five seconds, counts a buffered body as sent as soon
+//! as sending begins, and uses the wall clock.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -20,7 +20,8 @@ use tokio::time::timeout;
 
 /// The time over which throughput is measured.
 pub const WINDOW: Duration = Duration::from_secs(20);
-/// Bytes that must be transferred in each window. Each of 256 parallel transfers over 1 Mbit/s transfers ten times as much.
+/// Bytes that must be transferred in each window. Each of 256 parallel transfers over 1 Mbit/s transfers ten times as
+/// much.
 pub const MIN_BYTES_PER_WINDOW: u64 = 1024;
 /// Bytes that are given to a connection at once. Its buffers hold some hundred KiB that the peer has not received.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -90,8 +91,8 @@ pub fn count_body(request: &mut HttpRequest) -> Arc<Transferred> {
     transferred
 }
 
-/// Waits for the answer to a request whose body is counted. The body must keep the minimum throughput, and the answer must
-/// come within `read_timeout` after it was sent.
+/// Waits for the answer to a request whose body is counted. The body must keep the minimum throughput, and the answer
+/// must come within `read_timeout` after it was sent.
 ///
 /// # Errors
 /// Those of the call, and time-outs.
@@ -199,8 +200,8 @@ pub(crate) mod tests {
         SdkBody::from_body_1_x(SlowBody(Box::pin(sleep(Duration::from_secs(4)))))
     }
 
-    /// Sends 640 KiB to a server that reads `pieces` chunks with a pause before each, and then neither reads nor answers.
-    /// Returns the error and the seconds until it.
+    /// Sends 640 KiB to a server that reads `pieces` chunks with a pause before each, and then neither reads nor
+    /// answers. Returns the error and the seconds until it.
     async fn sent(pieces: usize, pause: Duration) -> (String, u64) {
         let start = Instant::now();
         let mut request = HttpRequest::new(SdkBody::from(vec![0; 10 * CHUNK_BYTES]));

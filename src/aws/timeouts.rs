@@ -8,8 +8,8 @@ use aws_config::timeout::TimeoutConfig;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may deliver nothing before the request is retried.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long an attempt may take until its answer is complete, before it is retried. The read timeout alone does not bound
-/// an answer that arrives byte by byte.
+/// How long an attempt may take until its answer is complete, before it is retried. The read timeout alone does not
+/// bound an answer that arrives byte by byte.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a call that carries a part of an object, 16 MiB or more.
 const TRANSFER_TIMEOUT: Duration = Duration::from_hours(2);

@@ -129,7 +129,8 @@ impl From<&AttemptDetail> for Attempt {
     }
 }
 
-/// Truncates a text to the API's limit on a reason in characters. Answers are truncated too: they become part of errors.
+/// Truncates a text to the API's limit on a reason in characters. Answers are truncated too: they become part of
+/// errors.
 pub(crate) fn truncate(reason: &str) -> String {
     reason.chars().take(1024).collect()
 }

@@ -75,8 +75,8 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Terminates a job in any state; an ended job is not changed. Retries for some minutes, because the job would run, and
-    /// cost money, until its time limit.
+    /// Terminates a job in any state; an ended job is not changed. Retries for some minutes, because the job would run,
+    /// and cost money, until its time limit.
     ///
     /// Uses `TerminateJob` and never `CancelJob`, which does nothing to a job that has started.
     pub async fn terminate(&self, id: &str, reason: &str) -> Result<()> {

@@ -1,5 +1,5 @@
-//! A job from its [`request`] to its [`outcome`]: its [`definition`] is registered once per content, it is submitted once
-//! per name ([`submission`]), and one [`watcher`] polls all jobs until they end.
+//! A job from its [`request`] to its [`outcome`]: its [`definition`] is registered once per content, it is submitted
+//! once per name ([`submission`]), and one [`watcher`] polls all jobs until they end.
 //!
 //! Uses [`crate::aws`], and the signing keys of [`crate::envelope`].
 

@@ -1,8 +1,8 @@
 //! Submits a job exactly once.
 //!
-//! `SubmitJob` takes no client token, so the SDK's own retries would submit a second job whenever an answer is lost. Here
-//! the job's name is the idempotency key: a live job of that name is adopted, and after an ambiguous failure the name is
-//! looked up before the next attempt.
+//! `SubmitJob` takes no client token, so the SDK's own retries would submit a second job whenever an answer is lost.
+//! Here the job's name is the idempotency key: a live job of that name is adopted, and after an ambiguous failure the
+//! name is looked up before the next attempt.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,8 +40,8 @@ const MAX_NAMES: usize = 100_000;
 /// Reason of terminating a job whose task was cancelled during its submission.
 const ABANDONED_REASON: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
-/// Ids of known jobs by name, in families: those that were listed for the family's first task, and those submitted since.
-/// A family is a dispatch in one queue.
+/// Ids of known jobs by name, in families: those that were listed for the family's first task, and those submitted
+/// since. A family is a dispatch in one queue.
 #[derive(Debug, Default)]
 pub struct JobNames {
     families: Mutex<Families>,
@@ -86,8 +86,8 @@ impl Submitter {
 
     /// Submits the job and returns its id: exactly one live job of its name will exist, even if answers are lost.
     ///
-    /// Dropping the future stops a submission that still waits for the rate limiter. A call in flight completes, and its job
-    /// is then terminated.
+    /// Dropping the future stops a submission that still waits for the rate limiter. A call in flight completes, and
+    /// its job is then terminated.
     pub async fn submit(self: Arc<Self>, request: JobRequest) -> Result<Submitted> {
         // Dropped with this future, so that the detached task sees whether the caller still waits.
         let caller = Arc::new(());
@@ -172,8 +172,8 @@ impl Submitter {
                 Err(error) => error,
             };
             let end = match error.kind() {
-                // Either the revision was deregistered: find or register another one. Or it is new, and `SubmitJob` does
-                // not know it yet: wait.
+                // Either the revision was deregistered: find or register another one. Or it is new, and `SubmitJob`
+                // does not know it yet: wait.
                 Kind::Refused
                     if mentions_definition(&error)
                         && unknown_since.is_none_or(|since: Instant| since.elapsed() < DEFINITION_PROPAGATION) =>
@@ -243,8 +243,8 @@ impl Drop for Submitted {
     }
 }
 
-/// Looks up the job of a submission whose answer was lost. If that fails too, it is an error: a second attempt could submit
-/// a second job.
+/// Looks up the job of a submission whose answer was lost. If that fails too, it is an error: a second attempt could
+/// submit a second job.
 async fn find_submitted(
     submit_error: &Error,
     clients: &Clients,

@@ -1,7 +1,7 @@
 //! Explains why a job does not run yet, and when it counts as stuck.
 //!
-//! Batch gives a reason for a RUNNABLE job at the head of its queue. For the other states before RUNNING it gives none, and
-//! AWS does not end them: a job whose machine died during the image pull may stay STARTING for ever, because
+//! Batch gives a reason for a RUNNABLE job at the head of its queue. For the other states before RUNNING it gives none,
+//! and AWS does not end them: a job whose machine died during the image pull may stay STARTING for ever, because
 //! `attemptDurationSeconds` only counts from the start of the container.
 
 use std::time::Duration;
@@ -11,10 +11,10 @@ pub const WARN_AFTER: Duration = Duration::from_mins(15);
 
 /// After which time in a state before RUNNING a job counts as stuck; `None` if the state may last.
 ///
-/// RUNNABLE has the option `runnable_timeout` instead: capacity may be missing for days. A job is SUBMITTED or PENDING for
-/// seconds, or for some ten minutes if ten thousand are submitted at once; it may stay PENDING only while it waits for
-/// other jobs. The ECS agent ends an image pull after two hours with a reason of its own, and Batch may then retry, so
-/// STARTING has another hour.
+/// RUNNABLE has the option `runnable_timeout` instead: capacity may be missing for days. A job is SUBMITTED or PENDING
+/// for seconds, or for some ten minutes if ten thousand are submitted at once; it may stay PENDING only while it waits
+/// for other jobs. The ECS agent ends an image pull after two hours with a reason of its own, and Batch may then retry,
+/// so STARTING has another hour.
 #[must_use]
 pub fn stuck_after(status: &str, has_dependencies: bool) -> Option<Duration> {
     match status {

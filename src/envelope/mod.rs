@@ -1,8 +1,8 @@
 //! Reads what a job left in the bucket as data: nothing in it is executed, and memory is linear in its size.
 //!
-//! [`Envelopes::fetch`] reads the object at a result's key. [`parts`] decodes the current format of the runner, [`pickled`]
-//! that of its version 1.0.0, and [`printed`] the output file of the public image's program. [`signature`] verifies that
-//! the task's own job wrote the object.
+//! [`Envelopes::fetch`] reads the object at a result's key. [`parts`] decodes the current format of the runner,
+//! [`pickled`] that of its version 1.0.0, and [`printed`] the output file of the public image's program. [`signature`]
+//! verifies that the task's own job wrote the object.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub const FORMAT_KEY: &str = "covalent-awsbatch-format";
 pub const PICKLED: &str = "2";
 /// The current format, a header and parts.
 pub const PARTS: &str = "3";
-/// The runner stores an output of 8 MiB or more in a separate object, and at most 4 MiB of each printed stream, so it does
-/// not write a larger envelope.
+/// The runner stores an output of 8 MiB or more in a separate object, and at most 4 MiB of each printed stream, so it
+/// does not write a larger envelope.
 const MAX_ENVELOPE_BYTES: u64 = 64 * 1024 * 1024;
 /// Only [`MAX_CONCURRENT_LARGE`] envelopes above this size are read at a time.
 const LARGE_ENVELOPE_BYTES: u64 = 1024 * 1024;

@@ -1,5 +1,5 @@
-//! Format 3, which the runner writes: the length of the header in four bytes, big-endian; the header, a JSON object with
-//! the lengths of the parts; and the parts `stdout`, `stderr`, `traceback` and `output`.
+//! Format 3, which the runner writes: the length of the header in four bytes, big-endian; the header, a JSON object
+//! with the lengths of the parts; and the parts `stdout`, `stderr`, `traceback` and `output`.
 
 use bytes::Bytes;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Parses a pickle of one flat dict of plain values, as Python writes it from protocol 2 on.
 //!
-//! A hundred bytes of pickle can describe gigabytes, or call any function. This parser refuses every instruction that such
-//! a dict does not need. It copies no value, and no value is larger than the pickle itself.
+//! A hundred bytes of pickle can describe gigabytes, or call any function. This parser refuses every instruction that
+//! such a dict does not need. It copies no value, and no value is larger than the pickle itself.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The output file of the public image's program, which it writes after success and failure: a JSON list of stdout, stderr,
-//! traceback and the exception's class name; the last two may be null.
+//! The output file of the public image's program, which it writes after success and failure: a JSON list of stdout,
+//! stderr, traceback and the exception's class name; the last two may be null.
 
 use serde_bytes::ByteBuf;
 

@@ -1,8 +1,8 @@
 //! Verifies that a task's own job wrote its result, and not another principal with write access to the bucket.
 //!
 //! Each job gets a random key in its environment, and the runner signs with it (HMAC-SHA256 over the object's content).
-//! `DescribeJobs` returns the environment, so the key need not be stored for a restart. A principal that may describe the
-//! account's jobs can therefore forge a signature; one that can only write to the bucket cannot.
+//! `DescribeJobs` returns the environment, so the key need not be stored for a restart. A principal that may describe
+//! the account's jobs can therefore forge a signature; one that can only write to the bucket cannot.
 //!
 //! The public image's program does not sign. Once an image has signed, unsigned results of that image are refused.
 

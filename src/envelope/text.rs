@@ -5,7 +5,8 @@ use std::fmt::Write;
 /// Characters of a name, a version or a status that are kept.
 const MAX_SHORT_CHARS: usize = 200;
 
-/// Decodes UTF-8 and escapes invalid bytes: a lone surrogate, which Python can write, as `\udce9`, any other byte as `\xe9`.
+/// Decodes UTF-8 and escapes invalid bytes: a lone surrogate, which Python can write, as `\udce9`, any other byte as
+/// `\xe9`.
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

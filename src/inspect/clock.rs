@@ -4,8 +4,8 @@ use crate::aws::clients::Clients;
 use crate::aws::response_dates::ResponseDates;
 use crate::error::{Error, Result};
 
-/// Seconds that AWS's clock is ahead of this one, by the date of an answer, even if that refuses the call. The resolution is
-/// a second. `None` if the answer had no date.
+/// Seconds that AWS's clock is ahead of this one, by the date of an answer, even if that refuses the call. The
+/// resolution is a second. `None` if the answer had no date.
 pub async fn skew(clients: &Clients) -> Result<Option<f64>> {
     let dates = ResponseDates::default();
     let answer = clients.caller.sts.get_caller_identity().customize().interceptor(dates.clone()).send().await;

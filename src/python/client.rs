@@ -236,8 +236,8 @@ impl<'py> IntoPyObject<'py> for PyListedJob {
     }
 }
 
-/// The open reader of a bare pickle up to this size is passed on. A larger one is closed and opened again when it is read,
-/// since its first pieces would stay in memory meanwhile.
+/// The open reader of a bare pickle up to this size is passed on. A larger one is closed and opened again when it is
+/// read, since its first pieces would stay in memory meanwhile.
 const MAX_REUSED_READER_BYTES: u64 = 1024 * 1024;
 
 /// A stored result for Python: a dict whose `format` says what it is, or `None` if there is none.

@@ -1,7 +1,7 @@
 //! The completion queue: outcomes of the core's futures for asyncio.
 //!
-//! One thread at a time delivers all queued completions together. With a thread per completion, hundreds would wait for the
-//! GIL and wake the event loop one by one.
+//! One thread at a time delivers all queued completions together. With a thread per completion, hundreds would wait for
+//! the GIL and wake the event loop one by one.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -12,7 +12,8 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-/// Completions per callback, so that the event loop runs other callbacks in between: one may be a result of some megabytes.
+/// Completions per callback, so that the event loop runs other callbacks in between: one may be a result of some
+/// megabytes.
 const MAX_PER_CALLBACK: usize = 8;
 
 /// Completions that are not delivered yet.

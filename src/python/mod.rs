@@ -21,8 +21,8 @@ use crate::batch::outcome::CANCEL_REASON;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    // The SDK's log records are left out: they may show the output of a credential process or the content of a file. The
-    // core's errors contain what matters.
+    // The SDK's log records are left out: they may show the output of a credential process or the content of a file.
+    // The core's errors contain what matters.
     let logger = Logger::new(py, Caching::LoggersAndLevels)?
         .filter(LevelFilter::Off)
         .filter_target("covalent_awsbatch_plugin".to_owned(), LevelFilter::Debug);
@@ -38,8 +38,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<streams::Writer>()?;
     // A thread that logs while the interpreter is finalized would crash the process.
     module.add_function(pyo3::wrap_pyfunction!(runtime::shut_down, module)?)?;
-    // The exit function of `concurrent.futures` joins its threads. It is registered in the same way, and the last registered
-    // function is called first.
+    // The exit function of `concurrent.futures` joins its threads. It is registered in the same way, and the last
+    // registered function is called first.
     py.import("concurrent.futures.thread")?;
     if let Some(register) = py.import("threading")?.getattr_opt("_register_atexit")? {
         register.call1((pyo3::wrap_pyfunction!(runtime::notify_exiting, module)?,))?;

@@ -101,8 +101,8 @@ pub fn notify_exiting() {
 
 /// Shuts the runtime down: drops its tasks and joins its threads.
 ///
-/// A thread may be delivering a result to Python, and would crash if the interpreter was finalized meanwhile. Waits without
-/// the GIL, which that thread needs.
+/// A thread may be delivering a result to Python, and would crash if the interpreter was finalized meanwhile. Waits
+/// without the GIL, which that thread needs.
 #[pyfunction]
 pub fn shut_down(py: Python<'_>) {
     let handle = match &*RUNTIME.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -126,8 +126,8 @@ pub fn shut_down(py: Python<'_>) {
     });
 }
 
-/// Waits for a future without the GIL, on a thread that is not the runtime's own. Ctrl-C and the exit of the interpreter end
-/// the wait and drop the future.
+/// Waits for a future without the GIL, on a thread that is not the runtime's own. Ctrl-C and the exit of the
+/// interpreter end the wait and drop the future.
 ///
 /// # Errors
 /// Those of the future, what a signal handler raises, or that the interpreter is about to exit.

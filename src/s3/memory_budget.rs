@@ -1,7 +1,7 @@
 //! Bounds the memory of all uploads of a connection.
 //!
-//! A task's arguments are pickled faster than they are sent. Each upload bounds its own parts, but a thousand of them at
-//! once would still fill the machine.
+//! A task's arguments are pickled faster than they are sent. Each upload bounds its own parts, but a thousand of them
+//! at once would still fill the machine.
 
 use std::sync::Arc;
 

@@ -161,8 +161,8 @@ impl Multipart {
         };
         self.id = None;
         match stored {
-            // S3 verifies it itself, but not every S3-compatible service does. A checksum with a dash is one of the parts'
-            // checksums and cannot be compared.
+            // S3 verifies it itself, but not every S3-compatible service does. A checksum with a dash is one of the
+            // parts' checksums and cannot be compared.
             Some(stored) if stored != checksum && !stored.contains('-') => Err(Error::new(
                 Kind::Damaged,
                 format!(

@@ -1,7 +1,7 @@
 //! Classifies why a job did not succeed, by AWS's reasons.
 //!
-//! AWS puts the same text into `statusReason` or into `container.reason`, so both are searched. The phrases are those of
-//! AWS Batch, the ECS agent and Docker, as users have reported them.
+//! AWS puts the same text into `statusReason` or into `container.reason`, so both are searched. The phrases are those
+//! of AWS Batch, the ECS agent and Docker, as users have reported them.
 
 use crate::batch::job::Job;
 

@@ -18,7 +18,8 @@ pub struct JobContext<'a> {
     pub time_limit: u32,
     /// Whether the job was for Fargate, where the user has no instances.
     pub fargate: bool,
-    /// The dispatcher's versions, such as `Python 3.11.9`, if the container left no output: they are then to be compared.
+    /// The dispatcher's versions, such as `Python 3.11.9`, if the container left no output: they are then to be
+    /// compared.
     pub dispatcher: Option<&'a str>,
 }
 

@@ -1,8 +1,8 @@
 //! One watcher for all running jobs of an account and region.
 //!
-//! A task subscribes to the end of its job; a single actor describes all jobs, 100 ids a call. A sweep polls every job at
-//! least as often as its `poll_freq`, and every second for up to 500 jobs. For more jobs the limit on calls decides. Each
-//! poll is a task of its own, so that one without an answer delays only its own jobs.
+//! A task subscribes to the end of its job; a single actor describes all jobs, 100 ids a call. A sweep polls every job
+//! at least as often as its `poll_freq`, and every second for up to 500 jobs. For more jobs the limit on calls decides.
+//! Each poll is a task of its own, so that one without an answer delays only its own jobs.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -79,8 +79,8 @@ impl Watcher {
         Self { jobs, actor: Mutex::default() }
     }
 
-    /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck in
-    /// another state before `RUNNING` (see [`Job::stuck_seconds`]).
+    /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck
+    /// in another state before `RUNNING` (see [`Job::stuck_seconds`]).
     ///
     /// Dropping the future stops watching. Must be called within a tokio runtime.
     pub async fn end_of(&self, id: &str, watch: Watch) -> Result<Job> {
@@ -262,8 +262,8 @@ impl Actor {
             // Throttling is transient.
             Kind::Throttled => Duration::MAX,
             _ if unanswered => UNANSWERED_TIMEOUT,
-            // A user may sign on again in time, and a credential source may be unreachable for a while: then there is no
-            // error code, because AWS has not refused anything.
+            // A user may sign on again in time, and a credential source may be unreachable for a while: then there is
+            // no error code, because AWS has not refused anything.
             Kind::Access if error.is_expired() || error.code().is_none() => UNANSWERED_TIMEOUT,
             // A garbled record rarely becomes valid.
             Kind::Garbled => GARBLED_TIMEOUT,

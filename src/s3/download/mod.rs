@@ -19,11 +19,12 @@ use source::{Source, length_of};
 const RANGE_BYTES: u64 = 16 * 1024 * 1024;
 /// Ranges that are prefetched. With the one being read, they bound the memory of a download.
 const PREFETCHED_RANGES: usize = 3;
-/// Attempts of one request whose answer is truncated or damaged. The SDK retries only what fails before an answer begins.
+/// Attempts of one request whose answer is truncated or damaged. The SDK retries only what fails before an answer
+/// begins.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// A download in progress. All its pieces are of one version of the object, or it fails. The last piece is returned only
-/// after the checksum was verified, so that a damaged object is never taken for a complete one.
+/// A download in progress. All its pieces are of one version of the object, or it fails. The last piece is returned
+/// only after the checksum was verified, so that a damaged object is never taken for a complete one.
 #[derive(Debug)]
 pub struct Download {
     source: Source,
@@ -68,8 +69,8 @@ impl Download {
 
     async fn begin(source: Source) -> Result<Self> {
         let _permit = source.storage.acquire_download().await;
-        // A request without a range, because only its answer has the checksum. Only the first piece of a large object is
-        // read from this answer; ranges are fetched for the rest in parallel.
+        // A request without a range, because only its answer has the checksum. Only the first piece of a large object
+        // is read from this answer; ranges are fetched for the rest in parallel.
         let answer = source
             .request()
             .customize()
@@ -103,8 +104,8 @@ impl Download {
         Ok(download)
     }
 
-    /// The first piece of an answer without a length, because a proxy has changed it to chunked encoding. If the object has
-    /// more than one piece, the answer to a ranged request has its size.
+    /// The first piece of an answer without a length, because a proxy has changed it to chunked encoding. If the object
+    /// has more than one piece, the answer to a ranged request has its size.
     async fn first_piece_without_length(&mut self, body: ByteStream) -> Result<Bytes> {
         let mut first = self.source.read_up_to(body, RANGE_BYTES + 1).await?;
         let arrived = first.len() as u64;
