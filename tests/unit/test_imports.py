@@ -22,7 +22,7 @@ MODULES = [
     "options.configuration",
     "options.settings",
     "runner.container",
-    "runner.deferred",
+    "runner.lazy_imports",
     "runner.envelope",
     "runner.explanation",
     "runner.launch",

@@ -1,7 +1,7 @@
-"""How the function's process hands over its answer: by a connection that it makes when it has one.
+"""The channel from the worker to the supervisor: a socket that the worker connects when it has its answer.
 
-Nothing of it is open while the function runs, so a function that closes all descriptors, opens all that it may have, or
-forks, does not get at it. The answer is a line of JSON, and then the serialised result.
+No descriptor of it is open while the function runs, so a function that closes all descriptors, exhausts them or forks
+cannot break it. The answer is a line of JSON, followed by the serialised result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PIECE = 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
 _socket = socket.socket  # a function may put another class into the module, as gevent does
 
 
@@ -32,7 +32,7 @@ class Listener:
         self._socket = _socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._directory: Path | None = None
         if sys.platform == "linux":
-            self._socket.bind("")  # to a name of its own in the abstract namespace: the file system may be read-only
+            self._socket.bind("")  # a name in the abstract namespace, because the file system may be read-only
         else:
             self._directory = Path(tempfile.mkdtemp(prefix="covalent-"))  # its owner's alone
             self._socket.bind(str(self._directory / "answer"))
@@ -47,7 +47,7 @@ class Listener:
         """Wait for the answer.
 
         Args:
-            worker: Process whose answer counts: not that of a copy of it, and not that of a stranger.
+            worker: Process whose answer counts. A forked copy of it, or another process, is ignored.
             ended: Descriptor that becomes readable when that process has ended.
 
         Returns:
@@ -58,18 +58,18 @@ class Listener:
             if self._socket.fileno() not in ready:
                 return None
             connection, _ = self._socket.accept()
-            if _peer(connection) not in (worker, None):
+            if _peer_pid(connection) not in (worker, None):
                 connection.close()
                 continue
-            file = connection.makefile("rb", _PIECE)
-            connection.close()  # the file goes on
-            with contextlib.suppress(ValueError, KeyError, OSError):  # it was killed in the midst of it
+            file = connection.makefile("rb", _CHUNK_BYTES)
+            connection.close()  # the file keeps the socket open
+            with contextlib.suppress(ValueError, KeyError, OSError):  # killed while it was sending
                 header = json.loads(file.readline())
                 return header, Body(file, header.pop("size"))
             file.close()
 
     def remove(self) -> None:
-        """Remove what is left of it in the file system, if it was there."""
+        """Remove the socket's directory, where there is one."""
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -87,7 +87,7 @@ class Body:
         self._file = file
 
     def pieces(self) -> Iterator[bytes]:
-        """Bring it piece by piece.
+        """Yield it in pieces.
 
         Raises:
             EOFError: The process ended before it was handed over.
@@ -95,7 +95,7 @@ class Body:
         left = self.size
         with self._file:
             while left:
-                piece = self._file.read(min(left, _PIECE))
+                piece = self._file.read(min(left, _CHUNK_BYTES))
                 if not piece:
                     raise EOFError("the function's process ended while it handed over its result")
                 left -= len(piece)
@@ -111,25 +111,25 @@ def send(address: str | bytes, header: dict[str, Any], body: bytes) -> None:
         body: The serialised result.
 
     Raises:
-        OSError: The supervisor is gone, or does not want it any more.
+        OSError: The supervisor has ended, or has closed the connection.
     """
-    with _new() as connection:
+    with _new_socket() as connection:
         connection.settimeout(None)  # whatever default the function has set
         connection.connect(address)
         connection.sendall(json.dumps({**header, "size": len(body)}).encode() + b"\n")
         connection.sendall(body)
 
 
-def _new() -> socket.socket:
+def _new_socket() -> socket.socket:
     try:
         return _socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError:
-        os.close(0)  # the function has left no descriptor; nobody reads from standard input any more
+        os.close(0)  # the function has exhausted the descriptors; standard input is no longer needed
         return _socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
-def _peer(connection: socket.socket) -> int | None:
-    """The process at the other end, as the kernel knows it; None where it does not tell."""
+def _peer_pid(connection: socket.socket) -> int | None:
+    """Id of the process at the other end, by the kernel; None where the system does not support it."""
     if sys.platform != "linux":
         return None
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

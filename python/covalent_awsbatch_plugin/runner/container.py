@@ -1,4 +1,4 @@
-"""What makes a container a good place for a task: Covalent imported quickly, and new packages found."""
+"""Prepares the container's Python for a task: a fast import of Covalent, and a finder for newly installed packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from .deferred import deferred
+from .lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def quick_covalent() -> Iterator[None]:
-    """Have Covalent, if it is imported in this block, imported quickly and with a home that it can write to.
+def fast_covalent_import() -> Iterator[None]:
+    """Speed up the import of Covalent in this block, and give it a writable home.
 
-    Covalent imports every executor plugin, which takes a third of its time and is of no use to a task, and much else
-    that can wait (see `deferred`); pydantic asks every installed package whether it is a plugin, for the sake of
-    Covalent's own models; and the garbage collector looks through what is there to stay. Covalent also creates a
-    configuration file, which fails in a container with a read-only home. Everything is afterwards as it was, for the
-    function and for the processes that it starts. No code of a task belongs into the block.
+    Covalent imports every executor plugin, which takes a third of the time and is useless for a task, and packages that
+    can be imported later (see `lazy_imports`). Pydantic searches every installed package for plugins. The garbage
+    collector scans objects that stay alive. Covalent also creates a configuration file, which fails in a container with
+    a read-only home. Afterwards everything is restored, for the function and the processes that it starts. No code of a
+    task may run in the block.
     """
     changes = {"COVALENT_PLUGIN_LOAD": "false", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     changes = {name: value for name, value in changes.items() if name not in os.environ}
     if "covalent" not in sys.modules and not os.access(os.environ.get("HOME", ""), os.W_OK):
         changes["HOME"] = tempfile.mkdtemp(prefix="covalent-")
         atexit.register(shutil.rmtree, changes["HOME"], ignore_errors=True)
-    before = {name: os.environ.get(name) for name in changes}
-    collecting = gc.isenabled()
+    original = {name: os.environ.get(name) for name in changes}
+    gc_was_enabled = gc.isenabled()
     os.environ.update(changes)
     gc.disable()
     try:
-        with deferred():
+        with lazy_imports():
             yield
     finally:
-        if collecting:
+        if gc_was_enabled:
             gc.enable()
-        for name, value in before.items():
+        for name, value in original.items():
             if value is None:
                 del os.environ[name]
             else:
@@ -55,7 +55,7 @@ def quick_covalent() -> Iterator[None]:
 
 
 def _load_plugins_when_needed(executors: ModuleType) -> None:
-    """A sublattice may name `ct.executor.SomeExecutor` in its body: then the plugins are loaded after all."""
+    """Load the plugins on demand: a sublattice may use `ct.executor.SomeExecutor` in its body."""
     manager = executors._executor_manager  # noqa: SLF001  (Covalent offers no other way)
 
     def load(name: str) -> Any:
@@ -71,11 +71,11 @@ def _load_plugins_when_needed(executors: ModuleType) -> None:
         vars(executors)["__getattr__"] = load
 
 
-class SecondLook:
-    """Asked last for a module: looks again without what the import system remembers of directories.
+class FreshPathFinder:
+    """The last finder on `sys.meta_path`: searches again after invalidating the import caches.
 
-    DepsPip installs packages while the program runs, into directories that may have been listed a moment ago, or did
-    not exist then.
+    DepsPip installs packages while the program runs, into directories whose listing may be cached, or that were created
+    since.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The bytes of an envelope: a header, and the parts that are long.
+"""Encodes an envelope: a header, and the long parts.
 
-Four bytes with the length of the header, big end first; the header, a JSON object, which holds in `parts` how many
-bytes each part has; and the parts, one after the other. Reading it runs nothing (`src/envelope/`).
+The length of the header in four bytes, big-endian; the header, a JSON object with the lengths of the parts in `parts`;
+and the parts. Decoding it executes nothing (`src/envelope/`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from covalent_awsbatch_plugin.agreement.naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
 
 PARTS = ("stdout", "stderr", "traceback", "output")
-"""The parts in their order: texts in UTF-8, and bytes. One that is None is not there."""
+"""The parts in their order: texts in UTF-8, and bytes. A part that is None is left out."""
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """Put an envelope together.
+    """Encode an envelope.
 
     Args:
         fields: Plain values by name, and among them the parts.

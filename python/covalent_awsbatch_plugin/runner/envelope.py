@@ -1,4 +1,4 @@
-"""What a job leaves in the bucket."""
+"""Writes the envelope: the object that a job leaves in the bucket."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from covalent_awsbatch_plugin._core import Client
 
-OUTPUT_APART = 8 * 1024 * 1024
-"""From this many bytes on, the output is an object of its own, so that the envelope can be read whole."""
+SEPARATE_OUTPUT_BYTES = 8 * 1024 * 1024
+"""An output of this size or more is a separate object, so that the envelope can be read at once."""
 
-_ERROR_LIMIT = 10_000
+_MAX_ERROR_CHARS = 10_000
 
 
 class Envelope(TypedDict):
-    """What the result's object holds; the core reads it without running any code of ours.
+    """The content of the result's object; the core decodes it without executing anything.
 
     `status` is "succeeded", "failed" or "terminated" (by SIGTERM). `output` is a serialised TransportableObject, or
     None if an object of its own holds it, and then `output_sha256` is its SHA-256 in hexadecimal digits. Times are
@@ -50,8 +50,8 @@ class Envelope(TypedDict):
     attempt: int | None
 
 
-def begun() -> Envelope:
-    """An envelope with what is known when a task begins."""
+def new_envelope() -> Envelope:
+    """An envelope with the fields that are known when a task begins."""
     attempt = os.environ.get("AWS_BATCH_JOB_ATTEMPT", "")
     return Envelope(
         status="failed",
@@ -72,14 +72,14 @@ def begun() -> Envelope:
     )
 
 
-def deliver(client: Client, bucket: str, key: str, envelope: Envelope, signing_key: str) -> None:
-    """Write the result.
+def write_envelope(client: Client, bucket: str, key: str, envelope: Envelope, signing_key: str) -> None:
+    """Write the envelope.
 
     Args:
         client: Connection to S3.
         bucket: Where to.
         key: Object of the envelope.
-        envelope: What to write; the time of its end, the memory taken and versions that it lacks are filled in.
+        envelope: The envelope; end time, peak memory and missing versions are filled in.
         signing_key: Hexadecimal digits of the key to sign with; empty for no signature.
     """
     if not envelope["python"]:
@@ -93,8 +93,8 @@ def deliver(client: Client, bucket: str, key: str, envelope: Envelope, signing_k
         file.write(content)
 
 
-def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterable[bytes]) -> dict[str, Any]:
-    """Take over a serialised result: a large one goes to its object piece by piece.
+def store_output(client: Client, bucket: str, key: str, size: int, pieces: Iterable[bytes]) -> dict[str, Any]:
+    """Store a serialised result: a small one for the envelope, a large one as a separate object.
 
     Args:
         client: Connection to S3.
@@ -107,9 +107,9 @@ def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterab
         Entries of the envelope: the result or its hash, or a failure if it cannot be stored.
 
     Raises:
-        EOFError: The pieces break off.
+        EOFError: The pieces end early.
     """
-    if size < OUTPUT_APART:
+    if size < SEPARATE_OUTPUT_BYTES:
         return {"output": b"".join(pieces)}
     digest = hashlib.sha256()
     try:
@@ -124,14 +124,18 @@ def take_output(client: Client, bucket: str, key: str, size: int, pieces: Iterab
             f"The function returned, but its result of {size:,} bytes could not be stored in "
             f"s3://{bucket}/{output_key(key)}: {type(error).__name__}: {error}"
         )
-        return {"status": "failed", "exception": type(error).__name__, "traceback": printable(message, _ERROR_LIMIT)}
+        return {
+            "status": "failed",
+            "exception": type(error).__name__,
+            "traceback": printable(message, _MAX_ERROR_CHARS),
+        }
     return {"output_sha256": digest.hexdigest()}
 
 
 def succeeded_before(client: Client, bucket: str, key: str) -> bool:
-    """Whether an earlier attempt of this very job has left its result.
+    """Whether an earlier attempt of this job has written its result.
 
-    Its host may have been lost, or its end not been seen, right after. Nothing of what is read runs any code.
+    The host may have been lost right after. Reading executes no code.
 
     Args:
         client: Connection to S3.
@@ -150,7 +154,8 @@ def succeeded_before(client: Client, bucket: str, key: str) -> bool:
         found = asyncio.run(read())
     except Exception as error:  # noqa: BLE001  (then the function runs)
         print(
-            f"What an earlier attempt may have left cannot be read: {printable(error, _ERROR_LIMIT)}", file=sys.stderr
+            f"What an earlier attempt may have left cannot be read: {printable(error, _MAX_ERROR_CHARS)}",
+            file=sys.stderr,
         )
         return False
     return bool(found and found["format"] != 1 and found["status"] == "succeeded" and found["job_id"] == job)

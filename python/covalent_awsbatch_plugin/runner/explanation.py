@@ -1,4 +1,4 @@
-"""What a failed task has to say: the traceback, and in plain words what a traceback does not say by itself."""
+"""Explains a failed task: its traceback, and hints that a traceback does not give by itself."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from covalent_awsbatch_plugin.printable import one_line, printable
 
-TEXT_LIMIT = 100_000
-"""Characters of a traceback that are kept: an exception's text may be as long as it likes."""
+MAX_TEXT_CHARS = 100_000
+"""Characters of a traceback that are kept: the text of an exception may be of any length."""
 
-_COMMAND_OUTPUT_CHARACTERS = 4000
-_NAME_LIMIT = 200
-_WHY = {
+_MAX_COMMAND_OUTPUT_CHARS = 4000
+_MAX_NAME_CHARS = 200
+_SIGNAL_HINTS = {
     int(signal.SIGKILL): ", most often for want of memory",
     int(signal.SIGSEGV): ": native code crashed; its stack is on the error stream",
     int(signal.SIGABRT): ": native code gave up; its stack is on the error stream",
 }
-# What 0.42.0 required, and with that what an image of its family has.
+# Dependencies of 0.42.0, which its images therefore contain.
 _FORMERLY_INSTALLED = ("boto3", "botocore", "covalent_aws_plugins")
 _COLLECTORS = ("_auto_list_node", "_auto_dict_node")  # functions in Covalent's `Electron.connect_node_with_others`
-_HERE = Path(__file__).parent
+_RUNNER_DIRECTORY = Path(__file__).parent
 
 
 class Terminated(BaseException):
@@ -39,14 +39,16 @@ class Terminated(BaseException):
 
 
 def explain(error: BaseException, stage: str, sender: dict[str, str]) -> str:
-    """The traceback from the function's first frame on, and hints.
+    """The traceback from the function's first frame on, followed by hints.
 
     Args:
         error: What went wrong.
         stage: When: `opening` or `loading` the task, `running` it, `returning` its result.
         sender: Versions of `python`, `cloudpickle` and `covalent` that packaged the task, as far as they are known.
     """
-    return "\n".join([_trace(error), *(printable(hint, TEXT_LIMIT) for hint in _hints(error, stage, sender))])
+    return "\n".join(
+        [_user_traceback(error), *(printable(hint, MAX_TEXT_CHARS) for hint in _hints(error, stage, sender))]
+    )
 
 
 def name_of(error: BaseException) -> str:
@@ -55,11 +57,11 @@ def name_of(error: BaseException) -> str:
     Args:
         error: The exception.
     """
-    return one_line(type(error).__name__, _NAME_LIMIT)
+    return one_line(type(error).__name__, _MAX_NAME_CHARS)
 
 
-def ended_silently(status: int, sender: dict[str, str]) -> str:
-    """What can be said of a function's process that ended without an answer.
+def explain_missing_answer(status: int, sender: dict[str, str]) -> str:
+    """Explain the end of a worker that sent no answer.
 
     Args:
         status: Its exit code, negative for a signal.
@@ -67,27 +69,28 @@ def ended_silently(status: int, sender: dict[str, str]) -> str:
     """
     if status < 0:
         names = {number.value: number.name for number in signal.Signals}
-        said = f"The function's process was killed by {names.get(-status, f'signal {-status}')}{_WHY.get(-status, '')}."
+        name, hint = names.get(-status, f"signal {-status}"), _SIGNAL_HINTS.get(-status, "")
+        said = f"The function's process was killed by {name}{hint}."
     else:
         said = (
             f"The function's process ended with exit status {status} and without a result: by os._exit, by exit() in "
             "native code, or by becoming another program. A task succeeds only by returning its result."
         )
-    return "\n".join([said, *_different(sender)])
+    return "\n".join([said, *_version_differences(sender)])
 
 
-def mismatch(sender: dict[str, str]) -> str:
-    """What to say beforehand, for foreign bytecode can bring the interpreter down; empty if nothing is known to differ.
+def version_warning(sender: dict[str, str]) -> str:
+    """The warning to print before unpickling, since foreign bytecode can crash the interpreter; may be empty.
 
     Args:
         sender: As for `explain`.
     """
     different = _minor(sender.get("python", "")) not in ("", _minor(platform.python_version()))
-    return "".join(_different(sender)) if different else ""
+    return "".join(_version_differences(sender)) if different else ""
 
 
 def versions() -> dict[str, str]:
-    """Versions of what runs the task; empty for what is not there."""
+    """Versions of Python, cloudpickle and Covalent here; empty for a package that is not installed."""
     return {
         "python": platform.python_version(),
         "cloudpickle": _version("cloudpickle"),
@@ -96,7 +99,7 @@ def versions() -> dict[str, str]:
 
 
 def _version(distribution: str) -> str:
-    import importlib.metadata  # late: it takes its time
+    import importlib.metadata  # slow, and only needed here
 
     try:
         return importlib.metadata.version(distribution)
@@ -104,12 +107,12 @@ def _version(distribution: str) -> str:
         return ""
 
 
-def _trace(error: BaseException) -> str:
-    """As Python prints it, from the first frame on that is not the runner's."""
+def _user_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, without the runner's own frames."""
     start = error.__traceback__
-    while start is not None and Path(start.tb_frame.f_code.co_filename).parent == _HERE:
+    while start is not None and Path(start.tb_frame.f_code.co_filename).parent == _RUNNER_DIRECTORY:
         start = start.tb_next
-    return printable("".join(traceback.format_exception(type(error), error, start)).rstrip("\n"), TEXT_LIMIT)
+    return printable("".join(traceback.format_exception(type(error), error, start)).rstrip("\n"), MAX_TEXT_CHARS)
 
 
 def _hints(error: BaseException, stage: str, sender: dict[str, str]) -> list[str]:
@@ -124,19 +127,19 @@ def _hints(error: BaseException, stage: str, sender: dict[str, str]) -> list[str
         if isinstance(error, FileNotFoundError):
             hints.append("The task's object is not in the bucket: was it deleted, or has it expired?")
     elif stage == "loading" or "get_deserialized" in of_covalent:
-        hints += _different(sender)
+        hints += _version_differences(sender)
     elif stage == "returning" or "__init__" in of_covalent:
         hints.append("What the function returned cannot be pickled, so it cannot leave the container.")
     if isinstance(error, ModuleNotFoundError) and error.name:
-        hints.append(_missing(error))
+        hints.append(_explain_missing_module(error))
     if isinstance(error, subprocess.CalledProcessError):
         hints += _command_output(error)
     return hints
 
 
-def _missing(error: ModuleNotFoundError) -> str:
+def _explain_missing_module(error: ModuleNotFoundError) -> str:
     said = f"The module {error.name!r} is not installed in this container"
-    if _collects(error):
+    if _is_collecting_task(error):
         return (
             f"{said}, and Covalent's own nodes :electron_list: and :electron_dict:, which collect arguments, get "
             "neither DepsPip nor DepsModule: install it in the image, or pass the values as arguments of their own."
@@ -152,22 +155,22 @@ def _missing(error: ModuleNotFoundError) -> str:
     )
 
 
-def _collects(error: BaseException) -> bool:
-    """Whether the task is one that Covalent makes of a list or dict among an electron's arguments."""
+def _is_collecting_task(error: BaseException) -> bool:
+    """Whether the task is one that Covalent creates for a list or dict among an electron's arguments."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "wrapper_fn"]
     return any(getattr(frame.f_locals.get("fn"), "__name__", "") in _COLLECTORS for frame in frames)
 
 
 def _command_output(error: subprocess.CalledProcessError) -> list[str]:
-    """What a command had to say, such as the pip of a DepsPip, whose words Covalent captures and drops."""
+    """The output of a failed command, such as DepsPip's pip, which Covalent captures and drops."""
     streams = [
         text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in (error.stdout, error.stderr)
     ]
     said = "\n".join(text.strip() for text in streams if text)
-    return [f"The command said:\n{said[-_COMMAND_OUTPUT_CHARACTERS:]}"] if said else []
+    return [f"The command said:\n{said[-_MAX_COMMAND_OUTPUT_CHARS:]}"] if said else []
 
 
-def _different(sender: dict[str, str]) -> list[str]:
+def _version_differences(sender: dict[str, str]) -> list[str]:
     """The versions at both ends, unless they are known to be the same."""
     python, cloudpickle = platform.python_version(), _version("cloudpickle")
     here = f"Python {python} with cloudpickle {cloudpickle}"

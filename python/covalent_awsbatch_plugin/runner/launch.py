@@ -1,4 +1,4 @@
-"""The start: one process becomes two, while it has neither threads nor connections."""
+"""Starts the runner: forks the worker before there are threads or connections."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from covalent_awsbatch_plugin.agreement.naming import SIGNING_KEY
 
 from .channel import Listener
 from .process import Worker
-from .signals import ORDERS
+from .signals import TERMINATION_SIGNALS
 
-_VARIABLES = ("S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME")
+_REQUIRED_VARIABLES = ("S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME")
 
 
 def main() -> int:
@@ -22,43 +22,43 @@ def main() -> int:
     Returns:
         The exit status.
     """
-    missing = [name for name in _VARIABLES if not os.environ.get(name)]
+    missing = [name for name in _REQUIRED_VARIABLES if not os.environ.get(name)]
     if missing:
-        names = ", ".join(_VARIABLES)
+        names = ", ".join(_REQUIRED_VARIABLES)
         print(
             f"No task to run: the executor sets {names} in the job, and {', '.join(missing)} is not set.",
             file=sys.stderr,
         )
         return 1
-    # The function, and what it starts, has no use for it.
+    # The function and its child processes must not see the key.
     signing_key = os.environ.pop(SIGNING_KEY, "")
     worker = _fork()
     if worker is None:
         return 0
     # Imported while the worker imports Covalent.
-    from .container import quick_covalent
+    from .container import fast_covalent_import
     from .supervisor import Supervisor
 
-    bucket, function_key, result_key = (os.environ[name] for name in _VARIABLES)
-    with quick_covalent():  # the core's exceptions are Covalent's
+    bucket, function_key, result_key = (os.environ[name] for name in _REQUIRED_VARIABLES)
+    with fast_covalent_import():  # the core's exceptions derive from Covalent's
         return Supervisor(worker, bucket, result_key, signing_key).run(function_key)
 
 
 def _fork() -> Worker | None:
-    """Start the function's process, and return None in it when it is done."""
-    # Without a handler: a thread of the supervisor takes them, when there is one, and until then none is lost.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
+    """Fork the worker. Returns None in the worker itself, when it is done."""
+    # Blocked and without a handler, so that none is lost until a thread of the supervisor waits for them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
     listener = Listener()
     task, stdout, stderr = os.pipe(), os.pipe(), os.pipe()
     supervisor, log = os.getpid(), os.dup(2)
     pid = os.fork()
     if pid:
         with contextlib.suppress(OSError):
-            os.setpgid(pid, pid)  # as below; whoever comes first
+            os.setpgid(pid, pid)  # in both processes, since either may run first
         for descriptor in (task[0], stdout[1], stderr[1], log):
             os.close(descriptor)
         return Worker(pid, listener, task[1], stdout[0], stderr[0])
-    os.setpgid(0, 0)  # who signals the supervisor's group means the supervisor, which tells the function
+    os.setpgid(0, 0)  # a signal for the supervisor's group must not reach the function directly
     listener.close()
     os.dup2(stdout[1], 1)
     os.dup2(stderr[1], 2)

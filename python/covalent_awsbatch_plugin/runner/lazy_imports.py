@@ -1,16 +1,16 @@
-"""Modules that Covalent imports and hardly a task uses, imported when Covalent uses them.
+"""Lazy imports of modules that Covalent imports and few tasks use.
 
 Nearly half of the time of `import covalent` goes into Dask (to count processors for its configuration), NetworkX (to
-build workflows) and psutil (to look after its server). While Covalent is imported inside `deferred()`, an import
-statement for one of them *in one of Covalent's own modules* binds a stand-in, which imports the real module at the
-first use of an attribute and passes every use on to it.
+build workflows) and psutil (to manage its server). While Covalent is imported inside `lazy_imports()`, an import
+statement for one of them *in one of Covalent's own modules* binds a lazy module, which imports the real one at the
+first use of an attribute and forwards every use to it.
 
-Nothing else notices. The stand-ins are in no place but the globals of Covalent's modules: `sys.modules` has the real
-module or none, so whoever else imports one, in whatever way, in the same moment or later, gets the real one, and
-unpickling finds it there. What Covalent evaluates at once, while it is imported, is listed in `_stand_ins`. The list
-fits the one minor version of Covalent that this package allows; any other use costs the time and is right.
+Other code is not affected. Lazy modules exist only in the globals of Covalent's modules: `sys.modules` has the real
+module or none, so every other import gets the real one, and unpickling finds it there. The attributes that Covalent
+evaluates during its own import are listed in `_lazy_modules`. The list fits the one minor version of Covalent that this
+package allows; any other use costs time and is still correct.
 
-Requests, which would save less, is not among them. Many tasks use it in threads, and Python's import can fail where two
+Requests, which would save less, is not lazy: many tasks use it in threads, and Python's import can fail where two
 threads are the first to import a package, one by its own name and one by a submodule's.
 """
 
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_COMPANIONS = (
+_IMPLICIT_SUBMODULES = (
     "concurrent.futures.process",
     "concurrent.futures.thread",
     "decimal",
@@ -39,84 +39,83 @@ _COMPANIONS = (
     "multiprocessing.queues",
     "xml.etree.ElementTree",
 )
-"""Modules of the standard library that come with those that are put off.
+"""Submodules of the standard library that the lazy modules would have imported.
 
-There is code that says `import multiprocessing` and then `multiprocessing.pool.ThreadPool`, which works wherever
-anybody has imported the submodule.
+Some code says `import multiprocessing` and then `multiprocessing.pool.ThreadPool`, which works only if something else
+has imported the submodule.
 """
 
 
-class StandIn(ModuleType):
-    """Has the attributes of what an import statement binds, which is executed to look up the first of them.
+class LazyModule(ModuleType):
+    """Executes an import statement at the first use of an attribute, and forwards all uses.
 
     Args:
         statement: The module in the statement.
-        **meanwhile: Attributes that it has without that, until `settle`.
+        **preset: Attributes that it has without the import, until `forward_everything`.
     """
 
-    def __init__(self, statement: str, **meanwhile: Any) -> None:
+    def __init__(self, statement: str, **preset: Any) -> None:
         super().__init__(statement.partition(".")[0])
-        vars(self).update(meanwhile, _statement=statement, _meanwhile=meanwhile)
+        vars(self).update(preset, _statement=statement, _preset=preset)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(__import__(self._statement), name)
 
-    def settle(self) -> None:
-        """From now on all attributes are the module's."""
-        for name in self._meanwhile:
+    def forward_everything(self) -> None:
+        """Remove the preset attributes, so that all of them are the module's."""
+        for name in self._preset:
             vars(self).pop(name, None)
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[None]:
-    """Have Covalent, if it is imported in this block, put off what it does not need yet.
+def lazy_imports() -> Iterator[None]:
+    """Import some of Covalent's dependencies lazily, if Covalent is imported in this block.
 
-    The import statement looks up `builtins.__import__`, the only place that is told which module the statement is in:
-    a finder on `sys.meta_path` is not, and what it finds is everybody's.
+    Replaces `builtins.__import__`, because only that knows which module contains the import statement. A finder on
+    `sys.meta_path` does not, and would affect all modules.
     """
-    before = builtins.__import__
-    stand_ins = _stand_ins()
+    original = builtins.__import__
+    lazy_modules = _lazy_modules()
 
-    def importing(
+    def import_hook(
         name: str,
         globals: Mapping[str, Any] | None = None,  # noqa: A002  (the names are the builtin's)
         locals: Mapping[str, Any] | None = None,  # noqa: A002
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        stand_in = stand_ins.get(name) if level == 0 else None
+        lazy_module = lazy_modules.get(name) if level == 0 else None
         if (
-            stand_in is not None
+            lazy_module is not None
             and str((globals or {}).get("__name__")).startswith("covalent.")
-            and stand_in.__name__ not in sys.modules
-            and vars(stand_in).keys() >= set(fromlist or ())
+            and lazy_module.__name__ not in sys.modules
+            and vars(lazy_module).keys() >= set(fromlist or ())
         ):
-            if stand_in.__name__ == "dask":
-                _side_effects()
-            return stand_in
-        return before(name, globals, locals, fromlist, level)
+            if lazy_module.__name__ == "dask":
+                _reproduce_dask_side_effects()
+            return lazy_module
+        return original(name, globals, locals, fromlist, level)
 
-    builtins.__import__ = importing
+    builtins.__import__ = import_hook
     try:
         yield
     finally:
-        if builtins.__import__ is importing:
-            builtins.__import__ = before
-        # Somebody may have wrapped ours meanwhile; it goes on as a mere detour.
-        while stand_ins:
-            stand_ins.popitem()[1].settle()
+        if builtins.__import__ is import_hook:
+            builtins.__import__ = original
+        # Another hook may have wrapped this one meanwhile: without lazy modules it only calls the original.
+        while lazy_modules:
+            lazy_modules.popitem()[1].forward_everything()
 
 
-def _stand_ins() -> dict[str, StandIn]:
-    """What import statements of Covalent get, by the name in them, with what it asks for while it is imported.
+def _lazy_modules() -> dict[str, LazyModule]:
+    """The lazy modules by name, with the attributes that Covalent uses during its own import.
 
-    A string for a class is for the annotations of Covalent's functions, where it is as good: Python reads both, and
-    `typing.get_type_hints` makes a class of it.
+    A string in the place of a class is only used in annotations, where `typing.get_type_hints` resolves it.
     """
     return {
-        "dask.system": StandIn("dask.system", system=SimpleNamespace(CPU_COUNT=processors())),
-        "networkx": StandIn("networkx", MultiDiGraph="nx.MultiDiGraph"),
-        "psutil": StandIn("psutil"),
+        "dask.system": LazyModule("dask.system", system=SimpleNamespace(CPU_COUNT=processors())),
+        "networkx": LazyModule("networkx", MultiDiGraph="nx.MultiDiGraph"),
+        "psutil": LazyModule("psutil"),
     }
 
 
@@ -144,9 +143,9 @@ def _quota() -> float:
     return 0
 
 
-def _side_effects() -> None:
-    """What importing Dask does to others at this point, and code may have come to rely on."""
-    for name in _COMPANIONS:
+def _reproduce_dask_side_effects() -> None:
+    """Do what importing Dask does beside, since other code may rely on it."""
+    for name in _IMPLICIT_SUBMODULES:
         importlib.import_module(name)
     # Dask does this where tblib is installed: from then on tracebacks, and exceptions with theirs, can be pickled.
     with contextlib.suppress(ImportError):

@@ -1,4 +1,4 @@
-"""Standard output and error: passed on at once, and kept, the end of them at least."""
+"""Forwards standard output and error at once, and keeps the end of each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 import threading
 from typing import Any
 
-LIMIT = 4 * 1024 * 1024
+MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Bytes that are kept of each stream: its last 4 MiB."""
 
-_CHUNK = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 class Tail:
@@ -21,45 +21,44 @@ class Tail:
         limit: Number of bytes to keep.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = MAX_KEPT_BYTES) -> None:
         self._limit = limit
         self._kept = bytearray()
         self._dropped = 0
         self._lock = threading.Lock()
 
     def add(self, chunk: bytes) -> None:
-        """Keep what comes next."""
+        """Add a chunk."""
         with self._lock:
             self._kept += chunk
             if len(self._kept) > 2 * self._limit:
-                self._forget()
+                self._drop_oldest()
 
     def text(self) -> str:
-        """What was added, or its end under a line that says how much is missing. Valid UTF-8, else as it is."""
+        """The text, or its end after a line that says how much is left out. Invalid UTF-8 is replaced."""
         with self._lock:
             if len(self._kept) > self._limit:
-                self._forget()
+                self._drop_oldest()
             kept, dropped = bytes(self._kept), self._dropped
         if not dropped:
             return kept.decode("utf-8", "replace")
-        # The cut may have gone through a character, of which up to three bytes are left.
+        # The first character may be cut, with up to three bytes left.
         start = next((i for i in range(min(4, len(kept))) if kept[i] & 0xC0 != 0x80), 0)
         return f"[the first {dropped + start:,} bytes are left out]\n{kept[start:].decode('utf-8', 'replace')}"
 
-    def _forget(self) -> None:
+    def _drop_oldest(self) -> None:
         surplus = len(self._kept) - self._limit
         del self._kept[:surplus]
         self._dropped += surplus
 
 
 class Pump(threading.Thread):
-    """Passes on what comes out of a pipe, in order, until nobody holds its other end any more.
+    """Forwards a pipe to a descriptor, until the pipe has no writer.
 
-    Whoever writes waits while the target takes nothing more, as if it wrote there itself. A target that is gone keeps
-    nobody waiting.
+    A writer blocks while the target is full, as if it wrote there itself. A target that is closed does not block.
 
     Args:
-        source: Descriptor of the pipe; its owner from now on.
+        source: Descriptor of the pipe, which the pump closes.
         target: Descriptor to write to.
     """
 
@@ -70,8 +69,8 @@ class Pump(threading.Thread):
         self._target = target
 
     def run(self) -> None:
-        """Until the end of the pipe."""
-        while chunk := os.read(self._source, _CHUNK):
+        """Forward until the end of the pipe."""
+        while chunk := os.read(self._source, _CHUNK_BYTES):
             self.tail.add(chunk)
             with contextlib.suppress(OSError):
                 write(self._target, chunk)
@@ -81,7 +80,7 @@ class Pump(threading.Thread):
 class Unbuffered(io.BufferedIOBase):
     """The binary layer of a text stream that writes at once, and everything, to a descriptor.
 
-    Errors are passed over: a stream that is gone does not disturb the program that writes.
+    Errors are ignored: a closed stream must not fail the program that writes.
 
     Args:
         descriptor: Where to write.

@@ -1,4 +1,4 @@
-"""The function's process, as the other one knows it."""
+"""The worker as the supervisor sees it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .channel import Listener
 
 @dataclass(frozen=True)
 class Worker:
-    """The function's process, as the supervisor holds it.
+    """The function's process.
 
     Attributes:
-        pid: Its id, which is that of its process group, too.
+        pid: Its id, which is also that of its process group.
         listener: Where its answer arrives.
         task: Descriptor that the task is written to.
-        stdout: Descriptor from which comes what it prints, and its children.
+        stdout: Descriptor of the output of the process and its children.
         stderr: The same for the error stream.
     """
 

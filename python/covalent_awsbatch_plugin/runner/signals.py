@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-ORDERS = {signal.SIGTERM, signal.SIGINT}
-"""What the supervisor is asked to end by."""
+TERMINATION_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+"""Signals that ask the supervisor to end."""
 
-TERMINATION = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
-"""What it passes on to the worker instead: a handler for it, which forked children inherit, is in nobody's way."""
+WORKER_TERMINATION = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
+"""The signal that it sends to the worker instead: forked children inherit its handler, which must not be SIGTERM's."""

@@ -1,4 +1,4 @@
-"""The process that speaks to S3: feeds the function's process, and brings out what became of the task."""
+"""The supervisor: fetches the task from S3, sends it to the worker, and writes the envelope."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from covalent_awsbatch_plugin.printable import printable
 
 from . import envelope as envelopes
 from .output import Pump, write
-from .signals import ORDERS, TERMINATION
+from .signals import TERMINATION_SIGNALS, WORKER_TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .process import Worker
 
-LINGER = 10.0
-"""Seconds that the function's process may go on after its answer, for threads that still run, before it is killed."""
+EXIT_GRACE_SECONDS = 10.0
+"""Seconds that the worker may run after its answer, for threads that are still running, before it is killed."""
 
-_LINGER_TERMINATED = 1.0  # a container that is to end has 30 s in all, unless it is told otherwise
-_PATIENCE = 3.0  # seconds for the function to end after SIGTERM; then what is known goes out, as it may never
-_DRAIN = 1.0  # seconds for the output of processes that are left, and once more when they are killed
-_PIECE = 1024 * 1024
-_CODES = {"succeeded": 0, "terminated": 128 + signal.SIGTERM}  # as any program that SIGTERM ends
+_EXIT_GRACE_TERMINATED_SECONDS = 1.0  # a terminated container has 30 s in all by default
+_TERMINATION_GRACE_SECONDS = (
+    3.0  # for the function after SIGTERM; then the envelope is written, since SIGKILL may follow
+)
+_DRAIN_SECONDS = 1.0  # for the output of remaining processes, and again after they are killed
+_CHUNK_BYTES = 1024 * 1024
+_EXIT_STATUSES = {"succeeded": 0, "terminated": 128 + signal.SIGTERM}  # as for any program that SIGTERM ends
 
 
 class Supervisor:
@@ -43,7 +45,7 @@ class Supervisor:
         worker: The function's process.
         bucket: Where task and result are.
         key: Object of the envelope.
-        signing_key: What to sign the envelope with, as for `envelope.deliver`.
+        signing_key: What to sign the envelope with, as for `envelope.write_envelope`.
     """
 
     def __init__(self, worker: Worker, bucket: str, key: str, signing_key: str) -> None:
@@ -52,19 +54,19 @@ class Supervisor:
         self._key = key
         self._signing_key = signing_key
         self._client = Client("{}").for_bucket(os.environ.get(BUCKET_OWNER, "any"), os.environ.get(KMS_KEY, ""))
-        self._envelope = envelopes.begun()
+        self._envelope = envelopes.new_envelope()
         self._sender: dict[str, str] = {}
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._answered = False
         self._terminated = False
         self._deadline = math.inf
-        self._exit: int | None = None
+        self._exit_status: int | None = None
         self._notes: list[str] = []
-        self._code = 0
+        self._worker_exit_code = 0
         self._pumps = Pump(worker.stdout, 1), Pump(worker.stderr, 2)
 
     def run(self, function_key: str) -> int:
-        """Bring the task to the worker, wait for what comes of it, and write that down.
+        """Send the task to the worker, wait for its answer, and write the envelope.
 
         Args:
             function_key: The object that holds the pickled (function, args, kwargs).
@@ -74,61 +76,63 @@ class Supervisor:
         """
         for pump in self._pumps:
             pump.start()
-        self._start(self._take_orders)
+        self._start_thread(self._wait_for_signals)
         if envelopes.succeeded_before(self._client, self._bucket, self._key):
             self._signal(signal.SIGKILL)
-            say("An earlier attempt of this job has left its result: the function is not called again.")
+            log_line("An earlier attempt of this job has left its result: the function is not called again.")
             return 0
-        ended, tell = os.pipe()
-        self._start(self._reap, tell)
-        self._start(self._receive, ended)
-        self._start(self._feed, function_key)
+        ended, ended_writer = os.pipe()
+        self._start_thread(self._reap, ended_writer)
+        self._start_thread(self._receive, ended)
+        self._start_thread(self._send_task, function_key)
         code = self._watch()
         self._worker.listener.remove()
         self._drain()
-        if not self._deliver():
+        if not self._write_envelope():
             code = 1
         for text in (*self._notes, self._envelope["traceback"]):
             if text:
-                say(text)
+                log_line(text)
         return code
 
     def _watch(self) -> int:
-        """Follow the worker until it has ended, by itself or because its time is over.
+        """Handle events until the worker has ended, by itself or because it was killed.
 
         Returns:
             The exit status of the job.
         """
-        while self._exit is None:
+        while self._exit_status is None:
             left = None if self._deadline == math.inf else max(0.0, self._deadline - time.monotonic())
             try:
                 event = self._events.get(timeout=left)
             except Empty:
-                event = self._on_time_over
+                event = self._on_deadline
             event()
-        return self._exit
+        return self._exit_status
 
-    def _on_order(self) -> None:
+    def _on_termination_signal(self) -> None:
         if self._terminated:
             return
         self._terminated = True
         if self._answered:
-            self._deadline = min(self._deadline, time.monotonic() + _LINGER_TERMINATED)
+            self._deadline = min(self._deadline, time.monotonic() + _EXIT_GRACE_TERMINATED_SECONDS)
             return
         from . import explanation
 
         self._fail("terminated", f"Terminated: {explanation.Terminated()}", "Terminated")
-        self._deadline = time.monotonic() + _PATIENCE
+        self._deadline = time.monotonic() + _TERMINATION_GRACE_SECONDS
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._worker.pid, TERMINATION)
+            os.kill(self._worker.pid, WORKER_TERMINATION)
 
     def _on_answer(self, said: Any) -> None:
         if not self._answered:
             self._answered = True
             self._envelope.update(said)
-            self._deadline = time.monotonic() + (_LINGER_TERMINATED if self._terminated else LINGER)
+            self._deadline = time.monotonic() + (
+                _EXIT_GRACE_TERMINATED_SECONDS if self._terminated else EXIT_GRACE_SECONDS
+            )
 
-    def _on_unreadable(self, error: Exception) -> None:
+    def _on_task_unreadable(self, error: Exception) -> None:
         if not self._answered:
             self._answered = True
             from . import explanation
@@ -136,7 +140,7 @@ class Supervisor:
             self._fail("failed", explanation.explain(error, "opening", self._sender), explanation.name_of(error))
             self._signal(signal.SIGKILL)
 
-    def _on_time_over(self) -> None:
+    def _on_deadline(self) -> None:
         self._deadline = math.inf
         if self._answered:
             self._notes.append(
@@ -145,29 +149,29 @@ class Supervisor:
             )
             self._signal(signal.SIGKILL)
         else:
-            self._deliver()  # in case that the container is killed before the function ends
+            self._write_envelope()  # in case the container is killed before the function ends
 
-    def _on_end(self, code: int) -> None:
+    def _on_worker_exit(self, code: int) -> None:
         if not self._answered and not self._terminated:
             from . import explanation
 
-            self._fail("failed", explanation.ended_silently(code, self._sender), None)
-            self._exit = 128 - code if code < 0 else code or 1
+            self._fail("failed", explanation.explain_missing_answer(code, self._sender), None)
+            self._exit_status = 128 - code if code < 0 else code or 1
         else:
-            self._exit = _CODES.get(self._envelope["status"], 1)
+            self._exit_status = _EXIT_STATUSES.get(self._envelope["status"], 1)
 
-    def _start(self, target: Callable[..., None], *args: Any) -> None:
+    def _start_thread(self, target: Callable[..., None], *args: Any) -> None:
         threading.Thread(target=target, args=args, daemon=True).start()
 
-    def _take_orders(self) -> None:
+    def _wait_for_signals(self) -> None:
         while True:
-            signal.sigwait(ORDERS)  # which are blocked in all threads
-            self._events.put(self._on_order)
+            signal.sigwait(TERMINATION_SIGNALS)  # they are blocked in all threads
+            self._events.put(self._on_termination_signal)
 
-    def _reap(self, tell: int) -> None:
+    def _reap(self, ended_writer: int) -> None:
         _, status = os.waitpid(self._worker.pid, 0)
-        self._code = os.waitstatus_to_exitcode(status)
-        os.close(tell)
+        self._worker_exit_code = os.waitstatus_to_exitcode(status)
+        os.close(ended_writer)
 
     def _receive(self, ended: int) -> None:
         try:
@@ -175,24 +179,24 @@ class Supervisor:
                 said, body = answer
                 with contextlib.suppress(EOFError):
                     if said["status"] == "succeeded":
-                        said |= envelopes.take_output(self._client, self._bucket, self._key, body.size, body.pieces())
+                        said |= envelopes.store_output(self._client, self._bucket, self._key, body.size, body.pieces())
                     self._events.put(partial(self._on_answer, said))
-        finally:  # whatever happens: nobody else would end the job
-            self._events.put(partial(self._on_end, self._code))
+        finally:  # whatever happens, since nothing else ends the job
+            self._events.put(partial(self._on_worker_exit, self._worker_exit_code))
 
-    def _feed(self, key: str) -> None:
+    def _send_task(self, key: str) -> None:
         try:
             reader = self._client.reader(self._bucket, key)
             for name, version in reader.metadata.items():
                 if name.startswith(SENDER_METADATA):
                     self._sender[name.removeprefix(SENDER_METADATA)] = version
             write(self._worker.task, json.dumps(self._sender).encode() + b"\n")
-            while piece := reader.read(_PIECE):
+            while piece := reader.read(_CHUNK_BYTES):
                 write(self._worker.task, piece)
         except BrokenPipeError:
-            pass  # it does not want more: the pickle was at its end before, or it has failed
+            pass  # the worker has closed the pipe: the pickle has ended, or loading has failed
         except Exception as error:  # noqa: BLE001  (whatever it is, the job must say it)
-            self._events.put(partial(self._on_unreadable, error))  # before the worker can complain of half a task
+            self._events.put(partial(self._on_task_unreadable, error))  # before the worker fails on half a task
         finally:
             os.close(self._worker.task)
 
@@ -200,32 +204,32 @@ class Supervisor:
         self._envelope.update({"status": status, "traceback": traceback, "exception": exception})
 
     def _drain(self) -> None:
-        """Take what was printed. Processes that the function has left may hold the pipes for ever: they end with it."""
+        """Wait for the end of the output. Remaining processes may hold the pipes open for ever, so they are killed."""
         for last in (False, True):
-            deadline = time.monotonic() + _DRAIN
+            deadline = time.monotonic() + _DRAIN_SECONDS
             for pump in self._pumps:
                 pump.join(max(0.0, deadline - time.monotonic()))
             if not last:
                 self._signal(signal.SIGKILL)
 
-    def _deliver(self) -> bool:
+    def _write_envelope(self) -> bool:
         self._envelope["stdout"], self._envelope["stderr"] = (pump.tail.text() for pump in self._pumps)
         try:
-            envelopes.deliver(self._client, self._bucket, self._key, self._envelope, self._signing_key)
+            envelopes.write_envelope(self._client, self._bucket, self._key, self._envelope, self._signing_key)
         except Exception as error:  # noqa: BLE001  (whatever it is, the log must have it in a sentence)
             place = f"s3://{self._bucket}/{self._key}"
-            say(f"The result could not be written to {place}: {type(error).__name__}: {error}")
+            log_line(f"The result could not be written to {place}: {type(error).__name__}: {error}")
             return False
         return True
 
     def _signal(self, number: int) -> None:
-        """To the function's process and those that it has started, as far as they have not left its group."""
+        """Signal the worker and its child processes, unless they have left its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._worker.pid, number)
 
 
-def say(text: str) -> None:
-    """Say something in the container's log, and there alone.
+def log_line(text: str) -> None:
+    """Write to the container's log only.
 
     Args:
         text: Lines of any origin.

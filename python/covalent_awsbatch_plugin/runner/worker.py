@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
 
 from . import channel
-from .container import SecondLook, quick_covalent
-from .explanation import Terminated, explain, mismatch, name_of
+from .container import FreshPathFinder, fast_covalent_import
+from .explanation import Terminated, explain, name_of, version_warning
 from .output import text_stream
-from .signals import TERMINATION
+from .signals import WORKER_TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Task:
-    """A task on its way.
+    """A task and its progress.
 
     Attributes:
         stage: Where it is: `loading`, `running`, `returning`.
@@ -52,21 +52,21 @@ class Task:
         """
         function, args, kwargs = self._load(source, log)
         self.stage = "running"
-        return self._serialized(function(*args, **kwargs))
+        return self._serialize(function(*args, **kwargs))
 
     def _load(self, source: int, log: int) -> tuple[Any, Sequence[Any], dict[str, Any]]:
-        with quick_covalent():
-            # Nearly every task needs it, even if its pickle does not name it.
+        with fast_covalent_import():
+            # Nearly every task needs it, even if its pickle does not refer to it.
             importlib.import_module("covalent.executor.utils.wrappers")
-        _divert_the_log_of_covalent(log)
+        _redirect_covalent_log(log)
         with open(source, "rb", buffering=1024 * 1024) as file:
             self.sender = json.loads(file.readline())
-            if warning := mismatch(self.sender):
+            if warning := version_warning(self.sender):
                 print(warning, file=sys.stderr)
             function, args, kwargs = Unpickler(file).load()  # running it is what this is for
         return function, args, kwargs
 
-    def _serialized(self, result: Any) -> bytes:
+    def _serialize(self, result: Any) -> bytes:
         from covalent._workflow.transportable_object import TransportableObject
 
         self.stage = "returning"
@@ -75,54 +75,54 @@ class Task:
 
 
 def run(supervisor: int, source: int, address: str | bytes, log: int) -> None:
-    """Load the task, run it, and hand over what came of it.
+    """Load the task, run it, and send the answer.
 
     Args:
         supervisor: Process id of the supervisor.
-        source: As for `Task.run`.
+        source: See `Task.run`.
         address: Where the answer goes.
-        log: As for `Task.run`.
+        log: See `Task.run`.
     """
-    _end_with(supervisor)
+    _exit_with_parent(supervisor)
     sys.stdout, sys.stderr = text_stream(1, "<stdout>"), text_stream(2, "<stderr>")
     faulthandler.enable(2)  # a crash in native code leaves no result, but at least its stack
-    sys.meta_path.append(SecondLook)
-    me, task = os.getpid(), Task()
-    said: dict[str, Any] = {"status": "succeeded", "traceback": None, "exception": None}
+    sys.meta_path.append(FreshPathFinder)
+    own_pid, task = os.getpid(), Task()
+    answer: dict[str, Any] = {"status": "succeeded", "traceback": None, "exception": None}
     output = b""
     try:
         try:
-            signal.signal(TERMINATION, _terminate)
+            signal.signal(WORKER_TERMINATION, _terminate)
             output = task.run(source, log)
         finally:
-            signal.signal(TERMINATION, signal.SIG_IGN)  # from here on the answer must get out
+            signal.signal(WORKER_TERMINATION, signal.SIG_IGN)  # from here on the answer must be sent
     except BaseException as error:  # noqa: BLE001  (also SystemExit: the job must say how it ended)
-        said["status"] = "terminated" if isinstance(error, Terminated) else "failed"
-        said["traceback"] = explain(error, task.stage, task.sender)
-        said["exception"] = name_of(error)
-    if os.getpid() == me:  # else a copy that the function made of this process, and that came back as well
+        answer["status"] = "terminated" if isinstance(error, Terminated) else "failed"
+        answer["traceback"] = explain(error, task.stage, task.sender)
+        answer["exception"] = name_of(error)
+    if os.getpid() == own_pid:  # not in a forked copy that has returned from the function as well
         with contextlib.suppress(OSError):
-            channel.send(address, said, output)
+            channel.send(address, answer, output)
 
 
-def _divert_the_log_of_covalent(log: int) -> None:
-    """What Covalent has to say about itself is not what the function prints: it goes to the container's log alone."""
+def _redirect_covalent_log(log: int) -> None:
+    """Send Covalent's log to the container's log only: it is not output of the function."""
     for handler in logging.getLogger("covalent._shared_files.logger").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(text_stream(log, "<log>"))
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    """Raise in the function, unless it has made provisions for SIGTERM itself, such as to save where it stands."""
+    """Raise in the function, unless it handles SIGTERM itself, for example to write a checkpoint."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         os.kill(os.getpid(), signal.SIGTERM)
         return
-    signal.signal(TERMINATION, signal.SIG_IGN)  # one is enough, a second must not disturb the answer
+    signal.signal(WORKER_TERMINATION, signal.SIG_IGN)  # a second one must not interrupt the answer
     raise Terminated
 
 
-def _end_with(supervisor: int) -> None:
-    """Where the supervisor is the container's first process the kernel sees to that by itself."""
+def _exit_with_parent(supervisor: int) -> None:
+    """Exit when the supervisor does. If it is process 1 of the container, the kernel does that anyway."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:

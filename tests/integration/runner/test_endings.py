@@ -12,11 +12,11 @@ import cloudpickle
 import pytest
 from support.bench import Bench
 
-from covalent_awsbatch_plugin.runner.envelope import OUTPUT_APART
-from covalent_awsbatch_plugin.runner.explanation import TEXT_LIMIT
+from covalent_awsbatch_plugin.runner.envelope import SEPARATE_OUTPUT_BYTES
+from covalent_awsbatch_plugin.runner.explanation import MAX_TEXT_CHARS
 
 
-@pytest.mark.parametrize("size", [10, OUTPUT_APART])
+@pytest.mark.parametrize("size", [10, SEPARATE_OUTPUT_BYTES])
 @pytest.mark.parametrize("first", [0, 3])
 def test_all_descriptors_are_closed(bench: Bench, first: int, size: int) -> None:
     def close(first: int, size: int) -> str:
@@ -92,11 +92,11 @@ def test_an_exception_with_an_enormous_text_keeps_its_beginning_its_end_and_the_
     code, _, err = bench.run()
     assert code == 1
     traceback = bench.envelope()["traceback"]
-    assert len(traceback) < TEXT_LIMIT + 1000
+    assert len(traceback) < MAX_TEXT_CHARS + 1000
     assert traceback.startswith("Traceback (most recent call last):")
     assert "begin xxx" in traceback
     assert "xxx end\nThe module 'missing' is not installed" in traceback
-    assert len(err) < TEXT_LIMIT + 1000
+    assert len(err) < MAX_TEXT_CHARS + 1000
 
 
 def test_a_traceback_moves_no_cursor_and_output_stays_as_it_is(bench: Bench) -> None:

@@ -19,7 +19,7 @@ import pytest
 from covalent._workflow.transportable_object import TransportableObject
 from support.bench import BUCKET, RESULT, Bench, decoded
 
-from covalent_awsbatch_plugin.runner.envelope import OUTPUT_APART
+from covalent_awsbatch_plugin.runner.envelope import SEPARATE_OUTPUT_BYTES
 
 
 def test_an_electron_succeeds(bench: Bench) -> None:
@@ -210,7 +210,7 @@ def test_a_large_output_becomes_an_object_of_its_own(bench: Bench, apart: bool) 
         def __str__(self) -> str:  # Covalent stores it beside the value
             return "blob"
 
-    size = OUTPUT_APART * 3 // 4 - (0 if apart else 10_000)  # base64 makes four bytes of three
+    size = SEPARATE_OUTPUT_BYTES * 3 // 4 - (0 if apart else 10_000)  # base64 makes four bytes of three
     bench.put_electron(Blob, size)
     code, _, err = bench.run()
     assert code == 0, err

@@ -11,7 +11,7 @@ from typing import Any
 import dask.system
 import pytest
 
-from covalent_awsbatch_plugin.runner.deferred import StandIn, deferred, processors
+from covalent_awsbatch_plugin.runner.lazy_imports import LazyModule, lazy_imports, processors
 
 PLAINLY = """
 import json, os, sys
@@ -21,8 +21,8 @@ import covalent_awsbatch_plugin.runner.container, covalent.executor.utils.wrappe
 
 QUICKLY = """
 import json, sys
-from covalent_awsbatch_plugin.runner.container import quick_covalent
-with quick_covalent():
+from covalent_awsbatch_plugin.runner.container import fast_covalent_import
+with fast_covalent_import():
     import covalent.executor.utils.wrappers
 """
 
@@ -102,14 +102,14 @@ def _no_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_networkx")
 def test_only_covalents_import_statements_get_a_stand_in() -> None:
-    with deferred():
+    with lazy_imports():
         theirs = run("import networkx as nx\nannotation = nx.MultiDiGraph", "covalent.some.module")
         assert "networkx" not in sys.modules
         other = run("import networkx as nx", "covalently")
         again = run("import networkx as nx", "covalent.other.module")
         selected = run("from networkx import Graph", "covalent.third.module")
     real = sys.modules["networkx"]
-    assert isinstance(theirs["nx"], StandIn)
+    assert isinstance(theirs["nx"], LazyModule)
     assert theirs["annotation"] == "nx.MultiDiGraph"
     assert theirs["nx"].MultiDiGraph is real.MultiDiGraph
     assert other["nx"] is again["nx"] is real
@@ -121,19 +121,19 @@ def test_afterwards_the_import_statement_is_as_it_was() -> None:
     before = builtins.__import__
 
     def break_off() -> None:
-        with deferred():
+        with lazy_imports():
             raise KeyError
 
     with pytest.raises(KeyError):
         break_off()
     assert builtins.__import__ is before
-    assert not isinstance(run("import networkx as nx", "covalent.some.module")["nx"], StandIn)
+    assert not isinstance(run("import networkx as nx", "covalent.some.module")["nx"], LazyModule)
 
 
 @pytest.mark.usefixtures("_no_networkx")
 def test_somebody_elses_hook_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)  # to be put back at the end
-    with deferred():
+    with lazy_imports():
         inner = builtins.__import__
 
         def wrapping(*args: Any, **kwargs: Any) -> Any:
@@ -141,4 +141,4 @@ def test_somebody_elses_hook_outlives_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
         builtins.__import__ = wrapping
     assert builtins.__import__ is wrapping
-    assert not isinstance(run("import networkx as nx", "covalent.some.module")["nx"], StandIn)
+    assert not isinstance(run("import networkx as nx", "covalent.some.module")["nx"], LazyModule)
