@@ -1,4 +1,4 @@
-"""What both sides of the container agree on: names of objects, variables and metadata, and how texts are unpickled.
+"""Shared by both sides of the container: names of objects, variables and metadata, and unpickling of large texts.
 
 Uses nothing of this package.
 """

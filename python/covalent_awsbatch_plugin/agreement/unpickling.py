@@ -1,8 +1,8 @@
 """Unpickling without a second copy of large texts.
 
-What Covalent hands around is mostly one long text, a `TransportableObject`'s base64. Python's unpickler reads a text as
-bytes, whole, and then makes the text of them: twice the memory, and nobody else may run meanwhile. Here the text is put
-together piece by piece while it arrives.
+Covalent's results are mostly one long text, the base64 of a `TransportableObject`. Python's unpickler reads a text as
+bytes and then decodes them: that takes twice the memory, and holds the GIL meanwhile. Here the text is decoded in
+chunks while it arrives.
 """
 
 from __future__ import annotations
@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LARGE_TEXT = 1024 * 1024
-"""Texts from this many bytes on are dealt with in pieces."""
+"""Texts of this size or more are decoded in chunks."""
 
-_LARGEST = 5 * 1024**4  # no object in S3 is larger
-_PIECE = 512 * 1024  # small enough for the processor's cache, and to let other threads run in between
+_MAX_TEXT_BYTES = 5 * 1024**4  # no object in S3 is larger
+_CHUNK_BYTES = 512 * 1024  # fits into the processor's cache, and lets other threads run in between
 
 # Bytes of an instruction's argument, or of the length that precedes its argument (a frame's content counts as one).
-# Instructions that are left out have no argument, or lines, which the unpickler reads as such.
-_FIXED = {b"K": 1, b"M": 2, b"J": 4, b"G": 8, b"h": 1, b"j": 4, b"q": 1, b"r": 4}
-_FIXED |= {pickle.PROTO: 1, pickle.EXT1: 1, pickle.EXT2: 2, pickle.EXT4: 4}
-_COUNTED = {b"U": 1, b"C": 1, b"T": 4, b"B": 4, b"X": 4, pickle.SHORT_BINUNICODE: 1, pickle.LONG1: 1, pickle.LONG4: 4}
-_COUNTED |= {pickle.BINUNICODE8: 8, pickle.BINBYTES8: 8, pickle.BYTEARRAY8: 8, pickle.FRAME: 8}
+# All other instructions have no argument, or lines, which the unpickler reads with `readline`.
+_ARGUMENT_BYTES = {b"K": 1, b"M": 2, b"J": 4, b"G": 8, b"h": 1, b"j": 4, b"q": 1, b"r": 4}
+_ARGUMENT_BYTES |= {pickle.PROTO: 1, pickle.EXT1: 1, pickle.EXT2: 2, pickle.EXT4: 4}
+_LENGTH_BYTES = {
+    b"U": 1,
+    b"C": 1,
+    b"T": 4,
+    b"B": 4,
+    b"X": 4,
+    pickle.SHORT_BINUNICODE: 1,
+    pickle.LONG1: 1,
+    pickle.LONG4: 4,
+}
+_LENGTH_BYTES |= {pickle.BINUNICODE8: 8, pickle.BINBYTES8: 8, pickle.BYTEARRAY8: 8, pickle.FRAME: 8}
 _TEXTS = (pickle.BINUNICODE, pickle.BINUNICODE8)
 
 
@@ -33,18 +42,18 @@ class File(Protocol):
     """What an unpickler reads from."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """Bring so many bytes, and fewer only at the end."""
+        """Read so many bytes, and fewer only at the end."""
 
     def readline(self) -> bytes:
-        """Bring the bytes up to the next newline, and that."""
+        """Read up to and including the next newline."""
 
 
 class SizedFile(File, Protocol):
-    """The same, whose length is known."""
+    """A file whose length is known."""
 
     @property
     def size(self) -> int:
-        """Bytes in all, those that were read among them."""
+        """Total bytes, including those that were read."""
 
 
 class Unpickler(pickle.Unpickler):
@@ -59,30 +68,30 @@ class Unpickler(pickle.Unpickler):
         super().__init__(self._instructions)
 
     def persistent_load(self, pid: Any) -> Any:
-        """Bring the text that stands at this place of the pickle."""
+        """Return the text that a reference stands for."""
         if type(pid) is int and pid in self._instructions.texts:
             return self._instructions.texts.pop(pid)
         raise pickle.UnpicklingError("the pickle refers to an object outside of it")
 
 
 class _Instructions:
-    """Follows the instructions as the unpickler reads them, and puts a reference in the place of each large text.
+    """Follows the instructions that the unpickler reads, and replaces each large text by a reference.
 
     Python's pickler leaves large texts out of its frames. Within a frame, or where the unpickler does not read one
-    instruction after the other, everything passes as it is.
+    instruction after the other, nothing is replaced.
     """
 
     def __init__(self, file: File) -> None:
         self._file = file
-        self._ahead = b""  # to be read before the file's next bytes
-        self._rest = 0  # bytes of the instruction that the unpickler is reading
+        self._buffered = b""  # to be read before the file's next bytes
+        self._instruction_bytes_left = 0  # bytes of the instruction that the unpickler is reading
         self.texts: dict[int, str] = {}
         self._count = 0
 
     def read(self, size: int = -1) -> bytes:
-        if self._rest:
-            data, self._ahead = self._ahead[:size], self._ahead[size:]
-            self._rest = max(0, self._rest - size)
+        if self._instruction_bytes_left:
+            data, self._buffered = self._buffered[:size], self._buffered[size:]
+            self._instruction_bytes_left = max(0, self._instruction_bytes_left - size)
             return data + self._file.read(size - len(data)) if len(data) < size else data
         data = self._file.read(size)
         if size == 1:
@@ -93,38 +102,38 @@ class _Instructions:
         return self._file.readline()
 
     def _begin(self, opcode: bytes) -> bytes:
-        """The next instruction: its first byte, or that of the one in its place."""
-        self._rest = _FIXED.get(opcode, 0)
-        if width := _COUNTED.get(opcode):
-            self._ahead = self._file.read(width)
-            length = int.from_bytes(self._ahead, "little")
-            self._rest = width + length
+        """Return the opcode of the next instruction, or of the one that replaces it."""
+        self._instruction_bytes_left = _ARGUMENT_BYTES.get(opcode, 0)
+        if width := _LENGTH_BYTES.get(opcode):
+            self._buffered = self._file.read(width)
+            length = int.from_bytes(self._buffered, "little")
+            self._instruction_bytes_left = width + length
             if length >= LARGE_TEXT and opcode in _TEXTS:
                 self.texts[self._count] = read_text(self._file.read, length, "surrogatepass")
-                self._ahead = self._count.to_bytes(4, "little") + pickle.BINPERSID
+                self._buffered = self._count.to_bytes(4, "little") + pickle.BINPERSID
                 self._count += 1
-                self._rest = len(self._ahead)
+                self._instruction_bytes_left = len(self._buffered)
                 return pickle.BININT
         return opcode
 
 
 def read_text(read: Callable[[int], bytes], length: int, errors: str = "strict") -> str:
-    """Read bytes of UTF-8 as a text, in pieces.
+    """Read UTF-8 as a text, in chunks.
 
     Args:
-        read: Brings so many bytes, and fewer only at the end.
+        read: Reads so many bytes, and fewer only at the end.
         length: How many to read.
-        errors: What to do about what is no UTF-8, as for `bytes.decode`.
+        errors: How to handle invalid UTF-8, as for `bytes.decode`.
 
     Raises:
         EOFError: There are fewer.
         ValueError: They are no UTF-8.
     """
-    if length > _LARGEST:
+    if length > _MAX_TEXT_BYTES:
         raise EOFError("it speaks of a text that is longer than anything in S3")
-    # Formatting lets a text grow in place, and asks for what comes next when it has come to it. To join pieces, or to
-    # take what an `io.StringIO` has collected, would be a copy; `+=` is one under a debugger, and then each time.
-    return ("{next}" * -(-length // _PIECE)).format_map(_Pieces(read, length, errors))
+    # `format_map` extends its result in place, and asks for the next chunk when it needs it. Joining chunks and
+    # `io.StringIO` would copy the text; `+=` copies it each time when a debugger traces the frame.
+    return ("{next}" * -(-length // _CHUNK_BYTES)).format_map(_Pieces(read, length, errors))
 
 
 class _Pieces:
@@ -134,7 +143,7 @@ class _Pieces:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
 
     def __getitem__(self, _: str) -> str:
-        wanted = min(self._left, _PIECE)
+        wanted = min(self._left, _CHUNK_BYTES)
         piece = self._read(wanted)
         if len(piece) < wanted:
             raise EOFError("it breaks off within a text")

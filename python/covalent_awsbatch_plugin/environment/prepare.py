@@ -12,11 +12,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.errors import SettingsError
 
 from .cache import Packed, packed
-from .distributions import closure
+from .distributions import CannotPackError, closure
+
+if TYPE_CHECKING:
+    from covalent_awsbatch_plugin.options.settings import Settings
 
 # What the runner needs in the container. This package is apart, since it changes alone.
 _OWN = "covalent-awsbatch-plugin"
@@ -25,6 +30,7 @@ _ROOTS = (_OWN, "cloudpickle")
 # Seconds for which the bucket is not asked again; a lifecycle rule removes nothing that is younger than a day.
 _FRESH_SECONDS = 3600
 _PIECE = 8 * 1024 * 1024
+_NOTED_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,36 +42,62 @@ class Environment:
     Attributes:
         keys: Keys of the objects in the bucket.
         python: Minor version of Python that it is for, such as `3.11`.
+        summary: How much it is, such as `80 packages, 81 MB`.
     """
 
     keys: tuple[str, ...]
     python: str
+    summary: str
 
 
 _ready: dict[tuple[Client, str], tuple[float, Environment]] = {}
 
 
-async def environment(client: Client, bucket: str, tell: Callable[[str], None]) -> Environment:
-    """The environment of the packages that are installed here, in the bucket.
+def begin(settings: Settings, client: Client) -> None:
+    """Has the environment made while the task's function is on its way; `environment` then waits for the rest.
+
+    Args:
+        settings: The task's options.
+        client: Connection to use.
+    """
+    if settings.runtime == "bucket" and _known(client, settings.s3_bucket_name) is None:
+        making = _thread().submit(_prepare, client, settings.s3_bucket_name)
+        # Whoever waits for it hears of a failure, since it is then tried again.
+        making.add_done_callback(lambda done: _log.debug("The environment: %r", done.exception()))
+
+
+async def environment(settings: Settings, client: Client, tell: Callable[[str], None]) -> Environment | None:
+    """The environment for a job: the packages that are installed here, in the bucket.
 
     All tasks of a process wait for the same work. It goes on if the task that began it is cancelled.
 
     Args:
+        settings: The task's options.
         client: Connection to use.
-        bucket: Name of the bucket.
-        tell: Called with a sentence on what was made or uploaded, by the task for which it was.
+        tell: Called with a sentence by a task that had to wait.
+
+    Returns:
+        What the job fetches first; None if its image has all it needs.
 
     Raises:
-        CannotPackError: A package cannot be packed.
+        SettingsError: The packages of this machine cannot be packed.
         AWSBatchError: The bucket cannot be written to.
-        OSError: There is no room on this machine.
     """
+    bucket = settings.s3_bucket_name
+    if settings.runtime != "bucket":
+        return None
     if (known := _known(client, bucket)) is not None:
         return known
-    done: list[str] = []
-    found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, client, bucket, done)
-    for sentence in done:
-        tell(sentence)
+    start = time.monotonic()
+    try:
+        found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, client, bucket)
+    except (CannotPackError, OSError) as error:
+        raise SettingsError(
+            f'AWSBatchExecutor: runtime="bucket" is not possible here: {error}. Mend that, or set runtime="image" and '
+            "container_image_uri to an image that has Covalent and this package."
+        ) from error
+    if (waited := time.monotonic() - start) > _NOTED_SECONDS:
+        tell(f"Waited {waited:.0f} s until the environment was packed and in the bucket: {found.summary}.")
     return found
 
 
@@ -74,28 +106,25 @@ def _known(client: Client, bucket: str) -> Environment | None:
     return found if time.monotonic() - at < _FRESH_SECONDS else None
 
 
-def _prepare(client: Client, bucket: str, done: list[str]) -> Environment:
+def _prepare(client: Client, bucket: str) -> Environment:
     if (known := _known(client, bucket)) is not None:
         return known
-    found = closure(_ROOTS)
-    own = {_OWN: found.pop(_OWN)}
-    keys = []
-    for distributions in (found, own):
-        start = time.monotonic()
-        one = packed(distributions)
-        if not asyncio.run(_kept(client, bucket, one.key)):
+    distributions = closure(_ROOTS)
+    own = {_OWN: distributions.pop(_OWN)}
+    objects = [packed(distributions), packed(own)]
+    for one in objects:
+        if not asyncio.run(_is_kept(client, bucket, one.key)):
+            start = time.monotonic()
             _upload(client, bucket, one)
-            seconds, size = time.monotonic() - start, one.file.stat().st_size / 1e6
-            what = f"{one.packages} packages" if one.packages > 1 else "1 package"
-            done.append(f"Made the environment's {what}, {size:.0f} MB, in {seconds:.0f} s: s3://{bucket}/{one.key}")
-            _log.info("%s", done[-1])
-        keys.append(one.key)
-    made = Environment(tuple(keys), "{}.{}".format(*sys.version_info))
+            _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
+    size = sum(one.file.stat().st_size for one in objects)
+    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
+    made = Environment(tuple(one.key for one in objects), "{}.{}".format(*sys.version_info), summary)
     _ready[client, bucket] = (time.monotonic(), made)
     return made
 
 
-async def _kept(client: Client, bucket: str, key: str) -> bool:
+async def _is_kept(client: Client, bucket: str, key: str) -> bool:
     return await client.keep(bucket, key)
 
 

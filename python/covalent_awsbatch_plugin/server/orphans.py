@@ -1,9 +1,9 @@
-"""The executor's jobs in a queue, who waits for them, and the end of those that nobody waits for.
+"""Finds and terminates orphans: jobs of the executor that no process waits for.
 
-A job outlives a Covalent server that was killed, and goes on costing. Whether somebody still waits for one is told by
-two witnesses: the Covalent server, which knows whether dispatch and electron are under way, but says RUNNING also of
-those that it lost when it was killed; and the notes of `presence`, which tell a living server from one that is gone.
-A job is an orphan only if they leave no doubt: other Covalent servers may share the queue, and their jobs look alike.
+A job outlives a Covalent server that was killed, and goes on to cost money. Two sources say whether a process still
+waits for it. The Covalent server knows the status of dispatch and electron, but says RUNNING also for those that it
+lost when it was killed. The files of `presence` distinguish a live server from one that has ended. A job is an orphan
+only if both agree: other Covalent servers may share the queue, and their jobs look the same.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ REASON = "Terminated as an orphan by covalent-awsbatch jobs"
 _PREFIX = JOB_NAME.partition("{")[0]
 _NAME = re.compile(re.escape(_PREFIX) + r"(?P<dispatch>.+?)-(?P<node>-?\d+)")
 
-_JOB_ENDED = {"SUCCEEDED", "FAILED", "VANISHED"}
-_DISPATCH_ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
+_ENDED_JOB_STATES = {"SUCCEEDED", "FAILED", "VANISHED"}
+_ENDED_DISPATCH_STATES = {"COMPLETED", "FAILED", "CANCELLED"}
 # An electron that builds a sublattice is DISPATCHING once its job is over.
-_ELECTRON_ENDED = _DISPATCH_ENDED | {"DISPATCHING"}
+_ENDED_ELECTRON_STATES = _ENDED_DISPATCH_STATES | {"DISPATCHING"}
 
 _IDS_PER_REQUEST = 100
-_TIMEOUT = 30.0
+_TIMEOUT_SECONDS = 30.0
 """Seconds for an answer of the Covalent server."""
 
 
@@ -42,15 +42,15 @@ class Verdict(str, enum.Enum):
     """Who waits for a job."""
 
     ENDED = "ended"
-    """It is over."""
+    """It has ended."""
     AWAITED = "awaited"
-    """A server that lives waits for it."""
+    """A live server waits for it."""
     ORPHAN = "orphan"
-    """Nobody waits for it."""
+    """No process waits for it."""
     FOREIGN = "foreign"
-    """Nothing here knows its dispatch: most likely another Covalent server shares the queue."""
+    """Its dispatch is unknown here: most likely another Covalent server shares the queue."""
     UNKNOWN = "unknown"
-    """It is this server's, but whether anybody waits for it cannot be told from here."""
+    """It is this server's, but it cannot be determined here whether a process waits for it."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Records:
-    """What a Covalent server has on record.
+    """The status of dispatches and electrons in a Covalent server.
 
     Attributes:
-        dispatches: Status of each dispatch that was asked for and that it knows.
-        electrons: Status of each node, of the dispatches that are under way.
+        dispatches: Status of each requested dispatch that exists.
+        electrons: Status of each node of the dispatches that have not ended.
     """
 
     dispatches: Mapping[str, str]
@@ -95,7 +95,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Survey:
-    """The executor's jobs of a queue, and who waits for them.
+    """The executor's jobs of a queue, classified.
 
     Attributes:
         jobs: The jobs, oldest first.
@@ -106,12 +106,12 @@ class Survey:
     problem: str = ""
 
 
-class ServerSilentError(Exception):
-    """The Covalent server cannot be asked."""
+class ServerUnreachableError(Exception):
+    """The Covalent server does not answer."""
 
 
 def survey(connection: Client, queue: str) -> Survey:
-    """List the executor's jobs of a queue and tell who waits for them.
+    """List the executor's jobs of a queue and classify them.
 
     Args:
         connection: Client of the queue's account and region.
@@ -120,21 +120,21 @@ def survey(connection: Client, queue: str) -> Survey:
     Raises:
         AWSBatchError: AWS did not answer.
     """
-    # Jobs first, and then the witnesses: a job that is listed was noted and on record before.
-    jobs = listed(connection, queue)
+    # Jobs before the other sources: a listed job was recorded by both before it was submitted.
+    jobs = list_jobs(connection, queue)
     try:
         known, problem = records(job.dispatch_id for job in jobs if is_live(job)), ""
-    except ServerSilentError as error:
+    except ServerUnreachableError as error:
         known, problem = None, str(error)
-    jobs = judged(jobs, known, presence.waiting())
-    # An electron ends after its job. So a job that was still listed as live may be over, and no orphan at all.
-    now = _states(connection, [job.id for job in jobs if job.verdict is Verdict.ORPHAN])
+    jobs = classify(jobs, known, presence.waiting())
+    # A job that was listed as live may have ended since, and its electron after it. Then it is no orphan.
+    now = _current_states(connection, [job.id for job in jobs if job.verdict is Verdict.ORPHAN])
     jobs = [replace(job, status=now.get(job.id, job.status)) for job in jobs]
     return Survey([job if is_live(job) else replace(job, verdict=Verdict.ENDED) for job in jobs], problem)
 
 
-def listed(connection: Client, queue: str) -> list[Job]:
-    """List the executor's jobs of a queue, in whatever state, oldest first; nothing is judged yet.
+def list_jobs(connection: Client, queue: str) -> list[Job]:
+    """List the executor's jobs of a queue in any state, oldest first, without classifying them.
 
     Args:
         connection: Client of the queue's account and region.
@@ -158,7 +158,7 @@ def listed(connection: Client, queue: str) -> list[Job]:
 
 def is_live(job: Job) -> bool:
     """Whether a job has not ended yet."""
-    return job.status not in _JOB_ENDED
+    return job.status not in _ENDED_JOB_STATES
 
 
 def records(dispatch_ids: Iterable[str]) -> Records:
@@ -173,10 +173,10 @@ def records(dispatch_ids: Iterable[str]) -> Records:
     url = server_url()
     try:
         return _records(url, sorted(set(dispatch_ids)))
-    except (ValueError, LookupError, TypeError) as error:  # no JSON, or not Covalent's
-        raise ServerSilentError(f"what answers at {url} is no Covalent server") from error
+    except (ValueError, LookupError, TypeError) as error:  # not JSON, or not Covalent's
+        raise ServerUnreachableError(f"what answers at {url} is no Covalent server") from error
     except OSError as error:  # the base of what `requests` raises
-        raise ServerSilentError(f"the Covalent server at {url} cannot be asked: {_why(error)}") from error
+        raise ServerUnreachableError(f"the Covalent server at {url} cannot be asked: {_reason(error)}") from error
 
 
 def _records(url: str, ids: list[str]) -> Records:
@@ -188,25 +188,25 @@ def _records(url: str, ids: list[str]) -> Records:
         for dispatch in _get(url, "/api/v2/dispatches", query)["dispatches"]:
             dispatches[dispatch["dispatch_id"]] = dispatch["status"]
     for dispatch_id, status in dispatches.items():
-        if status not in _DISPATCH_ENDED:
+        if status not in _ENDED_DISPATCH_STATES:
             manifest = _get(url, f"/api/v2/dispatches/{dispatch_id}", {})
             for node in manifest["lattice"]["transport_graph"]["nodes"]:
                 electrons[dispatch_id, node["id"]] = node["metadata"]["status"]
     return Records(dispatches, electrons)
 
 
-def judged(jobs: Iterable[Job], known: Records | None, waiting: presence.Waiting) -> list[Job]:
-    """Tell of each job who waits for it.
+def classify(jobs: Iterable[Job], known: Records | None, waiting: presence.Waiting) -> list[Job]:
+    """Set the verdict of each job.
 
     Args:
         jobs: The jobs.
         known: What the Covalent server has on record; None if it could not be asked.
-        waiting: What the processes of this home have noted.
+        waiting: Dispatches that processes of this home wait for.
     """
-    return [_judged(job, known, waiting) for job in jobs]
+    return [_classify(job, known, waiting) for job in jobs]
 
 
-def _judged(job: Job, known: Records | None, waiting: presence.Waiting) -> Job:
+def _classify(job: Job, known: Records | None, waiting: presence.Waiting) -> Job:
     dispatch = electron = ""
     if known is not None:
         dispatch = known.dispatches.get(job.dispatch_id, "")
@@ -221,7 +221,7 @@ def _verdict(job: Job, waiting: presence.Waiting, *, asked: bool) -> Verdict:
         return Verdict.ENDED
     if not asked:
         return Verdict.UNKNOWN if living or dead else Verdict.FOREIGN
-    if job.dispatch in _DISPATCH_ENDED or job.electron in _ELECTRON_ENDED:
+    if job.dispatch in _ENDED_DISPATCH_STATES or job.electron in _ENDED_ELECTRON_STATES:
         return Verdict.ORPHAN
     if living:
         return Verdict.AWAITED
@@ -230,7 +230,7 @@ def _verdict(job: Job, waiting: presence.Waiting, *, asked: bool) -> Verdict:
     return Verdict.UNKNOWN if job.dispatch else Verdict.FOREIGN
 
 
-def _states(connection: Client, job_ids: list[str]) -> dict[str, str]:
+def _current_states(connection: Client, job_ids: list[str]) -> dict[str, str]:
     """The states of jobs at this moment, by id."""
 
     async def look() -> list[Any]:
@@ -240,22 +240,22 @@ def _states(connection: Client, job_ids: list[str]) -> dict[str, str]:
     return {job_id: job.status if job else "VANISHED" for job_id, job in zip(job_ids, jobs, strict=True)}
 
 
-def terminated(connection: Client, jobs: Iterable[Job]) -> dict[str, str]:
-    """End jobs, all of them even if one cannot be ended.
+def terminate(connection: Client, jobs: Iterable[Job]) -> dict[str, str]:
+    """Terminate jobs, and go on if one of them fails.
 
     Returns:
-        Why a job could not be ended, by its id; empty when all went well.
+        Why a job could not be terminated, by its id; empty if all were.
     """
 
     async def end(job: Job) -> None:
         await connection.terminate(job.id, REASON)
 
     async def end_all() -> list[BaseException | None]:
-        return await asyncio.gather(*(end(job) for job in doomed), return_exceptions=True)
+        return await asyncio.gather(*(end(job) for job in selected), return_exceptions=True)
 
-    doomed = list(jobs)
+    selected = list(jobs)
     failures: dict[str, str] = {}
-    for job, failure in zip(doomed, asyncio.run(end_all()), strict=True):
+    for job, failure in zip(selected, asyncio.run(end_all()), strict=True):
         if isinstance(failure, errors.AWSBatchError):
             failures[job.id] = failure.message
         elif failure is not None:
@@ -263,29 +263,29 @@ def terminated(connection: Client, jobs: Iterable[Job]) -> dict[str, str]:
     return failures
 
 
-def given_up(job: Job) -> str:
-    """Tell Covalent of a job that was ended although it believes that the electron is RUNNING.
+def report_cancelled(job: Job) -> str:
+    """Report a terminated job to Covalent, if its electron is RUNNING there.
 
-    The electron is then CANCELLED and its dispatch FAILED. Otherwise both would be RUNNING for ever, and `redispatch`
-    would wait as long.
+    The electron becomes CANCELLED and its dispatch FAILED. Otherwise both would be RUNNING for ever, and `redispatch`
+    would wait for ever.
 
     Returns:
-        Why Covalent could not be told; empty when it was, or need not be.
+        Why reporting failed; empty if it succeeded or was not necessary.
     """
     if job.electron != "RUNNING":
         return ""
     url = server_url()
     try:
-        # Covalent's way of saying that a task is over: it asks the executor's `receive` how, and that says CANCELLED.
+        # Covalent's API for the end of a task: it calls the executor's `receive`, which returns CANCELLED.
         path = f"/api/v2/dispatches/{job.dispatch_id}/electrons/{job.node_id}/job"
         _request(url, "put", path, json={"status": "CANCELLED"})
     except OSError as error:
-        return f"the Covalent server at {url} could not be told: {_why(error)}"
+        return f"the Covalent server at {url} could not be told: {_reason(error)}"
     return ""
 
 
 def server_url() -> str:
-    """Where the Covalent server of the configuration is."""
+    """URL of the configured Covalent server."""
     from covalent._shared_files.utils import format_server_url
 
     return str(format_server_url())
@@ -295,8 +295,8 @@ def _get(url: str, path: str, query: Mapping[str, Any]) -> Any:
     return _request(url, "get", path, params=query).json()
 
 
-def _why(error: OSError) -> str:
-    """What `requests` says, without the address: that may name a hundred dispatches."""
+def _reason(error: OSError) -> str:
+    """The message of `requests` without the URL, which may contain a hundred dispatch ids."""
     reason = getattr(error.args[0] if error.args else None, "reason", error)
     return str(reason).partition(" for url")[0]
 
@@ -304,6 +304,6 @@ def _why(error: OSError) -> str:
 def _request(url: str, method: str, path: str, **arguments: Any) -> Any:
     from covalent._api.apiclient import CovalentAPIClient
 
-    # It prints what it raises.
+    # The client prints the errors that it raises.
     with contextlib.redirect_stdout(io.StringIO()):
-        return getattr(CovalentAPIClient(url), method)(path, timeout=_TIMEOUT, **arguments)
+        return getattr(CovalentAPIClient(url), method)(path, timeout=_TIMEOUT_SECONDS, **arguments)

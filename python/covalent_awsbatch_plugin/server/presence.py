@@ -1,9 +1,8 @@
-"""Which dispatches a living process of this home waits for.
+"""Records which dispatches the processes of this home wait for.
 
-A Covalent server that was killed says of its dispatches for ever that they are RUNNING, and starting it again changes
-nothing: what waits for a job is a coroutine of one process. So each process notes the dispatches that it waits for in a
-file beside Covalent's cache, and holds a lock on the file that the system takes away when the process ends, however it
-ends.
+After a Covalent server was killed, its dispatches stay RUNNING for ever, also when it is started again: a job is
+awaited by a coroutine of one process. So each process appends the dispatches that it waits for to a file beside
+Covalent's cache, and holds a lock on it, which the system releases when the process ends.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-_KEPT = 30 * 24 * 3600.0
-"""Seconds for which the notes of a process that ended are kept; its jobs are long over by then."""
+_RETENTION_SECONDS = 30 * 24 * 3600.0
+"""Seconds for which the file of an ended process is kept; its jobs have ended long before."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +26,18 @@ class Waiting(NamedTuple):
     """Dispatches that processes of this home began to wait for.
 
     Attributes:
-        living: Those of processes that live.
-        dead: Those of processes that ended, some of which may be among the living ones' too.
+        living: Those of live processes.
+        dead: Those of ended processes. A live process may wait for the same dispatch again.
     """
 
     living: frozenset[str]
     dead: frozenset[str]
 
 
-class _Notes:
-    """The dispatches of this process, in memory and in its file.
+class _DispatchFile:
+    """The dispatches of this process, in memory and in its locked file.
 
-    The file stays open: closing any descriptor of it would release the lock.
+    The file stays open: closing any of its descriptors would release the lock.
     """
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class _Notes:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.touch(mode=0o600, exist_ok=False)
             self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
-            # Not flock(), which a forked child would inherit and hold on to.
+            # Not flock(), whose lock a forked child would inherit and keep.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file = None
@@ -68,54 +67,54 @@ class _Notes:
             _log.warning("Dispatch %s could not be noted in %s: %s", dispatch_id, self.path, error)
 
 
-# By process, for a forked one waits for nothing of its parent's.
-_own: dict[int, _Notes] = {}
+# By process id: a forked process does not wait for its parent's jobs.
+_files_by_pid: dict[int, _DispatchFile] = {}
 
 
 def note(dispatch_id: str) -> None:
-    """Note that this process waits for jobs of a dispatch; to be called before the first of them is submitted.
+    """Record that this process waits for jobs of a dispatch; to be called before the first of them is submitted.
 
-    Never raises: a job is worth more than the note about it.
+    Never raises: a job must not fail because it cannot be recorded.
 
     Args:
         dispatch_id: The dispatch.
     """
-    own = _own.get(os.getpid())
+    own = _files_by_pid.get(os.getpid())
     if own is None:
-        own = _own.setdefault(os.getpid(), _Notes())
-        _forget_old(own.path)
+        own = _files_by_pid.setdefault(os.getpid(), _DispatchFile())
+        _remove_expired(own.path)
     own.add(str(dispatch_id))
 
 
 def waiting() -> Waiting:
-    """Read what the processes of this home have noted."""
+    """Read the files of all processes of this home."""
     living: set[str] = set()
     dead: set[str] = set()
-    own = _own.get(os.getpid())
+    own = _files_by_pid.get(os.getpid())
     for path in _directory().glob("*.dispatches"):
         if own is not None and path == own.path:
             living |= own.dispatches
             continue
         try:
-            # For an exclusive lock it must be open for writing.
+            # An exclusive lock requires a file that is open for writing.
             with path.open("r+", encoding="utf-8", errors="replace") as file:
-                (dead if _is_free(file) else living).update(file.read().split())
+                (dead if _try_lock(file) else living).update(file.read().split())
         except OSError as error:
             _log.debug("%s tells nothing: %s", path, error)
     return Waiting(frozenset(living), frozenset(dead))
 
 
-def _forget_old(own: Path) -> None:
+def _remove_expired(own: Path) -> None:
     for path in _directory().glob("*.dispatches"):
         with contextlib.suppress(OSError):
-            if path != own and time.time() - path.stat().st_mtime > _KEPT:
+            if path != own and time.time() - path.stat().st_mtime > _RETENTION_SECONDS:
                 with path.open("r+", encoding="utf-8") as file:
-                    if _is_free(file):
+                    if _try_lock(file):
                         path.unlink()
 
 
-def _is_free(file: TextIO) -> bool:
-    """Whether surely nobody holds the lock of a file, which is then ours until the file is closed."""
+def _try_lock(file: TextIO) -> bool:
+    """Lock a file until it is closed. Returns False if another process holds the lock."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

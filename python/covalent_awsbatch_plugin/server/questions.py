@@ -1,8 +1,8 @@
-"""Asking the dispatcher, which may be slow to answer.
+"""Requests to the dispatcher, which may answer late.
 
-Covalent answers `get_cancel_requested` and `set_job_handle` through a queue and gives up on an answer after 5 s. Under
-load the answer then comes late and would be taken for that of the next question. Here answers are counted, so that each
-question gets its own, and one that is not answered in time fails nothing.
+Covalent answers `get_cancel_requested` and `set_job_handle` through a queue and stops waiting after 5 s. Under load an
+answer then comes late and would be taken for the answer to the next request. Here answers are counted, so that each
+request gets its own, and an unanswered request does not fail the task.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ import asyncio
 import logging
 from typing import Any
 
-PATIENCE = 30.0
+ANSWER_TIMEOUT_SECONDS = 30.0
 """Seconds to wait for an answer."""
 
-RUNTIME_ATTRIBUTES = frozenset({"_unanswered", "_nobody_listens"})
-"""What this keeps on the executor while a task runs."""
+RUNTIME_ATTRIBUTES = frozenset({"_unanswered", "_dispatcher_failed"})
+"""Attributes that this adds to the executor while a task runs."""
 
 _log = logging.getLogger(__name__)
 
 
 class PatientQuestions:
-    """Replaces the questions of Covalent's `AsyncBaseExecutor`; to be named before it among a class's bases."""
+    """Replaces the requests of Covalent's `AsyncBaseExecutor`; must precede it among a class's bases."""
 
     _send_queue: asyncio.Queue[Any]
     _recv_queue: asyncio.Queue[Any]
     _unanswered: int = 0
-    _nobody_listens: bool = False
+    _dispatcher_failed: bool = False
 
     async def _notify_sync(self, action: Any, body: Any = None) -> Any:
-        """Ask and wait for the answer to this very question.
+        """Send a request and wait for its own answer.
 
         Raises:
-            TimeoutError: No answer within `PATIENCE`.
-            RuntimeError: The dispatcher failed over this or an earlier question and listens no more.
+            TimeoutError: No answer within `ANSWER_TIMEOUT_SECONDS`.
+            RuntimeError: The dispatcher failed on this or an earlier request and answers no more.
         """
-        if self._nobody_listens:
+        if self._dispatcher_failed:
             raise RuntimeError("the dispatcher no longer listens to this task")
         self._send_queue.put_nowait((action, body))
         self._unanswered += 1
         try:
-            async with _timeout(PATIENCE):
+            async with _timeout(ANSWER_TIMEOUT_SECONDS):
                 while True:
                     understood, answer = await self._recv_queue.get()
                     self._unanswered -= 1
                     if understood is False:
-                        self._nobody_listens = True
+                        self._dispatcher_failed = True
                         raise RuntimeError("the dispatcher could not answer")
-                    # Answers come in the order of the questions; earlier ones are late answers to abandoned questions.
+                    # Answers come in order; while requests are unanswered, this is a late one to an abandoned request.
                     if self._unanswered == 0:
                         return answer
         except asyncio.TimeoutError as error:
-            raise TimeoutError(f"the dispatcher did not answer within {PATIENCE:.0f} s") from error
+            raise TimeoutError(f"the dispatcher did not answer within {ANSWER_TIMEOUT_SECONDS:.0f} s") from error
 
     async def get_cancel_requested(self) -> bool:
         """Whether Covalent wants this task cancelled; False if there is no dispatcher or it does not answer."""
@@ -77,7 +77,7 @@ class PatientQuestions:
 
 
 class _timeout:  # noqa: N801  (asyncio.timeout, which Python 3.10 lacks)
-    """Bounds a block in time by cancelling the task that runs it.
+    """A time-out for a block, which cancels the task that runs it.
 
     `asyncio.wait_for` would do, but on Python 3.10 and 3.11 it can lose an answer that arrives with the time-out.
     """
@@ -102,7 +102,7 @@ class _timeout:  # noqa: N801  (asyncio.timeout, which Python 3.10 lacks)
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._handle.cancel()
         if self._expired and kind is asyncio.CancelledError:
-            # From Python 3.11 on a task counts: who else cancelled it in the same moment must not be overheard.
+            # From Python 3.11 on a task counts cancellations: another one at the same moment must not be swallowed.
             uncancel = getattr(self._task, "uncancel", None)
             if uncancel is None or uncancel() <= self._before:
                 raise asyncio.TimeoutError

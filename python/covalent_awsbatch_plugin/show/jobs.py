@@ -82,12 +82,12 @@ def run_jobs(settings: Settings, flags: Flags) -> int:
         )
     shown = [job for job in survey.jobs if _is_selected(job, flags, survey)]
     unclear = {job.id for job in survey.jobs if job.verdict is Verdict.UNKNOWN}
-    doomed = [job for job in shown if job.verdict is Verdict.ORPHAN or flags.force] if flags.terminate else []
+    selected = [job for job in shown if job.verdict is Verdict.ORPHAN or flags.force] if flags.terminate else []
     if not flags.as_json:
         _show(shown, settings, flags)
-    if not (flags.yes or not doomed or click.confirm(f"Terminate {_count(doomed)}?", err=True)):
-        doomed = []
-    ended, problems = _end(connection, doomed)
+    if not (flags.yes or not selected or click.confirm(f"Terminate {_count(selected)}?", err=True)):
+        selected = []
+    ended, problems = _end(connection, selected)
     unclear -= ended
     if unclear and not survey.problem:
         _say(
@@ -109,21 +109,21 @@ def _is_selected(job: Job, flags: Flags, survey: Survey) -> bool:
     return job.verdict is Verdict.ORPHAN
 
 
-def _end(connection: Client, doomed: Collection[Job]) -> tuple[set[str], list[str]]:
+def _end(connection: Client, selected: Collection[Job]) -> tuple[set[str], list[str]]:
     """Ends jobs, tells Covalent, and says what came of it.
 
     Returns:
         The ids of those that were ended, and what went wrong.
     """
-    if not doomed:
+    if not selected:
         return set(), []
-    failures = orphans.terminated(connection, doomed)
-    ended = [job for job in doomed if job.id not in failures]
+    failures = orphans.terminate(connection, selected)
+    ended = [job for job in selected if job.id not in failures]
     problems = [f"Job {job_id} could not be terminated: {failure}" for job_id, failure in failures.items()]
-    untold = {job: orphans.given_up(job) for job in ended}
+    reported = {job: orphans.report_cancelled(job) for job in ended}
     problems += [
         f"Job {job.id} was terminated, but dispatch {job.dispatch_id} stays RUNNING: {why}"
-        for job, why in untold.items()
+        for job, why in reported.items()
         if why
     ]
     for line in [f"Terminated {_count(ended)}.", *problems]:
@@ -148,13 +148,13 @@ def _show(jobs: Collection[Job], settings: Settings, flags: Flags) -> None:
             _age(job),
             Text(one_line(job.dispatch_id)),
             str(job.node_id),
-            Text(one_line(_said(job))),
+            Text(one_line(_covalent_status(job))),
             _WAITS[job.verdict],
         )
     console.print(table)
 
 
-def _said(job: Job) -> str:
+def _covalent_status(job: Job) -> str:
     if job.electron:
         return f"{job.dispatch}, electron {job.electron}"
     return job.dispatch or "-"

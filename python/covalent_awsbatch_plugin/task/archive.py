@@ -1,8 +1,7 @@
 """A `TransportableObject` as Covalent serialises it, read from a file instead of memory.
 
-Two offsets of eight bytes, big end first, then what lies between them: a header in JSON, the object as `str` shows it,
-and the object itself, pickled, in base64. `TransportableObject.deserialize` copies the whole several times, and
-believes what it reads.
+Two offsets of eight bytes, big-endian; a JSON header; the object as `str` shows it; and the pickled object in base64.
+`TransportableObject.deserialize` would copy the whole several times and trust the content.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from covalent_awsbatch_plugin.agreement.unpickling import SizedFile, read_text
 
 from . import transportable
 
-_OFFSET = 8
-_LARGEST_HEADER = 4 * 1024 * 1024  # it holds the docstring of what was returned
+_OFFSET_BYTES = 8
+_MAX_HEADER_BYTES = 4 * 1024 * 1024  # it holds the docstring of what was returned
 
 
 def load(file: SizedFile) -> Any:
@@ -30,14 +29,14 @@ def load(file: SizedFile) -> Any:
     Raises:
         ValueError: It is something else.
     """
-    text_at, data_at = (int.from_bytes(file.read(_OFFSET), "big") for _ in range(2))
-    if not 2 * _OFFSET <= text_at <= data_at < file.size:
+    text_offset, data_offset = (int.from_bytes(file.read(_OFFSET_BYTES), "big") for _ in range(2))
+    if not 2 * _OFFSET_BYTES <= text_offset <= data_offset < file.size:
         raise ValueError("it is no serialised TransportableObject, or not all of it")
-    if text_at > _LARGEST_HEADER:
+    if text_offset > _MAX_HEADER_BYTES:
         raise ValueError("its header is larger than any that Covalent writes")
     try:
-        header = json.loads(file.read(text_at - 2 * _OFFSET))
+        header = json.loads(file.read(text_offset - 2 * _OFFSET_BYTES))
     except RecursionError:
         raise ValueError("its header is not one that Covalent writes") from None
-    text = read_text(file.read, data_at - text_at)
-    return transportable.make(read_text(file.read, file.size - data_at), text, header)
+    text = read_text(file.read, data_offset - text_offset)
+    return transportable.make(read_text(file.read, file.size - data_offset), text, header)

@@ -1,8 +1,7 @@
 """The bare pickle that the public image's program leaves: one `TransportableObject`, read without unpickling it.
 
-Only the instructions that Python's pickler needs for such an object are known here. An unpickler would do more than
-that for whoever can write to the bucket: call things, replace the attributes of classes, build what grows while it is
-read.
+Only the instructions that Python's pickler needs for such an object are supported. With an unpickler, everybody who can
+write to the bucket could call functions, replace attributes of classes, or exhaust the memory.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from covalent_awsbatch_plugin.printable import one_line
 
 from . import transportable
 
-# The class as pickles name it: by the module that it claims for itself, and by those that have defined it.
+# The class as pickles name it: by its `__module__`, and by the modules that have defined it.
 _CLASSES = frozenset(
     (module, "TransportableObject")
     for module in ("covalent", "covalent._workflow.transport", "covalent._workflow.transportable_object")
 )
-_INSTRUCTIONS = 1000  # an object has about forty
-_REPEATED = 64 * 1024  # characters in all of texts that are used a second time: names of attributes
-_LINE = 200  # bytes of a module's or a class's name
+_MAX_INSTRUCTIONS = 1000  # an object has about forty
+_MAX_REPEATED_CHARS = 64 * 1024  # characters in all of texts that are used a second time: names of attributes
+_MAX_NAME_BYTES = 200  # bytes of a module's or a class's name
 
 _MARK, _CLASS, _EMPTY, _NEW = object(), object(), object(), object()
 
@@ -36,12 +35,12 @@ _CONSTANTS: dict[bytes, Any] = {
 }
 # Bytes of the length that precedes a text, and of the number that names something kept.
 _TEXTS = {pickle.SHORT_BINUNICODE: 1, pickle.BINUNICODE: 4, pickle.BINUNICODE8: 8}
-_KEPT = {pickle.MEMOIZE: 0, pickle.BINPUT: 1, pickle.LONG_BINPUT: 4}
-_GOT = {pickle.BINGET: 1, pickle.LONG_BINGET: 4}
+_MEMO_PUT = {pickle.MEMOIZE: 0, pickle.BINPUT: 1, pickle.LONG_BINPUT: 4}
+_MEMO_GET = {pickle.BINGET: 1, pickle.LONG_BINGET: 4}
 
 
 class RefusedError(Exception):
-    """A pickle refers to something that is none of its business.
+    """A pickle refers to something else than Covalent's `TransportableObject`.
 
     Args:
         what: Its name, such as `posix.system`.
@@ -70,7 +69,7 @@ def load(file: SizedFile) -> Any:
         ValueError: It is something else, or breaks off.
     """
     reader = _Reader(file)
-    for _ in range(_INSTRUCTIONS):
+    for _ in range(_MAX_INSTRUCTIONS):
         opcode = reader.take(1)
         if opcode == pickle.STOP:
             return reader.result()
@@ -101,13 +100,13 @@ class _Reader:
             self._stack.append(_CONSTANTS[opcode])
         elif opcode in _TEXTS:
             self._stack.append(self._text(self._number(_TEXTS[opcode])))
-        elif opcode in _KEPT:
-            index = self._number(_KEPT[opcode]) if _KEPT[opcode] else len(self._memo)
+        elif opcode in _MEMO_PUT:
+            index = self._number(_MEMO_PUT[opcode]) if _MEMO_PUT[opcode] else len(self._memo)
             self._memo[index] = self._top()
-        elif opcode in _GOT:
-            self._get(self._number(_GOT[opcode]))
-        elif opcode in self._CALLS:
-            self._CALLS[opcode](self)
+        elif opcode in _MEMO_GET:
+            self._get(self._number(_MEMO_GET[opcode]))
+        elif opcode in self._HANDLERS:
+            self._HANDLERS[opcode](self)
         elif opcode in (pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4):
             raise RefusedError("an object outside of the pickle")
         else:
@@ -145,7 +144,7 @@ class _Reader:
         if type(value) is not str:
             raise ValueError("it uses something twice that is no text")
         self._repeated += len(value)
-        if self._repeated > _REPEATED:
+        if self._repeated > _MAX_REPEATED_CHARS:
             raise ValueError("it uses a long text more than once")
         self._stack.append(value)
 
@@ -153,7 +152,7 @@ class _Reader:
         line = bytearray()
         while (byte := self.take(1)) != b"\n":
             line += byte
-            if len(line) > _LINE:
+            if len(line) > _MAX_NAME_BYTES:
                 raise ValueError("it has a name that is longer than any")
         return line.decode("utf-8", "backslashreplace")
 
@@ -162,7 +161,7 @@ class _Reader:
 
     def _global(self) -> None:
         module = self._line()
-        self._refer(module, self._line())
+        self._push_class(module, self._line())
 
     def _instance(self) -> NoReturn:
         module = self._line()
@@ -172,11 +171,11 @@ class _Reader:
         name, module = self._pop(), self._pop()
         if type(name) is not str or type(module) is not str:
             raise RefusedError("something without a name")
-        self._refer(module, name)
+        self._push_class(module, name)
 
-    def _refer(self, module: str, name: str) -> None:
+    def _push_class(self, module: str, name: str) -> None:
         if (module, name) not in _CLASSES:
-            raise RefusedError(one_line(f"{module}.{name}", 2 * _LINE))
+            raise RefusedError(one_line(f"{module}.{name}", 2 * _MAX_NAME_BYTES))
         self._stack.append(_CLASS)
 
     def _new(self) -> None:
@@ -192,15 +191,15 @@ class _Reader:
 
     def _set_item(self) -> None:
         value, key = self._pop(), self._pop()
-        self._enter([key, value])
+        self._set_entries([key, value])
 
     def _set_items(self) -> None:
         items: list[Any] = []
         while (item := self._pop()) is not _MARK:
             items.append(item)
-        self._enter(items[::-1])
+        self._set_entries(items[::-1])
 
-    def _enter(self, items: list[Any]) -> None:
+    def _set_entries(self, items: list[Any]) -> None:
         target = self._top()
         if type(target) is not dict or len(items) % 2:
             raise ValueError("it is no pickle of a TransportableObject")
@@ -209,7 +208,7 @@ class _Reader:
                 raise ValueError("it is no pickle of a TransportableObject")
             target[key] = value
 
-    _CALLS: ClassVar[dict[bytes, Callable[[_Reader], None]]] = {
+    _HANDLERS: ClassVar[dict[bytes, Callable[[_Reader], None]]] = {
         pickle.EMPTY_DICT: _begin_dict,
         pickle.GLOBAL: _global,
         pickle.INST: _instance,

@@ -22,8 +22,8 @@ def client(settings: Settings, interactive: bool = False) -> Client:
     Args:
         settings: Whose `profile`, `region`, `credentials` and `endpoint_url` count, and for S3 `s3_bucket_owner` and
             `s3_kms_key_id`.
-        interactive: Whether it is for a command that a person waits for: what does not answer is asked once, and all
-            that does not answer takes 10 s. A task's client waits and asks again.
+        interactive: Whether a person waits for a command: hosts that do not answer are called once, and all of them
+            together take at most 10 s. A task's client waits and retries.
     """
     connection = (os.getpid(), settings.connection(interactive))
     if connection not in _clients:
@@ -38,7 +38,7 @@ def client(settings: Settings, interactive: bool = False) -> Client:
 
 
 async def identity(settings: Settings) -> Mapping[str, str]:
-    """Who is calling; AWS, and the core, are asked once a client.
+    """The caller's identity, fetched once per client.
 
     Args:
         settings: As for `client`.

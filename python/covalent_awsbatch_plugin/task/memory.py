@@ -1,4 +1,4 @@
-"""How much of this machine a single result may take."""
+"""The memory limit of a single result."""
 
 from __future__ import annotations
 

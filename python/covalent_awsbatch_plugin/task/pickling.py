@@ -1,7 +1,7 @@
-"""Pickling without a second copy of large texts; the counterpart of `texts`.
+"""Pickling without a second copy of large texts; the counterpart of `agreement.unpickling`.
 
-Python's pickler hands large bytes to its file as they are, but copies a large text first: twice the memory, and nobody
-else may run meanwhile. Here it is given bytes in the text's place, and these are replaced on their way into the file.
+Python's pickler passes large bytes to its file as they are, but copies a large text first: that takes twice the memory,
+and holds the GIL meanwhile. Here it gets placeholder bytes instead of the text, which are replaced when it writes them.
 The pickle is the same, byte for byte.
 """
 
@@ -15,8 +15,8 @@ from covalent._workflow.transport import TransportableObject
 
 from covalent_awsbatch_plugin.agreement.unpickling import LARGE_TEXT
 
-_STAND_IN = 64 * 1024  # bytes from which on the pickler hands them to the file apart from everything else
-_HEADER = pickle.BINBYTES + _STAND_IN.to_bytes(4, "little")
+_PLACEHOLDER_BYTES = 64 * 1024  # from this size on the pickler passes bytes to the file in a write of their own
+_PLACEHOLDER_HEADER = pickle.BINBYTES + _PLACEHOLDER_BYTES.to_bytes(4, "little")
 
 
 class File(Protocol):
@@ -51,7 +51,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
             return super().reducer_override(obj)
         function, arguments, state, *rest = obj.__reduce_ex__(cloudpickle.DEFAULT_PROTOCOL)
         if isinstance(state, dict) and any(map(_is_large, state.values())):
-            state = {name: self._stream.stand_in(value) if _is_large(value) else value for name, value in state.items()}
+            state = {
+                name: self._stream.placeholder(value) if _is_large(value) else value for name, value in state.items()
+            }
         return (function, arguments, state, *rest)
 
 
@@ -60,15 +62,15 @@ class _Stream:
 
     def __init__(self, file: File) -> None:
         self._file = file
-        self._header = b""  # of a stand-in that is perhaps to come
-        # The stand-ins are kept with their texts, for else another object could have the same identity.
+        self._header = b""  # that may precede a placeholder
+        # Placeholders are kept with their texts, so that no other object can get the same id.
         self._texts: dict[int, tuple[bytes, str]] = {}
 
-    def stand_in(self, text: str) -> bytes:
-        """Bytes to be pickled in the place of a text."""
-        stand_in = bytes(_STAND_IN)
-        self._texts[id(stand_in)] = (stand_in, text)
-        return stand_in
+    def placeholder(self, text: str) -> bytes:
+        """Return bytes to be pickled in the place of a text."""
+        placeholder = bytes(_PLACEHOLDER_BYTES)
+        self._texts[id(placeholder)] = (placeholder, text)
+        return placeholder
 
     def write(self, data: Any) -> None:
         _, text = self._texts.pop(id(data), (None, None))
@@ -80,16 +82,16 @@ class _Stream:
         if self._header:
             self._file.write(self._header)
             self._header = b""
-        if self._texts and type(data) is bytes and data.endswith(_HEADER):
-            self._header = _HEADER
-            data = data[: -len(_HEADER)]
+        if self._texts and type(data) is bytes and data.endswith(_PLACEHOLDER_HEADER):
+            self._header = _PLACEHOLDER_HEADER
+            data = data[: -len(_PLACEHOLDER_HEADER)]
         self._file.write(data)
 
     def finish(self) -> None:
         """Write what is left.
 
         Raises:
-            RuntimeError: A stand-in was not recognised, which a test would have shown for any known Python.
+            RuntimeError: A placeholder was not written as expected, which tests rule out for known Pythons.
         """
         if self._header:
             self._file.write(self._header)

@@ -1,4 +1,4 @@
-"""What a job left in the bucket: its result, or why there is none."""
+"""Retrieves a job's result from the bucket, or explains why there is none."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from covalent_awsbatch_plugin.printable import one_line, printable
 
 from . import archive, threads, transfer
 
-_LITTLE = 64 * 1024  # bytes of a result that are not worth another thread
-_LONGEST_REASON = 300
-_NOT_SIGNED = {
+_SMALL_RESULT_BYTES = 64 * 1024  # a smaller result is decoded without another thread
+_MAX_REASON_CHARS = 300
+_REFUSED_SIGNATURES = {
     "wrong": "its signature is not the job's",
     "missing": "it has no signature, as others of its image have; or was the image replaced meanwhile?",
 }
 _PACKAGED_BY = "Python {python}, cloudpickle {cloudpickle}, Covalent {covalent}"
-_LONGEST_LINE = 1000  # characters of one of them
-_TAIL = 20  # lines of the log in an error message
-_PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
-_SAYS_NOTHING = ("exited", "unknown", "not_inspected", "vanished")  # causes for which the function's own word is better
+_MAX_LINE_CHARS = 1000  # characters of one of them
+_LOG_TAIL_LINES = 20  # lines of the log in an error message
+_DETAIL_TIMEOUT_SECONDS = 10.0  # for details that only improve an explanation
+_UNSPECIFIC_CAUSES = (
+    "exited",
+    "unknown",
+    "not_inspected",
+    "vanished",
+)  # causes for which the function's traceback explains more
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the program in the container said.
+    """The report of the program in the container.
 
     Attributes:
         succeeded: Whether it left a result.
@@ -83,11 +88,11 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
     """
     found = await client.stored_result(bucket, key)
     if found is None:
-        return await _printed(client, bucket, key)
+        return await _fetch_printed(client, bucket, key)
     if found["format"] != 1 and job_id is not None and found["job_id"] not in (None, job_id):
         return Report(succeeded=False, of_job=found["job_id"])
-    if found["signature"] in _NOT_SIGNED:
-        why = _NOT_SIGNED[found["signature"]]
+    if found["signature"] in _REFUSED_SIGNATURES:
+        why = _REFUSED_SIGNATURES[found["signature"]]
         raise errors.ResultError(
             f"The result s3://{bucket}/{key} was refused: the task's job did not write it ({why}). Who can write to "
             "this bucket?",
@@ -96,7 +101,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         )
     if found["format"] == 1:
         try:
-            printed = await _printed(client, bucket, key)
+            printed = await _fetch_printed(client, bucket, key)
         except errors.AWSBatchError as error:  # the result itself is there
             _log.warning("What the function printed cannot be read: %s", error)
             printed = Report(succeeded=True, stderr=f"{error.message}\n")
@@ -117,7 +122,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
 
 
 async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -> tuple[Report | None, str]:
-    """Read what a job that failed may have left; a report that cannot be read must not hide why it failed.
+    """Read the report of a failed job; one that cannot be read must not hide why the job failed.
 
     Args:
         client: Connection to use.
@@ -136,7 +141,7 @@ async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -
 
 
 async def fetch_result(client: Client, bucket: str, key: str, report: Report) -> Any:
-    """Bring the result itself, still serialised by Covalent.
+    """Fetch the result itself, still serialised by Covalent.
 
     Args:
         client: Connection to use.
@@ -155,17 +160,19 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
             return await threads.run(report.bare, transfer.load_bare, client, bucket, key, report.reader)
         if report.output is None:
             return await threads.run(
-                threads.LARGE, transfer.load_output, client, bucket, output_key(key), report.sha256
+                threads.LARGE_BYTES, transfer.load_output, client, bucket, output_key(key), report.sha256
             )
-        file = _Bytes(report.output)
-        return archive.load(file) if file.size < _LITTLE else await threads.run(file.size, archive.load, file)
+        file = _SizedBytes(report.output)
+        return (
+            archive.load(file) if file.size < _SMALL_RESULT_BYTES else await threads.run(file.size, archive.load, file)
+        )
     except FileNotFoundError as error:
         raise errors.ResultError(
             f"{error}: the job succeeded, but its result was removed before it was read."
         ) from error
     except (ValueError, EOFError) as error:
         raise errors.ResultError(
-            f"The result s3://{bucket}/{key} is corrupt: {one_line(error, _LONGEST_REASON)}.", bucket=bucket, key=key
+            f"The result s3://{bucket}/{key} is corrupt: {one_line(error, _MAX_REASON_CHARS)}.", bucket=bucket, key=key
         ) from error
 
 
@@ -186,12 +193,12 @@ async def failure(
         a sentence, followed by the log's last lines where the program could not report.
     """
     known = details(job)
-    if report and report.traceback and _of_last_attempt(report, job) and job.cause in _SAYS_NOTHING:
+    if report and report.traceback and _is_of_last_attempt(report, job) and job.cause in _UNSPECIFIC_CAUSES:
         if report.python and _minor(report.python) != _minor(platform.python_version()):
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")
         if job.attempts > 1:
-            report = replace(report, traceback=f"{report.traceback}\n{_repeated(settings, job)}")
+            report = replace(report, traceback=f"{report.traceback}\n{_attempts_note(settings, job)}")
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**known, "cause": "exception"})
     silent = report is None and not unread
     message = job.sentence(
@@ -200,7 +207,7 @@ async def failure(
         settings.platform == "FARGATE",
         _PACKAGED_BY.format_map(transfer.versions()) if silent else None,
     )
-    if job.cause == "image_unavailable" and (problem := await _image_problem(client, job)):
+    if job.cause == "image_unavailable" and (problem := await _fetch_image_problem(client, job)):
         message = f"{message} {problem}"
     if unread:
         message = f"{message} {unread}"
@@ -220,7 +227,7 @@ def console(settings: Settings, job: Job) -> str:
 
 
 def details(job: Job) -> dict[str, Any]:
-    """What an error tells programs of a job.
+    """The details of a job for an error.
 
     Args:
         job: The job.
@@ -237,7 +244,7 @@ def details(job: Job) -> dict[str, Any]:
     }
 
 
-def _repeated(settings: Settings, job: Job) -> str:
+def _attempts_note(settings: Settings, job: Job) -> str:
     said = f"The job failed in all {job.attempts} attempts (retry_attempts={settings.retry_attempts})."
     if settings.retry_on == "any":
         said += ' With retry_on="infrastructure" an exception of the function is not tried again.'
@@ -248,12 +255,12 @@ def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _of_last_attempt(report: Report, job: Job) -> bool:
-    """An earlier attempt's exception does not explain why a later one was killed."""
+def _is_of_last_attempt(report: Report, job: Job) -> bool:
+    """Whether the last attempt wrote the report: an earlier one does not explain why a later one was killed."""
     return report.attempt is None or job.attempts == 0 or report.attempt >= job.attempts
 
 
-async def _printed(client: Client, bucket: str, key: str) -> Report | None:
+async def _fetch_printed(client: Client, bucket: str, key: str) -> Report | None:
     """What the public image's program leaves beside the result, also on failure."""
     found = await client.printed(bucket, io_output_key(key))
     if found is None:
@@ -262,7 +269,7 @@ async def _printed(client: Client, bucket: str, key: str) -> Report | None:
     return Report(succeeded=False, stdout=stdout, stderr=stderr, traceback=traceback or "", exception=exception)
 
 
-class _Bytes(io.BytesIO):
+class _SizedBytes(io.BytesIO):
     """Bytes as a file whose length is known."""
 
     def __init__(self, data: bytes) -> None:
@@ -271,24 +278,24 @@ class _Bytes(io.BytesIO):
 
 
 async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
-    """What to say of the last attempt's log: its last lines. A log that cannot be read must not hide the cause."""
+    """The last lines of the last attempt's log. A log that cannot be read must not hide the cause."""
     if not job.log_stream:
         return []
     try:
-        tail = client.log_tail(settings.batch_job_log_group_name, job.log_stream, _TAIL)
-        lines = await asyncio.wait_for(tail, _PATIENCE)
+        tail = client.log_tail(settings.batch_job_log_group_name, job.log_stream, _LOG_TAIL_LINES)
+        lines = await asyncio.wait_for(tail, _DETAIL_TIMEOUT_SECONDS)
     except errors.AccessError as error:
         place = f"log group {settings.batch_job_log_group_name}, stream {job.log_stream}"
         return [f"Its log ({place}) may not be read here: {error.message}"]
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         _log.info("no log for job %s: %s", job.id, error)
         return []
-    return ["The last lines of its log:", *(f"  {printable(line, _LONGEST_LINE)}" for line in lines)] if lines else []
+    return ["The last lines of its log:", *(f"  {printable(line, _MAX_LINE_CHARS)}" for line in lines)] if lines else []
 
 
-async def _image_problem(client: Client, job: Job) -> str:
+async def _fetch_image_problem(client: Client, job: Job) -> str:
     try:
-        problem = await asyncio.wait_for(client.image_problem(job.image or ""), _PATIENCE)
+        problem = await asyncio.wait_for(client.image_problem(job.image or ""), _DETAIL_TIMEOUT_SECONDS)
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         _log.info("ECR does not tell about the image of job %s: %s", job.id, error)
         return ""

@@ -1,4 +1,4 @@
-"""What classes derived from the executor of version 0.42.0 override, asked as that version asked it."""
+"""Calls methods that subclasses of the executor override, in the way of version 0.42.0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from covalent_awsbatch_plugin._core import Client
 
-_OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "VANISHED")
+_FINAL_STATES = ("SUCCEEDED", "FAILED", "CANCELLED", "VANISHED")
 
 
 def overrides(executor: Any, base: type, name: str) -> bool:
@@ -27,14 +27,14 @@ def overrides(executor: Any, base: type, name: str) -> bool:
 
 
 async def caller(validate: Callable[..., Any]) -> Any:
-    """Who is calling AWS.
+    """The caller's identity.
 
     Args:
         validate: An executor's `_validate_credentials`: a coroutine, or a plain method, which may block.
     """
     check = partial(validate, raise_exception=True)
-    told = check() if inspect.iscoroutinefunction(validate) else await threads.run(0, check)
-    return await told if inspect.isawaitable(told) else told
+    answer = check() if inspect.iscoroutinefunction(validate) else await threads.run(0, check)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 async def went_well(executor: Any, connection: Client, job_id: str, poll: float) -> bool:
@@ -54,7 +54,7 @@ async def went_well(executor: Any, connection: Client, job_id: str, poll: float)
         JobFailedError: `get_status` says that the job failed, and AWS does not.
     """
     status, exit_code = await executor.get_status(job_id)
-    while status not in _OVER:
+    while status not in _FINAL_STATES:
         await asyncio.sleep(poll)
         status, exit_code = await executor.get_status(job_id)
     if status != "CANCELLED" and (exit_code == 0 or (status == "SUCCEEDED" and exit_code == -1)):

@@ -1,8 +1,8 @@
 """The threads in which tasks are packaged and results unpacked.
 
-They are few: each of them may keep the dispatcher's event loop waiting for the interpreter's lock, and holds some
-memory. They are this package's own, for those of asyncio are needed by Covalent. And large things have theirs apart
-from small ones, which would otherwise wait until the large ones have gone over the network.
+The pools are small: each thread competes with the dispatcher's event loop for the GIL and holds some memory. They are
+separate from asyncio's pool, which Covalent needs. Large transfers have a pool of their own, so that small ones do not
+wait until the large ones have gone over the network.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LARGE = 8 * 1024 * 1024
-"""Bytes from which on something is large."""
+LARGE_BYTES = 8 * 1024 * 1024
+"""A transfer of this size or more is large."""
 
-_THREADS = 2  # for each of the two kinds
-_GLANCE = 1000  # values that are looked at to tell how large something is
+_THREADS_PER_POOL = 2  # in each of the two pools
+_MAX_INSPECTED_VALUES = 1000  # values that are inspected to estimate a size
 
 T = TypeVar("T")
 
 
 async def run(size: int, function: Callable[..., T], *args: Any) -> T:
-    """Call a function that blocks or takes its time.
+    """Call a blocking function in a thread.
 
     Args:
-        size: Bytes that it deals with, about.
+        size: Bytes that it processes, approximately.
         function: What to call.
         args: Its arguments.
     """
-    pool = _pool("large" if size >= LARGE else "small")
+    pool = _pool("large" if size >= LARGE_BYTES else "small")
     return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *args))
 
 
 def size_of(*values: Any) -> int:
-    """Bytes that something takes when it is pickled, as far as that can be seen at a glance.
+    """Estimate the pickled size of values in bytes, without pickling them.
 
     Args:
         values: A call's arguments, for example. Covalent wraps each of them, alone or in lists and dicts, so there it
             can be seen.
     """
     size, queue = 0, list(values)
-    for value in islice(queue, _GLANCE):
+    for value in islice(queue, _MAX_INSPECTED_VALUES):
         if isinstance(value, (list, tuple)):
-            queue += value[:_GLANCE]
+            queue += value[:_MAX_INSPECTED_VALUES]
         elif isinstance(value, dict):
-            queue += islice(value.values(), _GLANCE)
+            queue += islice(value.values(), _MAX_INSPECTED_VALUES)
         else:
-            # Texts and bytes, arrays and their like, TransportableObjects.
+            # Texts and bytes, arrays, and TransportableObjects.
             parts = [value, *(getattr(value, name, None) for name in ("_object", "_object_string"))]
             size += sum(len(part) for part in parts if isinstance(part, (str, bytes, bytearray)))
             size += nbytes if isinstance(nbytes := getattr(value, "nbytes", 0), int) else 0
@@ -61,8 +61,8 @@ def size_of(*values: Any) -> int:
 
 @cache
 def _pool(kind: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, f"awsbatch-{kind}")
+    return ThreadPoolExecutor(_THREADS_PER_POOL, f"awsbatch-{kind}")
 
 
-# A child of fork() has none of its parent's threads.
+# A forked child has none of its parent's threads.
 os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,4 +1,4 @@
-"""Packaging a call into the bucket, and taking a result out of it without running anything."""
+"""Packages a call into the bucket, and loads a result from it without executing anything."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from covalent_awsbatch_plugin.printable import one_line
 
 from . import archive, bare, memory, threads
 
-_PIECE = 1024 * 1024
-_PIECES = 64  # of a corrupt object that are read to learn whether it arrived damaged
-_LONGEST_REASON = 300
+_CHUNK_BYTES = 1024 * 1024
+_MAX_VERIFIED_CHUNKS = 64  # of a corrupt object that are read to verify its checksum
+_MAX_REASON_CHARS = 300
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +56,7 @@ async def upload(client: Client, bucket: str, key: str, call: tuple[Any, Any, An
 
 
 def package(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -> Writer:
-    """Pickle a call into an upload. Blocks while parts of a large one go out, and while others need the memory.
+    """Pickle a call into an upload. Blocks while parts are sent, and while other uploads use the memory.
 
     Args:
         client: Connection to use.
@@ -71,7 +71,7 @@ def package(client: Client, bucket: str, key: str, call: tuple[Any, Any, Any]) -
 
 
 class _Packaging:
-    """A call on its way into an upload, in one thread, which another one may stop."""
+    """Pickles a call into an upload in one thread; another thread may stop it."""
 
     def __init__(self) -> None:
         self._writer: Writer | None = None
@@ -93,14 +93,14 @@ class _Packaging:
         return writer
 
     def stop(self) -> None:
-        """Have it end soon, and the upload be aborted."""
+        """Stop pickling soon and abort the upload."""
         self._stopped = True
         if self._writer is not None:
             self._writer.stop()
 
 
 def load_output(client: Client, bucket: str, key: str, sha256: str | None = None) -> Any:
-    """Load the object in which our runner leaves a large result. Blocks.
+    """Load the separate object of a large result of the runner. Blocks.
 
     Args:
         client: Connection to use.
@@ -114,13 +114,13 @@ def load_output(client: Client, bucket: str, key: str, sha256: str | None = None
     Raises:
         FileNotFoundError: There is no such object.
         ResultError: It is corrupt, or not what the job wrote.
-        ServiceError: It did not arrive whole, also not at a second try.
+        ServiceError: It arrived damaged, also at the second attempt.
     """
-    return _patiently(partial(_loaded, partial(_load_archive, sha256)), client.reader, bucket, key)
+    return _load_with_retry(partial(_load_checked, partial(_load_archive, sha256)), client.reader, bucket, key)
 
 
 def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = None) -> Any:
-    """Load the bare pickle that the public image's program leaves. Blocks.
+    """Load the bare pickle that the public image's program writes. Blocks.
 
     The bucket is not trusted: nothing is unpickled, and its content stays serialised until a container unpickles it.
 
@@ -136,11 +136,11 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
         ServiceError: It did not arrive whole, also not at a second try.
     """
     if reader is not None:
-        return _loaded(bare.load, reader, bucket, key)
-    return _patiently(partial(_loaded, bare.load), client.reader, bucket, key)
+        return _load_checked(bare.load, reader, bucket, key)
+    return _load_with_retry(partial(_load_checked, bare.load), client.reader, bucket, key)
 
 
-class _Hashed:
+class _HashingReader:
     """A file that is hashed while it is read."""
 
     def __init__(self, file: Reader) -> None:
@@ -162,14 +162,14 @@ class _Hashed:
 def _load_archive(sha256: str | None, reader: Reader) -> Any:
     if sha256 is None:
         return archive.load(reader)
-    file = _Hashed(reader)
+    file = _HashingReader(reader)
     result = archive.load(file)
     if file.sha256.hexdigest() != sha256:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")
     return result
 
 
-def _loaded(load: Callable[[Reader], Any], reader: Reader, bucket: str, key: str) -> Any:
+def _load_checked(load: Callable[[Reader], Any], reader: Reader, bucket: str, key: str) -> Any:
     location = f"s3://{bucket}/{key}"
     if reader.size > (limit := memory.largest_result()):
         raise errors.ResultError(
@@ -187,19 +187,19 @@ def _loaded(load: Callable[[Reader], Any], reader: Reader, bucket: str, key: str
             refused=refused.what,
         ) from refused
     except (ValueError, EOFError) as error:
-        for _ in range(_PIECES):  # if it arrived damaged, that is what there is to say
-            if not reader.read(_PIECE):
+        for _ in range(_MAX_VERIFIED_CHUNKS):  # raises if it arrived damaged, which explains more
+            if not reader.read(_CHUNK_BYTES):
                 break
-        why = one_line(error, _LONGEST_REASON).rstrip(".")
+        why = one_line(error, _MAX_REASON_CHARS).rstrip(".")
         raise errors.ResultError(f"The result {location} is corrupt: {why}.", bucket=bucket, key=key) from error
 
 
-def _patiently(
+def _load_with_retry(
     load: Callable[[Reader, str, str], Any], open_: Callable[[str, str], Reader], bucket: str, key: str
 ) -> Any:
     try:
         return load(open_(bucket, key), bucket, key)
     except errors.ServiceError as error:
-        # What has been made of a stream cannot be taken back, so this is the place for a second try.
+        # A stream cannot be rewound, so the second attempt has to be here.
         _log.info("%s; the result is read once more", error)
         return load(open_(bucket, key), bucket, key)

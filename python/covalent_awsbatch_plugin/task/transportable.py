@@ -1,7 +1,7 @@
-"""Making a `TransportableObject` of texts that come from the bucket.
+"""Makes a `TransportableObject` of texts from the bucket.
 
-What Covalent's server does with a result must not fail: a result that cannot be stored leaves its electron RUNNING for
-ever. So it is made here, of values whose types are exactly those that Covalent itself writes, and never by what came.
+Covalent's server must not fail on a result: one that cannot be stored leaves its electron RUNNING for ever. So it is
+created here, of values with exactly the types that Covalent itself writes, and never by unpickling.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def make(content: Any, text: Any, header: Any) -> Any:
     if type(text) is not str or type(header) is not dict:
         raise ValueError("it is no TransportableObject as Covalent writes it")
     result = TransportableObject.__new__(TransportableObject)
-    vars(result).update(_object=content, _object_string=text, _header=_checked(header))
+    vars(result).update(_object=content, _object_string=text, _header=_validated(header))
     return result
 
 
-def _checked(header: Mapping[Any, Any]) -> dict[str, Any]:
+def _validated(header: Mapping[Any, Any]) -> dict[str, Any]:
     attributes = header.get("attrs", {})
     if type(attributes) is not dict:
         raise ValueError("its header is not one that Covalent writes")

@@ -1,4 +1,4 @@
-"""Why a job was given up that did not come to run."""
+"""Explains jobs that were terminated before they ran."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import retrieval
 
-_PATIENCE = 10.0  # seconds that an explanation waits for what would only make it better
+_DETAIL_TIMEOUT_SECONDS = 10.0  # for details that only improve an explanation
 
 
 async def never_started(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
-    """Explain why a job was given up that had waited for a machine for too long.
+    """Explain a job that waited for a machine for too long.
 
     Args:
         client: Connection to use.
@@ -25,7 +25,7 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
         The error to raise; its message says what is wrong with queue and compute environments, if AWS tells.
     """
     reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
-    reasons += await _problems(client, settings)
+    reasons += await _queue_problems(client, settings)
     asked = f"{settings.vcpu:g} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
     message = (
         f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
@@ -35,7 +35,7 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
 
 
 async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFailedError:
-    """Explain why a job was given up that had stayed SUBMITTED, PENDING or STARTING.
+    """Explain a job that was stuck SUBMITTED, PENDING or STARTING.
 
     Args:
         client: Connection to use.
@@ -47,16 +47,16 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
         environments, if AWS tells.
     """
     message = job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE")
-    # Of what became of a machine that was found, the queue says nothing.
-    if job.status != "STARTING" and (problems := await _problems(client, settings)):
+    # A machine was found for a job that is STARTING, so the queue does not explain it.
+    if job.status != "STARTING" and (problems := await _queue_problems(client, settings)):
         message += f" Of the queue is known: {'; '.join(problems)}."
     return errors.JobFailedError(message + retrieval.console(settings, job), **retrieval.details(job))
 
 
-async def _problems(client: Client, settings: Settings) -> list[str]:
-    """What keeps the queue from running jobs, as far as can be learnt in time."""
+async def _queue_problems(client: Client, settings: Settings) -> list[str]:
+    """The problems of the queue, if they can be looked up in time."""
     looking = client.queue_problems(settings.batch_queue, settings.vcpu, settings.platform == "FARGATE")
     try:
-        return await asyncio.wait_for(looking, _PATIENCE)
+        return await asyncio.wait_for(looking, _DETAIL_TIMEOUT_SECONDS)
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:
         return [f"the queue could not be looked at: {error}"]

@@ -14,7 +14,14 @@ pytest.importorskip("moto.server")
 from covalent_awsbatch_plugin.errors import ServiceError
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
-from covalent_awsbatch_plugin.server.orphans import Job, ServerSilentError, given_up, listed, records, terminated
+from covalent_awsbatch_plugin.server.orphans import (
+    Job,
+    ServerUnreachableError,
+    list_jobs,
+    records,
+    report_cancelled,
+    terminate,
+)
 from covalent_awsbatch_plugin.task.connection import client
 
 QUEUE = "covalent-batch-queue"
@@ -36,9 +43,9 @@ def test_all_pages_and_only_names_of_an_executor() -> None:
         ]
         batch.terminate_job(jobId=ids[-1], reason="to have one that has ended")
         connection = client(Settings(**{**DEFAULTS, **aws.options}))
-        jobs = listed(connection, QUEUE)
+        jobs = list_jobs(connection, QUEUE)
         with pytest.raises(ServiceError, match="batch:ListJobs on queue nowhere"):
-            listed(connection, "nowhere")
+            list_jobs(connection, "nowhere")
     assert {(job.id, job.name) for job in jobs} == set(zip(ids[len(others) :], names, strict=True))
     assert [job.created_at for job in jobs] == sorted(job.created_at for job in jobs)
     states = {job.name: (job.dispatch_id, job.node_id, job.status) for job in jobs}
@@ -58,7 +65,7 @@ def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
     jobs = [Job(name, name, "RUNNING", 0, "d", 1) for name in ("one", "sacred", "two")]
     with HttpServer(answer) as server, LocalAWS() as aws:
         connection = client(Settings(**{**DEFAULTS, **aws.options, "endpoint_url": server.url}))
-        failures = terminated(connection, jobs)
+        failures = terminate(connection, jobs)
         ended = sorted(json.loads(request.body)["jobId"] for request in server.requests)
     assert failures.keys() == {"sacred"}
     assert "AWS denied batch:TerminateJob on job sacred" in failures["sacred"]
@@ -77,7 +84,7 @@ def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
 )
 def test_what_is_no_covalent_server_tells_nothing(answer: Answer, said: str) -> None:
     server = HttpServer(lambda _: answer)
-    with server, dispatcher_at(server.port), pytest.raises(ServerSilentError, match=said):
+    with server, dispatcher_at(server.port), pytest.raises(ServerUnreachableError, match=said):
         records(["d-1", "d-2"])
 
 
@@ -86,9 +93,9 @@ def test_covalent_is_told_only_of_what_it_believes_running() -> None:
     said = "could not be told: 500 Server Error: Internal Server Error"
     server = HttpServer(lambda request: Answer(status=200 if "/3/" in request.path else 500))
     with server, dispatcher_at(server.port):
-        assert not given_up(job)
-        assert not given_up(replace(job, electron="COMPLETED", node_id=4))
-        assert given_up(replace(job, node_id=4)).endswith(said)
+        assert not report_cancelled(job)
+        assert not report_cancelled(replace(job, electron="COMPLETED", node_id=4))
+        assert report_cancelled(replace(job, node_id=4)).endswith(said)
     assert [request.path for request in server.requests] == [
         "/api/v2/dispatches/d/electrons/3/job",
         "/api/v2/dispatches/d/electrons/4/job",

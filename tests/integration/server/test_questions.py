@@ -78,7 +78,7 @@ def test_a_late_answer_is_not_taken_for_the_next_questions(
     bench: TaskBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     executor = bench.executor()
-    monkeypatch.setattr(questions, "PATIENCE", 0.1)
+    monkeypatch.setattr(questions, "ANSWER_TIMEOUT_SECONDS", 0.1)
 
     async def late(executor: AWSBatchExecutor) -> None:
         """Answers the first question, with yes, only when the second is there."""
@@ -92,7 +92,7 @@ def test_a_late_answer_is_not_taken_for_the_next_questions(
 
     async def ask() -> None:
         assert await executor.get_cancel_requested() is False
-        monkeypatch.setattr(questions, "PATIENCE", 30)
+        monkeypatch.setattr(questions, "ANSWER_TIMEOUT_SECONDS", 30)
         assert await executor.get_cancel_requested() is False
         assert await executor.set_job_handle("the job") == ("job_handle", '"the job"')
         assert await executor.get_cancel_requested() is True
@@ -103,7 +103,7 @@ def test_a_late_answer_is_not_taken_for_the_next_questions(
 
 
 def test_answers_that_come_never(bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "PATIENCE", 0.05)
+    monkeypatch.setattr(questions, "ANSWER_TIMEOUT_SECONDS", 0.05)
     executor = bench.executor()
 
     async def nobody(_: AWSBatchExecutor) -> None:

@@ -241,7 +241,7 @@ def test_few_are_packaged_at_once_and_large_ones_delay_no_small_one(client: Clie
     async def all_at_once() -> None:
         # Each waits for three others: two large and two small ones, since that is how many there are at a time.
         together = threading.Barrier(4)
-        sizes = [1, threads.LARGE] * 10
+        sizes = [1, threads.LARGE_BYTES] * 10
         calls = [(len, [Counting(size, together)], {}) for size in sizes]
         await asyncio.gather(
             *(transfer.upload(client, BUCKET, f"func-{number}", call) for number, call in enumerate(calls))
@@ -274,7 +274,7 @@ def test_what_is_cancelled_while_it_is_packaged_is_aborted(lab: Lab, client: Cli
     asyncio.run(cancelled())
     # The thread is free again when another one's turn has come twice.
     for number in range(2):
-        asyncio.run(transfer.upload(client, BUCKET, f"func-next-{number}", (len, [bytes(threads.LARGE)], {})))
+        asyncio.run(transfer.upload(client, BUCKET, f"func-next-{number}", (len, [bytes(threads.LARGE_BYTES)], {})))
     assert lab.uploads() == []
     assert "func-cancelled" not in lab.objects()
 

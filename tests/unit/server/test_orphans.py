@@ -14,7 +14,7 @@ import covalent as ct
 import pytest
 
 from covalent_awsbatch_plugin.server import presence
-from covalent_awsbatch_plugin.server.orphans import Job, Records, Verdict, judged
+from covalent_awsbatch_plugin.server.orphans import Job, Records, Verdict, classify
 
 WAITER = """
 import os, sys
@@ -147,6 +147,6 @@ def test_the_verdict(dispatch: str | None, electron: str, living: bool, dead: bo
         known = Records({"d": dispatch} if dispatch else {}, {("d", 3): electron} if electron else {})
     waiting = presence.Waiting(frozenset("d" if living else ""), frozenset("d" if dead else ""))
     job = Job("id", "covalent-batch-d-3", "RUNNABLE", 0, "d", 3)
-    assert [one.verdict for one in judged([job], known, waiting)] == [verdict]
+    assert [one.verdict for one in classify([job], known, waiting)] == [verdict]
     over = Job("id", "covalent-batch-d-3", "SUCCEEDED", 0, "d", 3)
-    assert [one.verdict for one in judged([over], known, waiting)] == [Verdict.ENDED]
+    assert [one.verdict for one in classify([over], known, waiting)] == [Verdict.ENDED]
