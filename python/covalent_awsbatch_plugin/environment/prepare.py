@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _OWN = "covalent-awsbatch-plugin"
 _ROOTS = (_OWN, "cloudpickle")
 
-# Seconds for which the bucket is not asked again; a lifecycle rule removes nothing that is younger than a day.
-_FRESH_SECONDS = 3600
+# Seconds for which the bucket is not asked again. A lifecycle rule removes nothing that is younger than a day.
+_FRESH_SECONDS = 600
 _PIECE = 8 * 1024 * 1024
 _NOTED_SECONDS = 1.0
 

@@ -168,7 +168,7 @@ def records(dispatch_ids: Iterable[str]) -> Records:
         dispatch_ids: The dispatches.
 
     Raises:
-        ServerSilentError: It does not answer, or not as a Covalent server does; the message says which one and why.
+        ServerUnreachableError: It does not answer, or not as a Covalent server does; the message says which and why.
     """
     url = server_url()
     try:

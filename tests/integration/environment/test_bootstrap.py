@@ -73,8 +73,8 @@ class Job:
 
 
 @pytest.fixture
-def job(bench: Bench, tmp_path: Path) -> Job:
-    return Job(bench, tmp_path / "place")
+def job(runner_bench: Bench, tmp_path: Path) -> Job:
+    return Job(runner_bench, tmp_path / "place")
 
 
 def said(job: Job, **variables: str) -> str:

@@ -1,0 +1,129 @@
+"""Tasks in a job that has nothing but Python: the server's packages reach it through the bucket, once."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+import pytest
+from support.task_bench import BUCKET, TaskBench
+
+from covalent_awsbatch_plugin.environment import distributions, prepare
+from covalent_awsbatch_plugin.errors import JobFailedError, SettingsError
+from covalent_awsbatch_plugin.task.connection import client
+
+
+def where() -> dict[str, Any]:
+    """What a function finds in its job."""
+    import covalent
+
+    return {
+        "prefix": sys.prefix,
+        "covalent": covalent.__file__,
+        "version": importlib.metadata.version("covalent"),
+        "moto": importlib.util.find_spec("moto"),
+        "compiled": covalent.__cached__,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _by_value() -> Iterator[None]:
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+    prepare._ready.clear()
+
+
+def stored(bench: TaskBench) -> dict[str, Any]:
+    """The environment's objects in the bucket, with when they were written."""
+    listed = bench.s3.list_objects_v2(Bucket=BUCKET, Prefix="environments/").get("Contents", [])
+    return {item["Key"]: item["LastModified"] for item in listed}
+
+
+def asked(bench: TaskBench, method: str) -> list[str]:
+    """Which of the environment's objects the executor asked for, or wrote."""
+    return [one.path for one in bench.requests if one.method == method and "/environments/" in one.path]
+
+
+def run(bench: TaskBench, function: Any = where, **options: Any) -> Any:
+    executor = bench.executor(runtime="bucket", memory=2, time_limit=300, **options)
+    return asyncio.run(executor.run(function, [], {}, bench.task())).get_deserialized(), executor
+
+
+def test_packages_reach_a_job_that_has_none_and_are_uploaded_once(bench: TaskBench) -> None:
+    found, executor = run(bench)
+    assert found["covalent"].startswith(found["prefix"])
+    assert found["prefix"] != sys.prefix
+    assert found["version"] == importlib.metadata.version("covalent")
+    assert found["moto"] is None, "nothing that the server has for itself"
+    objects = stored(bench)
+    assert len(objects) == 2
+    assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
+    bench.requests.clear()
+    _, executor = run(bench)
+    assert asked(bench, "HEAD") == asked(bench, "PUT") == [], "this process knows"
+    assert executor.task_stderr.getvalue() == ""
+    prepare._ready.clear()
+    run(bench)
+    assert len(asked(bench, "HEAD")) == 2
+    assert stored(bench) == objects, "another process finds them"
+
+
+def test_an_environment_that_was_removed_is_there_again_for_the_next_task(bench: TaskBench) -> None:
+    run(bench)
+    before = stored(bench)
+    for key in before:
+        bench.s3.delete_object(Bucket=BUCKET, Key=key)
+    with pytest.raises(JobFailedError, match="environment cannot be used") as raised:
+        run(bench)
+    assert "S3 answers 404" in raised.value.message
+    prepare._ready.clear()  # as after ten minutes
+    run(bench)
+    assert stored(bench).keys() == before.keys()
+
+
+def test_what_cannot_be_packed_is_told_before_there_is_a_job(bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "_ROOTS", (*prepare._ROOTS, "not-installed-anywhere"))
+    with pytest.raises(SettingsError, match="not-installed-anywhere is needed and not installed here") as raised:
+        run(bench)
+    assert 'set runtime="image"' in raised.value.message
+    assert not any("submitjob" in one.path for one in bench.requests)
+
+
+def test_a_task_that_is_cancelled_meanwhile_leaves_the_work_to_others(bench: TaskBench) -> None:
+    executor = bench.executor(runtime="bucket")
+    settings = executor._settings()
+
+    async def both() -> Any:
+        first = asyncio.ensure_future(prepare.environment(settings, client(settings), print))
+        second = asyncio.ensure_future(prepare.environment(settings, client(settings), print))
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await second
+
+    assert len(asyncio.run(both()).keys) == 2
+
+
+def test_a_forked_server_packs_with_a_thread_of_its_own() -> None:
+    before = prepare._thread()
+    import os
+
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if prepare._thread() is not before else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_runner_needs_no_more_than_is_packed() -> None:
+    """Each of its requirements is there: a package that is installed without its own would fail in the job."""
+    found = distributions.closure(prepare._ROOTS)
+    assert {"covalent", "cloudpickle", "covalent-awsbatch-plugin", "pydantic"} <= found.keys()
+    assert "pytest" not in found
