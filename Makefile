@@ -79,6 +79,7 @@ $(BIN)/cargo-deny: | $(BIN)/maturin
 lint-crates: $(BIN)/cargo-deny ## Check the crates by deny.toml, and that their licences are in THIRD-PARTY-NOTICES
 	$(BIN)/cargo-deny --locked check licenses bans sources
 	$(BIN)/python scripts/notices.py --check
+	$(BIN)/python scripts/options.py --check
 
 .PHONY: lint-github
 lint-github: build ## Check the workflows and the forms of .github/

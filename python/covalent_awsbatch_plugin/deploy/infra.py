@@ -2,17 +2,27 @@
 
 Covalent's own command looks this class up beside the executor. It writes what a user passes as strings, hence lists are
 strings with commas; and as soon as one option is passed it writes no default at all, hence the defaults stand a second
-time in `variables.tf`, and a test compares both.
+time in `variables.tf`, which a test compares, and in `options.tf`, which `scripts/options.py` writes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from covalent_awsbatch_plugin.options import fargate, pairs, placement, settings
+from covalent_awsbatch_plugin.options.definition import definition
 
 from . import former_names
 
@@ -31,7 +41,8 @@ _NAMES = ("s3_bucket_name", "batch_queue", "batch_execution_role_name", "batch_j
 # AWS allows 50 on a thing; `covalent-awsbatch` and `Name` are ours.
 _TAGS = 48
 
-_default = settings.DEFAULTS
+_Model = TypeVar("_Model", bound=BaseModel)
+_Pairs = Annotated[str, BeforeValidator(pairs.text)]
 
 
 def _matching(pattern: str, rule: str) -> AfterValidator:
@@ -76,6 +87,40 @@ def _log_days(value: int) -> int:
     return value
 
 
+def _with_options(model: type[_Model]) -> type[_Model]:
+    """Adds what every deployment has, too: the executor's options, and fields by the names of 0.42.0.
+
+    The latter only because Covalent's command looks for names among the fields: the value is moved before it is looked
+    at.
+    """
+    fields: dict[str, Any] = {}
+    for name, field in settings.Settings.model_fields.items():
+        known = definition(field)
+        kind = _kind(field.annotation)
+        default = "" if kind is _Pairs else field.default
+        text = known.plain
+        if known.deploy:
+            text = known.deploy.doc
+            default = default if known.deploy.default is None else known.deploy.default
+        fields[name] = (kind, Field(default=default, description=text, repr=field.repr))
+    for former, name in former_names.FORMER.items():
+        kind = (fields.get(name) or (str,))[0]
+        fields[former] = (kind | None, Field(default=None, description=f"What {name} was called in 0.42.0."))
+    made = create_model(model.__name__, __base__=model, __module__=model.__module__, **fields)
+    made.__doc__ = model.__doc__
+    return made
+
+
+def _kind(annotation: Any) -> Any:
+    """The type of an option as a variable; its limits are those of `Settings`."""
+    if annotation in (bool, int, float):
+        return annotation
+    if annotation == int | float:
+        return float
+    return _Pairs if get_origin(annotation) is dict else str
+
+
+@_with_options
 class ExecutorInfraDefaults(BaseModel):
     """The variables of `assets/infra`.
 
@@ -92,10 +137,6 @@ class ExecutorInfraDefaults(BaseModel):
             "must be 2 to 32 lower-case letters, digits and single hyphens, and not begin with sg-",
         ),
     ] = Field(default="covalent-batch", description="Begins the name of everything that is created.")
-    region: str = Field(default=_default["region"], description="AWS region.")
-    credentials: str = Field(default="", description="Path of a shared credentials file; empty for the SDK's own.")
-    profile: str = Field(default="", description="AWS profile; empty for AWS_PROFILE or 'default'.")
-    endpoint_url: str = Field(default="", description="URL of an AWS-compatible service in place of AWS.")
     vpc_id: Annotated[str, _matching("|vpc-[0-9a-f]+", "must be the id of a VPC, such as vpc-0123abcd")] = Field(
         default="", description="VPC of yours to use; empty for one of its own."
     )
@@ -130,69 +171,10 @@ class ExecutorInfraDefaults(BaseModel):
     )
     create_ecr: bool = Field(default=False, description="Create an ECR repository for images of your own.")
 
-    s3_bucket_name: str = Field(
-        default="", description="Name of the bucket; empty for one of prefix, account and region."
-    )
-    s3_bucket_owner: str = Field(
-        default="", description="Account that the bucket must belong to; empty for the caller's, 'any' for no check."
-    )
-    s3_kms_key_id: str = Field(default="", description="KMS key for the bucket; empty for S3's own encryption.")
-    s3_cleanup: str = Field(default=_default["s3_cleanup"], description="When a task's objects are deleted.")
-    batch_queue: str = Field(default="", description="Name of the queue; empty for one of the prefix.")
-    batch_job_definition_name: str = Field(
-        default=_default["batch_job_definition_name"],
-        description="Name under which the executor registers job definitions.",
-    )
-    batch_execution_role_name: str = Field(
-        default="", description="Name of the execution role; empty for one of the prefix."
-    )
-    batch_job_role_name: str = Field(default="", description="Name of the job role; empty for one of the prefix.")
-    batch_job_log_group_name: str = Field(default="", description="Name of the log group; empty for one of the prefix.")
-    ecr_repo_name: str = Field(default="", description="Name of the ECR repository; empty for the prefix.")
-    container_image_uri: str = Field(
-        default=_default["container_image_uri"], description="Container image of the jobs."
-    )
-    platform: Literal["", "EC2", "FARGATE"] = Field(
-        default="", description="EC2 or FARGATE, as capacity says already; empty for that."
-    )
-    assign_public_ip: bool = Field(
-        default=True,
-        description="Whether a job on Fargate gets a public address in subnets of yours; it always does in those made "
-        "here.",
-    )
-    ephemeral_storage: int = Field(default=0, description="GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb.")
-    vcpu: float = Field(default=_default["vcpu"], description="vCPUs of a job.")
-    memory: float = Field(default=_default["memory"], description="GB of memory of a job.")
-    num_gpus: int = Field(default=_default["num_gpus"], description="GPUs of a job.")
-    retry_attempts: int = Field(default=_default["retry_attempts"], description="How often Batch tries a job in all.")
-    retry_on: str = Field(default=_default["retry_on"], description="Failures that are followed by another attempt.")
-    time_limit: int = Field(
-        default=_default["time_limit"], description="Seconds that an attempt may run; 0 for no limit."
-    )
-    runnable_timeout: float = Field(
-        default=_default["runnable_timeout"], description="Seconds that a job may wait for a machine; 0 for ever."
-    )
-    poll_freq: float = Field(default=_default["poll_freq"], description="Seconds that a job's end may go unnoticed.")
-    cache_dir: str = Field(default=_default["cache_dir"], description="Accepted for the sake of older workflows.")
-    environment: Annotated[str, BeforeValidator(pairs.text)] = Field(
-        default="",
-        repr=False,
-        description="Environment variables of the jobs: name:value with commas between, or a JSON object.",
-    )
-    tags: Annotated[str, BeforeValidator(pairs.text)] = Field(
-        default="",
-        description="Tags of the jobs and of all that is created: name:value with commas between, or a JSON object.",
-    )
+    if TYPE_CHECKING:
 
-    # Fields only because Covalent's command looks for names among them: the value is moved before it is looked at.
-    aws_region: str | None = Field(default=None, description="What region was called in 0.42.0.")
-    subnet_id: str | None = Field(default=None, description="What subnet_ids was called in 0.42.0.")
-    aws_s3_bucket: str | None = Field(default=None, description="What s3_bucket_name was called in 0.42.0.")
-    aws_batch_queue: str | None = Field(default=None, description="What batch_queue was called in 0.42.0.")
-    aws_batch_job_definition: str | None = Field(
-        default=None, description="What batch_job_definition_name was called in 0.42.0."
-    )
-    vcpus: float | None = Field(default=None, description="What vcpu was called in 0.42.0.")
+        def __getattr__(self, name: str) -> Any:
+            """The executor's options."""
 
     @property
     def fargate(self) -> bool:

@@ -14,10 +14,9 @@ from covalent_awsbatch_plugin.server import questions
 from . import checks, configuration
 from .limits import written
 from .settings import OPTIONS, Settings
+from .signature import OptionKeywords
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from typing_extensions import Self
 
 # What version 0.42.0 and its base class called these attributes.
@@ -64,137 +63,25 @@ def _formattable(values: dict[str, Any]) -> dict[str, Any]:
     return {name: _FormattableDict(value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
-class Options:
-    """Makes options attributes; to be named before Covalent's `RemoteExecutor` among a class's bases.
-
-    `AWSBatchExecutor` describes them.
-    """
+class Options(OptionKeywords):
+    """Makes options attributes; to be named before Covalent's `RemoteExecutor` among a class's bases."""
 
     if TYPE_CHECKING:
 
         def short_name(self) -> str:
             """What Covalent calls the executor."""
 
-    credentials: str
-    profile: str
-    region: str
-    s3_bucket_name: str
-    batch_queue: str
-    batch_execution_role_name: str
-    batch_job_role_name: str
-    batch_job_log_group_name: str
-    vcpu: float
-    memory: float
-    num_gpus: int
-    retry_attempts: int
-    time_limit: int
-    poll_freq: float
-    cache_dir: str
-    container_image_uri: str
-    batch_job_definition_name: str
-    ecr_repo_name: str
-    endpoint_url: str
-    environment: dict[str, str]
-    tags: dict[str, str]
-    retry_on: str
-    runnable_timeout: float
-    s3_bucket_owner: str
-    s3_kms_key_id: str
-    s3_cleanup: str
-    platform: str
-    assign_public_ip: bool
-    ephemeral_storage: int
-
     # Options by name that nobody gave, with the values that they show; empty for an executor that 1.0.0 pickled.
     _not_given: dict[str, Any] = {}  # noqa: RUF012  (it is replaced and never changed)
 
-    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
-        self,
-        credentials: str | PathLike[str] | None = None,
-        profile: str | None = None,
-        region: str | None = None,
-        s3_bucket_name: str | None = None,
-        batch_queue: str | None = None,
-        batch_execution_role_name: str | None = None,
-        batch_job_role_name: str | None = None,
-        batch_job_log_group_name: str | None = None,
-        vcpu: float | None = None,
-        memory: float | None = None,
-        num_gpus: int | None = None,
-        retry_attempts: int | None = None,
-        time_limit: int | None = None,
-        poll_freq: float | None = None,
-        cache_dir: str | PathLike[str] | None = None,
-        container_image_uri: str | None = None,
-        *,
-        batch_job_definition_name: str | None = None,
-        ecr_repo_name: str | None = None,
-        endpoint_url: str | None = None,
-        environment: dict[str, str] | None = None,
-        tags: dict[str, str] | None = None,
-        retry_on: str | None = None,
-        runnable_timeout: float | None = None,
-        s3_bucket_owner: str | None = None,
-        s3_kms_key_id: str | None = None,
-        s3_cleanup: str | None = None,
-        platform: str | None = None,
-        assign_public_ip: bool | None = None,
-        ephemeral_storage: int | None = None,
-        **unknown: Any,
-    ) -> None:
-        """Every option that is left out, or None, gets its value where and when the task runs.
-
-        Args:
-            credentials: Path of a shared credentials file, never the keys themselves; empty (default) for the SDK's own
-                place.
-            profile: Name of an AWS profile; empty (default) for `AWS_PROFILE` or `default`.
-            region: AWS region; default `us-east-1`.
-            s3_bucket_name: Bucket for functions and results; default `covalent-batch-job-resources`.
-            batch_queue: Job queue, by name or ARN; default `covalent-batch-queue`.
-            batch_execution_role_name: Role of the ECS agent, by name or ARN; default `ecsTaskExecutionRole`.
-            batch_job_role_name: Role of the container, by name or ARN; default `CovalentBatchJobRole`.
-            batch_job_log_group_name: CloudWatch log group of the container's output; default `covalent-batch-job-logs`.
-            vcpu: Whole number of vCPUs, on Fargate also 0.25 or 0.5; default 2.
-            memory: Memory in GB, less than 4,096; default 3.75. On Fargate the next size that goes with `vcpu`.
-            num_gpus: Whole number of GPUs; default 0.
-            retry_attempts: How often Batch tries a job, 1 (no retry) to 10; default 3.
-            time_limit: Seconds after which an attempt is killed, 60 or more, or 0 for no limit; default 300.
-            poll_freq: Seconds that a job's end may go unnoticed, up to 86,400; default 10. Up to 500 running jobs it is
-                one at most.
-            cache_dir: Directory for temporary files; default `/tmp/covalent`. Accepted for the sake of older workflows.
-            container_image_uri: Image of the container; default
-                `public.ecr.aws/covalent/covalent-executor-base:stable`.
-            batch_job_definition_name: Name of the job definition; default `covalent-batch-jobs`.
-            ecr_repo_name: Name of an ECR repository; empty by default.
-            endpoint_url: URL of an AWS-compatible service; empty (default) for AWS.
-            environment: Environment variables of the container beside the executor's own; none by default. They stand
-                in plain text in Covalent's database and in what AWS Batch says of the job: a secret belongs into
-                Secrets Manager or the SSM Parameter Store, where the function reads it with the job role.
-            tags: Tags of the job; none by default.
-            retry_on: Which failures of an attempt are followed by another one: `any` (default), or `infrastructure` for
-                all but those of a container that ran and exited, so for no exception of the function.
-            runnable_timeout: Seconds that a job may wait for a machine before the task gives up, up to 31,536,000; 0
-                (default) for ever.
-            s3_bucket_owner: Account that the bucket has to belong to, as twelve digits; empty (default) for the one of
-                the credentials, `any` for no check.
-            s3_kms_key_id: KMS key (id, ARN or alias) for what is written to the bucket; empty (default) for the
-                bucket's own encryption. The container's program follows it if it is this package's runner.
-            s3_cleanup: When a task's objects are deleted: `never` (default), on `success`, or `always`.
-            platform: `EC2` (default) or `FARGATE`, as the compute environments behind the queue are.
-            assign_public_ip: Whether a container on Fargate gets an address on the internet; default True. Without one
-                it pulls images and reaches S3 from private subnets only, by a NAT gateway or by endpoints.
-            ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 (default) for Fargate's own 20.
-            **unknown: Keys that another version left in the configuration: not used, with one warning.
+    def _set_options(self, given: dict[str, Any], unknown: dict[str, Any]) -> None:
+        """Makes attributes of what was given to the constructor.
 
         Raises:
-            SettingsError: Values that AWS would refuse, all of them in one message. What comes from the configuration
-                is checked when a task runs, and so is whether it goes together with what was given.
-            TypeError: A keyword that is no option.
+            SettingsError: As the constructor.
+            TypeError: As the constructor.
         """
-        arguments = locals()  # first of all, while it holds nothing else
-        given = {name: arguments[name] for name in OPTIONS if arguments[name] is not None}
         checks.check_names(unknown)
-        super().__init__()
         if _is_the_section({**given, **unknown}):
             given = {}
         values = {**configuration.resolved({}), **checks.check_given(given)}

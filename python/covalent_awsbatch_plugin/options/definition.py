@@ -36,6 +36,11 @@ class Definition:
     command_line: bool = False
     deploy: Variable | None = None
 
+    @property
+    def plain(self) -> str:
+        """The same text for a terminal, which has no Markdown."""
+        return self.doc.replace("`", "'")
+
 
 def option(
     default: Any,

@@ -273,9 +273,12 @@ _KMS_KEY = rf"|(?:{_KMS}:key/)?[A-Za-z0-9-]{{1,64}}|(?:{_KMS}:)?alias/[\w/-]{{1,
 _ECR_WORD = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 _ECR_NAME = rf"|(?=.{{2,256}}\Z)(?:{_ECR_WORD}/)*{_ECR_WORD}"
 
+FROM_PATH = BeforeValidator(_path)
+"""Marks an option that takes a `PathLike` as well as a text."""
+
 Text = Annotated[str, AfterValidator(text)]
-Path = Annotated[Text, BeforeValidator(_path)]
-Credentials = Annotated[str, BeforeValidator(_path), AfterValidator(credentials_path)]
+Path = Annotated[Text, FROM_PATH]
+Credentials = Annotated[str, FROM_PATH, AfterValidator(credentials_path)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

@@ -34,7 +34,8 @@ class Settings(BaseModel):
     credentials: limits.Credentials = option(
         "",
         rule="must be the path of a credentials file, or empty for the SDK's own",
-        doc="Path of a shared credentials file, never the keys themselves; empty for the SDK's own place.",
+        doc="Path of a shared credentials file, never the keys themselves; empty for the SDK's own, "
+        "`~/.aws/credentials`.",
         command_line=True,
         repr=False,
     )
@@ -164,8 +165,8 @@ class Settings(BaseModel):
         {},
         repr=False,
         rule="must be a dict of strings: the names and values of environment variables",
-        doc="More environment variables for the container; no place for secrets, since Covalent's database and AWS "
-        "Batch show them in plain text.",
+        doc="More environment variables for the container. Covalent's database and AWS Batch show them in plain text: "
+        "a secret belongs into Secrets Manager or the SSM Parameter Store.",
         deploy=Variable("Environment variables of the jobs: name:value with commas between, or a JSON object."),
     )
     tags: limits.Tags = option(

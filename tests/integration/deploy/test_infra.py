@@ -59,7 +59,7 @@ def terraform(binaries: Path, directory: Path, *arguments: str) -> str:
 
 def test_the_variables_are_those_of_the_class() -> None:
     """Covalent drops every default as soon as one option is passed: Terraform's own must be the same."""
-    texts = [(INFRA / name).read_text(encoding="utf-8") for name in ("variables.tf", "former_names.tf")]
+    texts = [(INFRA / name).read_text(encoding="utf-8") for name in ("variables.tf", "options.tf", "former_names.tf")]
     found = VARIABLE.findall("".join(texts))
     declared = {name: (json.loads(default), json.loads(description)) for name, default, description in found}
     fields = ExecutorInfraDefaults.model_fields
@@ -70,9 +70,14 @@ def test_the_variables_are_those_of_the_class() -> None:
 def test_every_option_of_the_executor_is_a_variable_and_written() -> None:
     options = set(Settings.model_fields)
     assert options <= set(ExecutorInfraDefaults.model_fields)
-    text = (INFRA / "outputs.tf").read_text(encoding="utf-8")
-    section = text[text.index("  executor = {") : text.index("\n  }\n")]
-    assert set(re.findall(r"^    (\w+) +=", section, re.MULTILINE)) == options
+    assert names_in("options.tf", "  options = {") == options
+    assert names_in("outputs.tf", "  executor = merge(local.options, {") < options
+
+
+def names_in(file: str, head: str) -> set[str]:
+    """The keys of an object in one of the files."""
+    _, _, rest = (INFRA / file).read_text(encoding="utf-8").partition(head)
+    return set(re.findall(r"^    (\w+) +=", rest.partition("\n  }")[0], re.MULTILINE))
 
 
 @pytest.mark.parametrize(

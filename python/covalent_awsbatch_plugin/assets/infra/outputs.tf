@@ -1,12 +1,8 @@
 locals {
-  # Options of AWSBatchExecutor: the section [executors.awsbatch] of Covalent's configuration.
-  executor = {
-    credentials               = var.credentials
-    profile                   = var.profile
+  # Options of AWSBatchExecutor: the section [executors.awsbatch] of Covalent's configuration. Most are as they were given.
+  executor = merge(local.options, {
     region                    = local.region
-    endpoint_url              = var.endpoint_url
     s3_bucket_name            = aws_s3_bucket.this.id
-    s3_bucket_owner           = var.s3_bucket_owner
     s3_kms_key_id             = join("", data.aws_kms_key.this[*].arn) # of an alias nobody can tell which key it means
     batch_queue               = aws_batch_job_queue.this.name
     batch_execution_role_name = aws_iam_role.execution.name
@@ -14,24 +10,14 @@ locals {
     batch_job_log_group_name  = aws_cloudwatch_log_group.jobs.name
     batch_job_definition_name = local.batch_job_definition_name
     ecr_repo_name             = local.repository
-    container_image_uri       = var.container_image_uri
     platform                  = local.platform
     # The subnets made here are public: without an address of its own, a job on Fargate reaches nothing from them.
     assign_public_ip  = local.own_network || var.assign_public_ip
     ephemeral_storage = local.fargate && var.ephemeral_storage == 0 ? var.disk_gb : var.ephemeral_storage
     vcpu              = local.vcpu
-    memory            = var.memory
-    num_gpus          = var.num_gpus
-    retry_attempts    = var.retry_attempts
-    retry_on          = var.retry_on
-    time_limit        = var.time_limit
-    runnable_timeout  = var.runnable_timeout
-    poll_freq         = var.poll_freq
-    cache_dir         = var.cache_dir
-    s3_cleanup        = var.s3_cleanup
     environment       = length(local.pairs.environment) == 0 ? "" : jsonencode(local.pairs.environment)
     tags              = length(local.pairs.tags) == 0 ? "" : jsonencode(local.pairs.tags)
-  }
+  })
 
   # A percent sign is special to who reads it, Python's configparser.
   configuration = join("", concat(

@@ -1,0 +1,228 @@
+# The options of AWSBatchExecutor as variables, and their values as they were given. Written by scripts/options.py from
+# options/settings.py.
+
+variable "credentials" {
+  type        = string
+  default     = ""
+  description = "Path of a shared credentials file, never the keys themselves; empty for the SDK's own, '~/.aws/credentials'."
+}
+
+variable "profile" {
+  type        = string
+  default     = ""
+  description = "AWS profile; empty for 'AWS_PROFILE' or 'default'."
+}
+
+variable "region" {
+  type        = string
+  default     = "us-east-1"
+  description = "AWS region."
+}
+
+variable "s3_bucket_name" {
+  type        = string
+  default     = ""
+  description = "Name of the bucket; empty for one of prefix, account and region."
+}
+
+variable "batch_queue" {
+  type        = string
+  default     = ""
+  description = "Name of the queue; empty for one of the prefix."
+}
+
+variable "batch_execution_role_name" {
+  type        = string
+  default     = ""
+  description = "Name of the execution role; empty for one of the prefix."
+}
+
+variable "batch_job_role_name" {
+  type        = string
+  default     = ""
+  description = "Name of the job role; empty for one of the prefix."
+}
+
+variable "batch_job_log_group_name" {
+  type        = string
+  default     = ""
+  description = "Name of the log group; empty for one of the prefix."
+}
+
+variable "vcpu" {
+  type        = number
+  default     = 2
+  description = "Whole number of vCPUs; on Fargate also 0.25 or 0.5."
+}
+
+variable "memory" {
+  type        = number
+  default     = 3.75
+  description = "Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with 'vcpu'."
+}
+
+variable "num_gpus" {
+  type        = number
+  default     = 0
+  description = "Whole number of GPUs."
+}
+
+variable "retry_attempts" {
+  type        = number
+  default     = 3
+  description = "How often Batch tries a job in all, 1 (no retry) to 10."
+}
+
+variable "time_limit" {
+  type        = number
+  default     = 300
+  description = "Seconds that an attempt may run, 60 or more; 0 for no limit."
+}
+
+variable "poll_freq" {
+  type        = number
+  default     = 10
+  description = "Seconds that a job's end may go unnoticed, up to 86,400; it is one second at most up to 500 running jobs, and whatever AWS's limit of calls allows beyond 5,000."
+}
+
+variable "cache_dir" {
+  type        = string
+  default     = "/tmp/covalent"
+  description = "Accepted for the sake of older workflows; nothing is written there."
+}
+
+variable "container_image_uri" {
+  type        = string
+  default     = "public.ecr.aws/covalent/covalent-executor-base:stable"
+  description = "Container image of the jobs."
+}
+
+variable "batch_job_definition_name" {
+  type        = string
+  default     = "covalent-batch-jobs"
+  description = "Name under which job definitions are registered."
+}
+
+variable "ecr_repo_name" {
+  type        = string
+  default     = ""
+  description = "Name of the ECR repository; empty for the prefix."
+}
+
+variable "endpoint_url" {
+  type        = string
+  default     = ""
+  description = "URL of an AWS-compatible service in place of AWS."
+}
+
+variable "environment" {
+  type        = string
+  default     = ""
+  description = "Environment variables of the jobs: name:value with commas between, or a JSON object."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.environment), "{")
+      ? can({ for name, value in jsondecode(var.environment) : name => tostring(value) })
+      : alltrue([for pair in compact(split(",", var.environment)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "environment must be name:value with commas between, or a JSON object of strings."
+  }
+}
+
+variable "tags" {
+  type        = string
+  default     = ""
+  description = "Tags of the jobs and of all that is created: name:value with commas between, or a JSON object."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.tags), "{")
+      ? can({ for name, value in jsondecode(var.tags) : name => tostring(value) })
+      : alltrue([for pair in compact(split(",", var.tags)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "tags must be name:value with commas between, or a JSON object of strings."
+  }
+}
+
+variable "retry_on" {
+  type        = string
+  default     = "any"
+  description = "Which failures of an attempt are followed by another one; 'infrastructure': all but those of a container that ran and exited, so no exception of the function."
+}
+
+variable "runnable_timeout" {
+  type        = number
+  default     = 0
+  description = "Seconds that a job may wait for a machine before the task gives up and says why, up to 31,536,000 (a year); 0 for ever."
+}
+
+variable "s3_bucket_owner" {
+  type        = string
+  default     = ""
+  description = "Account that the bucket has to belong to, as twelve digits, else S3 refuses each call; empty for the one of the credentials, 'any' for no check."
+}
+
+variable "s3_kms_key_id" {
+  type        = string
+  default     = ""
+  description = "KMS key for the bucket; empty for S3's own encryption."
+}
+
+variable "s3_cleanup" {
+  type        = string
+  default     = "never"
+  description = "When a task's objects are deleted: 'never', on 'success', or 'always', also after a failure or cancellation, unless its job may go on or its result could not be read."
+}
+
+variable "platform" {
+  type        = string
+  default     = ""
+  description = "EC2 or FARGATE, as capacity says already; empty for that."
+}
+
+variable "assign_public_ip" {
+  type        = bool
+  default     = true
+  description = "Whether a job on Fargate gets a public address in subnets of yours; it always does in those made here."
+}
+
+variable "ephemeral_storage" {
+  type        = number
+  default     = 0
+  description = "GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb."
+}
+
+locals {
+  options = {
+    credentials               = var.credentials
+    profile                   = var.profile
+    region                    = var.region
+    s3_bucket_name            = var.s3_bucket_name
+    batch_queue               = var.batch_queue
+    batch_execution_role_name = var.batch_execution_role_name
+    batch_job_role_name       = var.batch_job_role_name
+    batch_job_log_group_name  = var.batch_job_log_group_name
+    vcpu                      = var.vcpu
+    memory                    = var.memory
+    num_gpus                  = var.num_gpus
+    retry_attempts            = var.retry_attempts
+    time_limit                = var.time_limit
+    poll_freq                 = var.poll_freq
+    cache_dir                 = var.cache_dir
+    container_image_uri       = var.container_image_uri
+    batch_job_definition_name = var.batch_job_definition_name
+    ecr_repo_name             = var.ecr_repo_name
+    endpoint_url              = var.endpoint_url
+    environment               = var.environment
+    tags                      = var.tags
+    retry_on                  = var.retry_on
+    runnable_timeout          = var.runnable_timeout
+    s3_bucket_owner           = var.s3_bucket_owner
+    s3_kms_key_id             = var.s3_kms_key_id
+    s3_cleanup                = var.s3_cleanup
+    platform                  = var.platform
+    assign_public_ip          = var.assign_public_ip
+    ephemeral_storage         = var.ephemeral_storage
+  }
+}

@@ -1,0 +1,183 @@
+"""The options as a type checker and an editor see them. Written by `scripts/options.py` from `settings.py`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
+
+from .settings import OPTIONS
+
+
+class OptionKeywords:
+    """The options as attributes of an executor, and as keywords of its constructor."""
+
+    if TYPE_CHECKING:
+
+        def _set_options(self, given: dict[str, Any], unknown: dict[str, Any]) -> None:
+            """Where a class derived from this one does what an executor does with its options."""
+
+    credentials: str
+    """Path of a shared credentials file, never the keys themselves; empty for the SDK's own, `~/.aws/credentials`."""
+    profile: str
+    """AWS profile; empty for `AWS_PROFILE` or `default`."""
+    region: str
+    """AWS region of the queue, its jobs and their logs; the bucket may be in another one."""
+    s3_bucket_name: str
+    """Bucket for functions and results."""
+    batch_queue: str
+    """Job queue, by name or ARN."""
+    batch_execution_role_name: str
+    """Role of the ECS agent, by name or ARN."""
+    batch_job_role_name: str
+    """Role of the function in its container, by name or ARN."""
+    batch_job_log_group_name: str
+    """CloudWatch log group of the container's output."""
+    vcpu: float
+    """Whole number of vCPUs; on Fargate also 0.25 or 0.5."""
+    memory: float
+    """Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`."""
+    num_gpus: int
+    """Whole number of GPUs."""
+    retry_attempts: int
+    """How often Batch tries a job in all, 1 (no retry) to 10."""
+    time_limit: int
+    """Seconds that an attempt may run, 60 or more; 0 for no limit."""
+    poll_freq: float
+    """Seconds that a job's end may go unnoticed, up to 86,400; it is one second at most up to 500 running jobs, and
+    whatever AWS's limit of calls allows beyond 5,000.
+    """
+    cache_dir: str
+    """Accepted for the sake of older workflows; nothing is written there."""
+    container_image_uri: str
+    """Container image of the jobs."""
+    batch_job_definition_name: str
+    """Name under which job definitions are registered."""
+    ecr_repo_name: str
+    """ECR repository; not used yet."""
+    endpoint_url: str
+    """URL of an AWS-compatible service in place of AWS."""
+    environment: dict[str, str]
+    """More environment variables for the container. Covalent's database and AWS Batch show them in plain text: a secret
+    belongs into Secrets Manager or the SSM Parameter Store.
+    """
+    tags: dict[str, str]
+    """Tags of the job, propagated to its ECS task; up to 50, of letters, digits, spaces and `+ - = . _ : / @`."""
+    retry_on: Literal["any", "infrastructure"]
+    """Which failures of an attempt are followed by another one; `infrastructure`: all but those of a container that ran
+    and exited, so no exception of the function.
+    """
+    runnable_timeout: float
+    """Seconds that a job may wait for a machine before the task gives up and says why, up to 31,536,000 (a year); 0 for
+    ever.
+    """
+    s3_bucket_owner: str
+    """Account that the bucket has to belong to, as twelve digits, else S3 refuses each call; empty for the one of the
+    credentials, `any` for no check.
+    """
+    s3_kms_key_id: str
+    """KMS key (id, ARN or `alias/…`) for what is written to the bucket; empty for the bucket's own encryption. The
+    container's program follows it if it is this package's runner.
+    """
+    s3_cleanup: Literal["never", "success", "always"]
+    """When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or cancellation,
+    unless its job may go on or its result could not be read.
+    """
+    platform: Literal["EC2", "FARGATE"]
+    """`EC2` or `FARGATE`, as the compute environments behind the queue are."""
+    assign_public_ip: bool
+    """Whether a container on Fargate gets an address on the internet; without one it pulls images and reaches S3 by a
+    NAT gateway or by endpoints only.
+    """
+    ephemeral_storage: int
+    """GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
+        self,
+        credentials: str | PathLike[str] | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+        s3_bucket_name: str | None = None,
+        batch_queue: str | None = None,
+        batch_execution_role_name: str | None = None,
+        batch_job_role_name: str | None = None,
+        batch_job_log_group_name: str | None = None,
+        vcpu: float | None = None,
+        memory: float | None = None,
+        num_gpus: int | None = None,
+        retry_attempts: int | None = None,
+        time_limit: int | None = None,
+        poll_freq: float | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        container_image_uri: str | None = None,
+        *,
+        batch_job_definition_name: str | None = None,
+        ecr_repo_name: str | None = None,
+        endpoint_url: str | None = None,
+        environment: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        retry_on: Literal["any", "infrastructure"] | None = None,
+        runnable_timeout: float | None = None,
+        s3_bucket_owner: str | None = None,
+        s3_kms_key_id: str | None = None,
+        s3_cleanup: Literal["never", "success", "always"] | None = None,
+        platform: Literal["EC2", "FARGATE"] | None = None,
+        assign_public_ip: bool | None = None,
+        ephemeral_storage: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        """An option that is left out, or None, gets its value where and when the task runs.
+
+        Args:
+            credentials: Path of a shared credentials file, never the keys themselves; empty for the SDK's own,
+                `~/.aws/credentials`. Default: empty.
+            profile: AWS profile; empty for `AWS_PROFILE` or `default`. Default: empty.
+            region: AWS region of the queue, its jobs and their logs; the bucket may be in another one. Default:
+                `us-east-1`.
+            s3_bucket_name: Bucket for functions and results. Default: `covalent-batch-job-resources`.
+            batch_queue: Job queue, by name or ARN. Default: `covalent-batch-queue`.
+            batch_execution_role_name: Role of the ECS agent, by name or ARN. Default: `ecsTaskExecutionRole`.
+            batch_job_role_name: Role of the function in its container, by name or ARN. Default: `CovalentBatchJobRole`.
+            batch_job_log_group_name: CloudWatch log group of the container's output. Default:
+                `covalent-batch-job-logs`.
+            vcpu: Whole number of vCPUs; on Fargate also 0.25 or 0.5. Default: `2`.
+            memory: Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`. Default:
+                `3.75`.
+            num_gpus: Whole number of GPUs. Default: `0`.
+            retry_attempts: How often Batch tries a job in all, 1 (no retry) to 10. Default: `3`.
+            time_limit: Seconds that an attempt may run, 60 or more; 0 for no limit. Default: `300`.
+            poll_freq: Seconds that a job's end may go unnoticed, up to 86,400; it is one second at most up to 500
+                running jobs, and whatever AWS's limit of calls allows beyond 5,000. Default: `10`.
+            cache_dir: Accepted for the sake of older workflows; nothing is written there. Default: `/tmp/covalent`.
+            container_image_uri: Container image of the jobs. Default:
+                `public.ecr.aws/covalent/covalent-executor-base:stable`.
+            batch_job_definition_name: Name under which job definitions are registered. Default: `covalent-batch-jobs`.
+            ecr_repo_name: ECR repository; not used yet. Default: empty.
+            endpoint_url: URL of an AWS-compatible service in place of AWS. Default: empty.
+            environment: More environment variables for the container. Covalent's database and AWS Batch show them in
+                plain text: a secret belongs into Secrets Manager or the SSM Parameter Store. Default: none.
+            tags: Tags of the job, propagated to its ECS task; up to 50, of letters, digits, spaces and `+ - = . _ : /
+                @`. Default: none.
+            retry_on: Which failures of an attempt are followed by another one; `infrastructure`: all but those of a
+                container that ran and exited, so no exception of the function. Default: `any`.
+            runnable_timeout: Seconds that a job may wait for a machine before the task gives up and says why, up to
+                31,536,000 (a year); 0 for ever. Default: `0`.
+            s3_bucket_owner: Account that the bucket has to belong to, as twelve digits, else S3 refuses each call;
+                empty for the one of the credentials, `any` for no check. Default: empty.
+            s3_kms_key_id: KMS key (id, ARN or `alias/…`) for what is written to the bucket; empty for the bucket's own
+                encryption. The container's program follows it if it is this package's runner. Default: empty.
+            s3_cleanup: When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or
+                cancellation, unless its job may go on or its result could not be read. Default: `never`.
+            platform: `EC2` or `FARGATE`, as the compute environments behind the queue are. Default: `EC2`.
+            assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
+                images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
+            ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
+            **unknown: Keys that another version left in the configuration: not used, with one warning.
+
+        Raises:
+            SettingsError: Values that AWS would refuse, all of them in one message. What comes from the configuration
+                is checked when a task runs, and so is whether it goes together with what was given.
+            TypeError: A keyword that is no option.
+        """
+        arguments = locals()  # first of all, while it holds nothing else
+        super().__init__()
+        self._set_options({name: arguments[name] for name in OPTIONS if arguments[name] is not None}, unknown)

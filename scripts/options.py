@@ -1,0 +1,246 @@
+"""Writes what is made of the options' definitions in `options/settings.py`: run it after a change there.
+
+That is `options/signature.py`, the README's table and `assets/infra/options.tf`. `make lint` runs it with `--check`,
+which writes nothing and fails if one of them is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
+from covalent_awsbatch_plugin.options import limits, pairs
+from covalent_awsbatch_plugin.options.definition import definition
+from covalent_awsbatch_plugin.options.settings import OPTIONS, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout."""
+
+PACKAGE = Path("python/covalent_awsbatch_plugin")
+"""The package in it."""
+
+POSITIONAL = 16
+"""So many options are positional, as in version 0.42.0."""
+
+_WIDTH = 120
+_BEGIN = "<!-- The options, by scripts/options.py. -->\n"
+_END = "<!-- End of the options. -->\n"
+
+_SIGNATURE = '''\
+"""The options as a type checker and an editor see them. Written by `scripts/options.py` from `settings.py`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
+
+from .settings import OPTIONS
+
+
+class OptionKeywords:
+    """The options as attributes of an executor, and as keywords of its constructor."""
+
+    if TYPE_CHECKING:
+
+        def _set_options(self, given: dict[str, Any], unknown: dict[str, Any]) -> None:
+            """Where a class derived from this one does what an executor does with its options."""
+
+{attributes}
+
+    def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
+        self,
+{keywords}
+        **unknown: Any,
+    ) -> None:
+        """An option that is left out, or None, gets its value where and when the task runs.
+
+        Args:
+{arguments}
+            **unknown: Keys that another version left in the configuration: not used, with one warning.
+
+        Raises:
+            SettingsError: Values that AWS would refuse, all of them in one message. What comes from the configuration
+                is checked when a task runs, and so is whether it goes together with what was given.
+            TypeError: A keyword that is no option.
+        """
+        arguments = locals()  # first of all, while it holds nothing else
+        super().__init__()
+        self._set_options({{name: arguments[name] for name in OPTIONS if arguments[name] is not None}}, unknown)
+'''
+
+_TERRAFORM = """\
+# The options of AWSBatchExecutor as variables, and their values as they were given. Written by scripts/options.py from
+# options/settings.py.
+
+{variables}
+locals {{
+  options = {{
+{values}
+  }}
+}}
+"""
+
+_VARIABLE = """\
+variable "{name}" {{
+  type        = {type}
+  default     = {default}
+  description = {description}
+{validation}}}
+"""
+
+_PAIRS_VALIDATION = """
+  validation {{
+    condition = (
+      startswith(trimspace(var.{name}), "{{")
+      ? can({{ for name, value in jsondecode(var.{name}) : name => tostring(value) }})
+      : alltrue([for pair in compact(split(",", var.{name})) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "{name} {rule}."
+  }}
+"""
+
+
+def signature() -> str:
+    """`options/signature.py`."""
+    fields = Settings.model_fields
+    keywords = [f"{' ' * 8}{name}: {_accepted(field)} | None = None," for name, field in fields.items()]
+    keywords.insert(POSITIONAL, f"{' ' * 8}*,")
+    arguments = (
+        _wrapped(f"{name}: {definition(field).doc} Default: {_shown(field.default)}.", 12, 16)
+        for name, field in fields.items()
+    )
+    attributes = "\n".join(f"    {name}: {_type(field)}\n{_documentation(field)}" for name, field in fields.items())
+    return _SIGNATURE.format(attributes=attributes, keywords="\n".join(keywords), arguments="\n".join(arguments))
+
+
+def readme(before: str) -> str:
+    """The README with the table as it has to be.
+
+    Args:
+        before: The README.
+
+    Raises:
+        SystemExit: It has no place for the table.
+    """
+    rows = [
+        f"| `{name}` | `{_plain(field.default)}` | {definition(field).doc} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    table = "\n".join(["| option | default | |", "|---|---|---|", *rows])
+    place = re.compile(f"(?<={re.escape(_BEGIN)}).*?(?={re.escape(_END)})", re.DOTALL)
+    if not place.search(before):
+        sys.exit(f"README.md has no place for the table, between {_BEGIN.strip()} and {_END.strip()}")
+    return place.sub(lambda _: f"\n{table}\n\n", before)
+
+
+def terraform() -> str:
+    """`assets/infra/options.tf`, formatted as by `terraform fmt`."""
+    variables = []
+    for name in OPTIONS:
+        field = ExecutorInfraDefaults.model_fields[name]
+        is_dict = get_origin(Settings.model_fields[name].annotation) is dict
+        variables.append(
+            _VARIABLE.format(
+                name=name,
+                type={bool: "bool", int: "number", float: "number", str: "string"}[_class(field)],
+                default=_json(field.default),
+                description=_json(field.description),
+                validation=_PAIRS_VALIDATION.format(name=name, rule=pairs.RULE) if is_dict else "",
+            )
+        )
+    width = max(map(len, OPTIONS))
+    values = [f"    {name:<{width}} = var.{name}" for name in OPTIONS]
+    return _TERRAFORM.format(variables="\n".join(variables), values="\n".join(values))
+
+
+def contents(root: Path) -> Iterator[tuple[Path, str]]:
+    """Each file that is written, and what has to stand in it.
+
+    Args:
+        root: The checkout.
+    """
+    yield root / PACKAGE / "options/signature.py", signature()
+    yield root / PACKAGE / "assets/infra/options.tf", terraform()
+    yield root / "README.md", readme((root / "README.md").read_text(encoding="utf-8"))
+
+
+def _class(field: FieldInfo) -> type:
+    assert isinstance(field.annotation, type)
+    return field.annotation
+
+
+def _type(field: FieldInfo) -> str:
+    """The type of an option's attribute."""
+    if get_origin(field.annotation) is Literal:
+        return f"Literal[{', '.join(_json(value) for value in get_args(field.annotation))}]"
+    if get_origin(field.annotation) is dict:
+        return "dict[str, str]"
+    return "float" if field.annotation == int | float else _class(field).__name__
+
+
+def _accepted(field: FieldInfo) -> str:
+    """The type of an option's keyword."""
+    return f"{_type(field)} | PathLike[str]" if limits.FROM_PATH in field.metadata else _type(field)
+
+
+def _documentation(field: FieldInfo) -> str:
+    """An attribute's docstring."""
+    text = _wrapped(f'"""{definition(field).doc}', 4, 4)
+    return f'{text}"""' if "\n" not in text and len(text) + 3 <= _WIDTH else f'{text}\n    """'
+
+
+def _wrapped(text: str, first: int, others: int) -> str:
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=" " * first,
+        subsequent_indent=" " * others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shown(default: Any) -> str:
+    """A default in a docstring."""
+    if isinstance(default, Mapping):
+        return "none"
+    return "empty" if default == "" else f"`{default}`"
+
+
+def _plain(default: Any) -> str:
+    """A default as the configuration file has it, a text without its quotes."""
+    return default if isinstance(default, str) and default else _json(default)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def main() -> None:
+    """Writes the files, or compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is out of date")
+    parser.add_argument("--root", type=Path, default=ROOT, help="checkout whose files are meant")
+    options = parser.parse_args()
+    stale = []
+    for path, content in contents(options.root):
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(str(path.relative_to(options.root)))
+        if not options.check:
+            path.write_text(content, encoding="utf-8")
+    if options.check and stale:
+        sys.exit(f"out of date: {', '.join(stale)}. Run scripts/options.py and commit what it writes")
+
+
+if __name__ == "__main__":
+    main()
