@@ -18,6 +18,7 @@ from covalent.executor.schemas import TaskUpdate
 
 from . import errors
 from .agreement.naming import FUNC_FILENAME, JOB_NAME, of_task
+from .environment import prepare
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
 from .server import presence, questions
@@ -81,6 +82,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             caller = await subclasses.caller(self._validate_credentials)
             await self._stop_if_cancelled(task_metadata)
             task.uploading = True
+            prepare.begin(self._settings(), task.client)
             await self._upload_task(function, args, kwargs, task_metadata)
             await self._stop_if_cancelled(task_metadata)
             task.submitting = True
@@ -136,8 +138,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         # The container may not be able to ask who owns the job.
         owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
         account = "" if owner == "any" else owner
-        request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account)
-        job_id = await submission.submit(client(settings), request, task_metadata)
+        connection = client(settings)
+        packages = await prepare.environment(settings, connection, self.task_stderr)
+        request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, packages)
+        job_id = await submission.submit(connection, request, task_metadata)
         _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
         return job_id
 

@@ -8,11 +8,11 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from importlib.metadata import Distribution
+from typing import TYPE_CHECKING, TextIO
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import SettingsError
@@ -53,6 +53,15 @@ class Environment:
 _ready: dict[tuple[Client, str], tuple[float, Environment]] = {}
 
 
+def distributions() -> dict[str, Distribution]:
+    """The packages that a job needs for the runner, by their normalised names.
+
+    Raises:
+        CannotPackError: One of them is not installed.
+    """
+    return closure(_ROOTS)
+
+
 def begin(settings: Settings, client: Client) -> None:
     """Has the environment made while the task's function is on its way; `environment` then waits for the rest.
 
@@ -66,7 +75,7 @@ def begin(settings: Settings, client: Client) -> None:
         making.add_done_callback(lambda done: _log.debug("The environment: %r", done.exception()))
 
 
-async def environment(settings: Settings, client: Client, tell: Callable[[str], None]) -> Environment | None:
+async def environment(settings: Settings, client: Client, stream: TextIO) -> Environment | None:
     """The environment for a job: the packages that are installed here, in the bucket.
 
     All tasks of a process wait for the same work. It goes on if the task that began it is cancelled.
@@ -74,7 +83,7 @@ async def environment(settings: Settings, client: Client, tell: Callable[[str], 
     Args:
         settings: The task's options.
         client: Connection to use.
-        tell: Called with a sentence by a task that had to wait.
+        stream: Where a task that had to wait says so: the electron's stderr.
 
     Returns:
         What the job fetches first; None if its image has all it needs.
@@ -97,7 +106,9 @@ async def environment(settings: Settings, client: Client, tell: Callable[[str], 
             "container_image_uri to an image that has Covalent and this package."
         ) from error
     if (waited := time.monotonic() - start) > _NOTED_SECONDS:
-        tell(f"Waited {waited:.0f} s until the environment was packed and in the bucket: {found.summary}.")
+        print(
+            f"Waited {waited:.0f} s until the environment was packed and in the bucket: {found.summary}.", file=stream
+        )
     return found
 
 
@@ -109,9 +120,9 @@ def _known(client: Client, bucket: str) -> Environment | None:
 def _prepare(client: Client, bucket: str) -> Environment:
     if (known := _known(client, bucket)) is not None:
         return known
-    distributions = closure(_ROOTS)
-    own = {_OWN: distributions.pop(_OWN)}
-    objects = [packed(distributions), packed(own)]
+    found = distributions()
+    own = {_OWN: found.pop(_OWN)}
+    objects = [packed(found), packed(own)]
     for one in objects:
         if not asyncio.run(_is_kept(client, bucket, one.key)):
             start = time.monotonic()

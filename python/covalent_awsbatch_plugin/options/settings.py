@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -241,6 +242,24 @@ class Settings(BaseModel):
         doc="GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20.",
         deploy=Variable("GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb."),
     )
+
+    runtime: Literal["image", "bucket"] = option(
+        "image",
+        rule="must be 'image' (it has Covalent and this package, and starts the runner) or 'bucket' (the server's own "
+        "packages reach the job through the bucket, and the image has Python)",
+        doc="Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages, "
+        "packed once, in an image that has nothing but the same minor version of Python; Python's own if none is "
+        "given.",
+        command_line=True,
+    )
+
+    @property
+    def image(self) -> str:
+        """The container's image: the one that was given, else with `runtime="bucket"` Python's own."""
+        default = type(self).model_fields["container_image_uri"].default
+        if self.runtime == "bucket" and self.container_image_uri == default:
+            return "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)
+        return self.container_image_uri
 
     @property
     def memory_mib(self) -> int:

@@ -90,6 +90,10 @@ class OptionKeywords:
     """
     ephemeral_storage: int
     """GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20."""
+    runtime: Literal["image", "bucket"]
+    """Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages, packed once,
+    in an image that has nothing but the same minor version of Python; Python's own if none is given.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -123,6 +127,7 @@ class OptionKeywords:
         platform: Literal["EC2", "FARGATE"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
+        runtime: Literal["image", "bucket"] | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -171,6 +176,9 @@ class OptionKeywords:
             assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
+            runtime: Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages,
+                packed once, in an image that has nothing but the same minor version of Python; Python's own if none is
+                given. Default: `image`.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

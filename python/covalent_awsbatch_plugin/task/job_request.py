@@ -66,7 +66,7 @@ def job_request(
 def _definition(settings: Settings, environment: Environment | None) -> dict[str, Any]:
     """What all jobs of the same options share; nothing in it may differ from task to task."""
     container: dict[str, Any] = {
-        "image": settings.container_image_uri,
+        "image": settings.image,
         "jobRoleArn": settings.batch_job_role_name,
         "executionRoleArn": settings.batch_execution_role_name,
         "resourceRequirements": _resources(_PLACEHOLDER),

@@ -261,6 +261,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("platform", "EC2"),
         ("assign_public_ip", True),
         ("ephemeral_storage", 0),
+        ("runtime", "image"),
     ]
     checks.checked(DEFAULTS)
 

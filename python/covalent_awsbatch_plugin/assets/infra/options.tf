@@ -193,6 +193,12 @@ variable "ephemeral_storage" {
   description = "GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb."
 }
 
+variable "runtime" {
+  type        = string
+  default     = "image"
+  description = "Where a job has Covalent and this package from: 'image', or 'bucket' for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; Python's own if none is given."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -224,5 +230,6 @@ locals {
     platform                  = var.platform
     assign_public_ip          = var.assign_public_ip
     ephemeral_storage         = var.ephemeral_storage
+    runtime                   = var.runtime
   }
 }

@@ -11,6 +11,7 @@ from .base import Step
 from .bucket import bucket
 from .image import image
 from .log_group import log_group
+from .packages import packages
 from .permissions import permissions
 from .queue import queue
 from .roles import execution_role, job_role
@@ -25,6 +26,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("job role", job_role),
     ("log group", log_group),
     ("image", image),
+    ("packages", packages),
     ("permissions", permissions),
 )
 """Every check with the name that it goes by if it cannot be made."""

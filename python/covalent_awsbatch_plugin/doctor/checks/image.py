@@ -14,7 +14,7 @@ from .base import Case, Check, unknown, untold, well, wrong
 
 async def image(case: Case) -> Sequence[Check]:
     """Whether the image is there, how old it is, and whether it is made for the queue's instances."""
-    uri = case.settings.container_image_uri
+    uri = case.settings.image
     fix = "push it, or set `container_image_uri` to an image that is there"
     try:
         if problem := await case.connection.image_problem(uri):
