@@ -14,10 +14,11 @@ from rich.console import Console
 
 from covalent_awsbatch_plugin.printable import printable
 
-from .deployment import Deployment, default_directory, ours, read, variables
+from .deployment import Deployment, default_directory
 from .former_names import FORMER
 from .infra import ExecutorInfraDefaults
 from .terraform import TerraformError
+from .variables import ours, read, variables
 
 _WIDTH = 160
 _TYPES: dict[Any, type] = {int: int, float: float, bool: bool}

@@ -94,14 +94,14 @@ class Settings(BaseModel):
         ge=0.25,
         le=limits.LARGEST,
         rule="must be a whole number of vCPUs, 1 or more; on Fargate also 0.25 or 0.5",
-        doc="Whole number of vCPUs; on Fargate also 0.25 or 0.5.",
+        doc="vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5.",
         command_line=True,
     )
     memory: limits.Memory = option(
         3.75,
         ge=limits.SMALLEST_MEMORY,
         rule="must be a number of GB, such as 4; at least 0.00390625 (4 MiB) and less than 4,096",
-        doc="Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`.",
+        doc="GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`.",
         command_line=True,
     )
     num_gpus: limits.Whole = option(
@@ -109,7 +109,7 @@ class Settings(BaseModel):
         ge=0,
         le=limits.LARGEST,
         rule="must be a whole number of GPUs, 0 for none",
-        doc="Whole number of GPUs.",
+        doc="GPUs of a job, a whole number.",
         command_line=True,
     )
     retry_attempts: limits.Whole = option(

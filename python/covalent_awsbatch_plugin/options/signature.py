@@ -33,11 +33,11 @@ class OptionKeywords:
     batch_job_log_group_name: str
     """CloudWatch log group of the container's output."""
     vcpu: float
-    """Whole number of vCPUs; on Fargate also 0.25 or 0.5."""
+    """vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5."""
     memory: float
-    """Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`."""
+    """GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`."""
     num_gpus: int
-    """Whole number of GPUs."""
+    """GPUs of a job, a whole number."""
     retry_attempts: int
     """How often Batch tries a job in all, 1 (no retry) to 10."""
     time_limit: int
@@ -144,10 +144,10 @@ class OptionKeywords:
             batch_job_role_name: Role of the function in its container, by name or ARN. Default: `CovalentBatchJobRole`.
             batch_job_log_group_name: CloudWatch log group of the container's output. Default:
                 `covalent-batch-job-logs`.
-            vcpu: Whole number of vCPUs; on Fargate also 0.25 or 0.5. Default: `2`.
-            memory: Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`. Default:
-                `3.75`.
-            num_gpus: Whole number of GPUs. Default: `0`.
+            vcpu: vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5. Default: `2`.
+            memory: GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`.
+                Default: `3.75`.
+            num_gpus: GPUs of a job, a whole number. Default: `0`.
             retry_attempts: How often Batch tries a job in all, 1 (no retry) to 10. Default: `3`.
             time_limit: Seconds that an attempt may run, 60 or more; 0 for no limit. Default: `300`.
             poll_freq: Seconds that a job's end may go unnoticed, up to 86,400; it is one second at most up to 500

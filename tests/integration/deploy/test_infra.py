@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from support.paths import TESTS
 from support.terraform import install
 
-from covalent_awsbatch_plugin.deploy.deployment import INFRA, variables
+from covalent_awsbatch_plugin.deploy.deployment import INFRA
 from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
+from covalent_awsbatch_plugin.deploy.variables import variables
 from covalent_awsbatch_plugin.options.settings import Settings
 
 PLANS = TESTS / "support/infra"

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from covalent_awsbatch_plugin import ExecutorInfraDefaults, ExecutorPluginDefaults
 from covalent_awsbatch_plugin.cli import main
-from covalent_awsbatch_plugin.deploy.deployment import read, variables
 from covalent_awsbatch_plugin.deploy.former_names import FORMER
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
+from covalent_awsbatch_plugin.deploy.variables import read, variables
 
 OF_THEN = {
     "prefix": "team",

@@ -7,8 +7,8 @@ from pathlib import Path
 import covalent
 import pytest
 
-from covalent_awsbatch_plugin.deploy import deployment as deploy
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
+from covalent_awsbatch_plugin.deploy.variables import variables
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.options import checks
 from covalent_awsbatch_plugin.options.settings import DEFAULTS, ExecutorPluginDefaults, Settings
@@ -49,7 +49,7 @@ def test_keys_in_the_place_of_a_path_are_refused_and_not_shown(pasted: str, tmp_
     with pytest.raises(SettingsError, match=r"credentials is not allowed \(it looks like a key itself") as caught:
         checks.checked({**DEFAULTS, "credentials": pasted})
     with pytest.raises(TerraformError, match="credentials: it looks like a key itself") as deployed:
-        deploy.variables(tmp_path, {"credentials": pasted})
+        variables(tmp_path, {"credentials": pasted})
     for text in (f"{caught.value!r} {caught.value}", f"{deployed.value!r} {deployed.value}"):
         assert not [part for part in ("K7MDENG", "IOSFODNN7") if part in text]
 
@@ -77,7 +77,7 @@ def test_a_password_in_a_url_is_refused_and_not_shown(url: str, shown: str, tmp_
         checks.checked({**DEFAULTS, "endpoint_url": url})
     assert f"endpoint_url='{shown}' is not allowed" in str(caught.value)
     with pytest.raises(TerraformError, match="endpoint_url") as deployed:
-        deploy.variables(tmp_path, {"endpoint_url": url})
+        variables(tmp_path, {"endpoint_url": url})
     for error in (caught.value, deployed.value):
         assert "hunter2" not in f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
 

@@ -52,19 +52,19 @@ variable "batch_job_log_group_name" {
 variable "vcpu" {
   type        = number
   default     = 2
-  description = "Whole number of vCPUs; on Fargate also 0.25 or 0.5."
+  description = "vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5."
 }
 
 variable "memory" {
   type        = number
   default     = 3.75
-  description = "Memory in GB, not MiB: less than 4,096; on Fargate the next size that goes with 'vcpu'."
+  description = "GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with 'vcpu'."
 }
 
 variable "num_gpus" {
   type        = number
   default     = 0
-  description = "Whole number of GPUs."
+  description = "GPUs of a job, a whole number."
 }
 
 variable "retry_attempts" {
