@@ -73,6 +73,7 @@ GOOD = [
     ("s3_kms_key_id", "arn:aws:kms:eu-west-1:123456789012:alias/results", None),
     ("s3_cleanup", "success", "success"),
     ("s3_cleanup", "always", "always"),
+    ("runtime", "bucket", "bucket"),
 ]
 
 BAD = [
@@ -181,6 +182,7 @@ BAD = [
     ("s3_kms_key_id", "arn:aws:s3:::bucket"),
     ("s3_cleanup", "failure"),
     ("s3_cleanup", True),
+    ("runtime", "docker"),
 ]
 
 
