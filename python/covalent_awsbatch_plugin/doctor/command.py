@@ -1,4 +1,4 @@
-"""What `covalent-awsbatch doctor` does: makes the checks, shows each as soon as it is made, and sums them up."""
+"""`covalent-awsbatch doctor`: runs the checks, prints each as soon as it is complete, and summarises them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from covalent_awsbatch_plugin.printable import printable
 from covalent_awsbatch_plugin.task.connection import client
 
 from . import checks
-from .checks.base import Case, Check, State, unknown, untold, wrong
+from .checks.base import Case, Check, State, failed, from_error, unknown
 
-_SIGNS = {State.WELL: ("✓", "green"), State.WRONG: ("✗", "red"), State.UNKNOWN: ("\N{EN DASH}", "yellow")}
-_CODES = {State.WELL: 0, State.WRONG: 1, State.UNKNOWN: 2}
-_SUMS = {
-    State.WELL: "All is well.",
-    State.WRONG: "Something is wrong.",
+_SIGNS = {State.PASSED: ("✓", "green"), State.FAILED: ("✗", "red"), State.UNKNOWN: ("\N{EN DASH}", "yellow")}
+_CODES = {State.PASSED: 0, State.FAILED: 1, State.UNKNOWN: 2}
+_SUMMARIES = {
+    State.PASSED: "All is well.",
+    State.FAILED: "Something is wrong.",
     State.UNKNOWN: "Nothing wrong was found, but not everything could be told.",
 }
 
@@ -37,7 +37,7 @@ class Flags:
     Attributes:
         run: Run a job.
         as_json: Write JSON in place of lines.
-        verbose: Write also what each place says that may have credentials.
+        verbose: Also print the error of each credentials provider.
     """
 
     run: bool = False
@@ -46,7 +46,7 @@ class Flags:
 
 
 def run_doctor(given: Mapping[str, Any], flags: Flags) -> int:
-    """Checks the way of a task.
+    """Checks everything that a task depends on.
 
     Args:
         given: Options of the executor that override the section of Covalent's configuration.
@@ -59,7 +59,7 @@ def run_doctor(given: Mapping[str, Any], flags: Flags) -> int:
     try:
         settings = checked(resolved(given), given)
     except SettingsError as error:
-        report.add(wrong("configuration", error.message, "give the option a value that is allowed"))
+        report.add(failed("configuration", error.message, "give the option a value that is allowed"))
         return report.end()
     asyncio.run(_examine(settings, flags, report))
     return report.end()
@@ -69,18 +69,18 @@ async def _examine(settings: Settings, flags: Flags, report: _Report) -> None:
     case = Case(settings, client(settings, interactive=True))
     for name, step in checks.STEPS:
         if case.place is None and name not in checks.WITHOUT_CREDENTIALS:
-            silence = f"not asked: no answer from {case.silent}"
-            report.add(unknown(name, silence if case.silent else "not asked, for want of credentials"))
+            reason = f"not asked: no answer from {case.unresponsive_host}"
+            report.add(unknown(name, reason if case.unresponsive_host else "not asked, for want of credentials"))
             continue
         try:
             found = await step(case)
         except AWSBatchError as error:
-            found = [untold(name, error)]
+            found = [from_error(name, error)]
         except Exception as error:  # noqa: BLE001  (what one check stumbles over must not keep the others from being made)
             found = [unknown(name, f"could not tell: {error!r}")]
         for check in found:
             report.add(check)
-    if flags.run and report.verdict is State.WRONG:
+    if flags.run and report.verdict is State.FAILED:
         report.add(unknown("run", "no job was submitted: mend what is wrong first"))
     elif flags.run:
         from . import trial
@@ -104,37 +104,37 @@ class _Report:
         if self._as_json:
             return
         sign, colour = _SIGNS[check.state]
-        click.echo(f"{click.style(sign, colour)} {_within(f'{check.name}: {check.found}')}")
+        click.echo(f"{click.style(sign, colour)} {_indent(f'{check.name}: {check.found}')}")
         if check.fix:
-            click.echo(f"    → {_within(check.fix)}")
+            click.echo(f"    → {_indent(check.fix)}")
         if check.providers and self._verbose:
-            click.echo(f"    {_within(check.providers)}")
+            click.echo(f"    {_indent(check.providers)}")
 
     def note(self, line: str) -> None:
-        """Shows how something is getting on."""
-        click.echo(f"    {_within(line)}", err=self._as_json)
+        """Prints the progress of a check."""
+        click.echo(f"    {_indent(line)}", err=self._as_json)
 
     @property
     def verdict(self) -> State:
         """The worst of the checks so far."""
         states = {check.state for check in self._checks}
-        return next((state for state in (State.WRONG, State.UNKNOWN) if state in states), State.WELL)
+        return next((state for state in (State.FAILED, State.UNKNOWN) if state in states), State.PASSED)
 
     def end(self) -> int:
-        """Sums up and returns the exit code."""
+        """Prints the summary and returns the exit code."""
         verdict = self.verdict
         if self._as_json:
-            content = {"state": verdict.value, "checks": [_shown(check) for check in self._checks]}
+            content = {"state": verdict.value, "checks": [_to_dict(check) for check in self._checks]}
             click.echo(json.dumps(content, indent=2))
         else:
-            click.echo(_SUMS[verdict])
+            click.echo(_SUMMARIES[verdict])
         return _CODES[verdict]
 
 
-def _within(text: str) -> str:
-    """A text in a line of the report: what follows its first line is indented, so that it is no line of its own."""
+def _indent(text: str) -> str:
+    """Indents all lines of a text but the first, so that none looks like a line of the report."""
     return printable(text).replace("\n", "\n    ")
 
 
-def _shown(check: Check) -> dict[str, Any]:
+def _to_dict(check: Check) -> dict[str, Any]:
     return {**dataclasses.asdict(check), "state": check.state.value}

@@ -1,4 +1,4 @@
-"""What registries tell of an image: whether it is there, and which processors it is made for."""
+"""Looks images up in registries: whether they exist, and for which architectures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from covalent_awsbatch_plugin._core import Inspector
 from covalent_awsbatch_plugin.errors import AWSBatchError
 
-_TIMEOUT = 5.0
-_LARGEST = 4 * 1024 * 1024  # the limit that registries have for a manifest
+_TIMEOUT_SECONDS = 5.0
+_MAX_MANIFEST_BYTES = 4 * 1024 * 1024  # the limit that registries have for a manifest
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -22,13 +22,13 @@ _ACCEPT = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """An image as its registry tells of it.
+class ImageInfo:
+    """An image in its registry.
 
     Attributes:
-        exists: None if the registry did not tell.
-        architectures: `amd64`, `arm64` …; empty if that could not be told.
-        note: What else there is to say.
+        exists: None if unknown.
+        architectures: `amd64`, `arm64` …; empty if unknown.
+        note: An addition for the report.
     """
 
     exists: bool | None
@@ -36,31 +36,33 @@ class Found:
     note: str = ""
 
 
-async def in_ecr(ask: Inspector, uri: str) -> set[str]:
-    """What an image in ECR is made for; empty if that may not be asked."""
+async def ecr_architectures(inspector: Inspector, uri: str) -> set[str]:
+    """The architectures of an image in ECR; empty if the call is denied."""
     try:
-        manifest = document(json.loads(await ask.image_manifest(uri)) or "{}")
+        manifest = document(json.loads(await inspector.image_manifest(uri)) or "{}")
         if found := platforms(manifest):
             return found
-        digest = _at(manifest, "config", "digest")
-        url = json.loads(await ask.image_part(uri, digest)) if isinstance(digest, str) else None
-        return _names(_at(await asyncio.to_thread(_get, url), "architecture")) if url else set()
+        digest = _get_path(manifest, "config", "digest")
+        url = json.loads(await inspector.image_part(uri, digest)) if isinstance(digest, str) else None
+        return _nonempty_strings(_get_path(await asyncio.to_thread(_get, url), "architecture")) if url else set()
     except (AWSBatchError, OSError, ValueError):
         return set()
 
 
-async def elsewhere(uri: str) -> Found:
-    """Ask any other registry for an image, without credentials of one's own."""
+async def look_up_public(uri: str) -> ImageInfo:
+    """Look an image up in another registry, without credentials."""
     host, name, version = _parts(uri)
     try:
         manifest = await asyncio.to_thread(_manifest, host, name, version)
     except urllib.error.HTTPError as error:
         if error.code == 404 and "/manifests/" in error.url:
-            return Found(False, note=f"{host} has no such image")
-        return Found(None, note=f"{host} answers {error.code}; a private image shows itself to the execution role only")
+            return ImageInfo(False, note=f"{host} has no such image")
+        return ImageInfo(
+            None, note=f"{host} answers {error.code}; a private image shows itself to the execution role only"
+        )
     except (OSError, ValueError) as error:
-        return Found(None, note=f"{host} could not be asked from here ({error})")
-    return Found(True, platforms(manifest), f"public in {host}")
+        return ImageInfo(None, note=f"{host} could not be asked from here ({error})")
+    return ImageInfo(True, platforms(manifest), f"public in {host}")
 
 
 def _parts(uri: str) -> tuple[str, str, str]:
@@ -85,18 +87,24 @@ def _manifest(host: str, name: str, version: str) -> Any:
             raise
     scope = f"repository:{name}:pull"
     answer = _get(f"{challenge['realm']}?service={challenge.get('service', '')}&scope={scope}")
-    return _get(url, next(iter(_names(_at(answer, "token")) or _names(_at(answer, "access_token"))), None))
+    return _get(
+        url,
+        next(
+            iter(_nonempty_strings(_get_path(answer, "token")) or _nonempty_strings(_get_path(answer, "access_token"))),
+            None,
+        ),
+    )
 
 
 def _get(url: str, token: str | None = None) -> Any:
     headers = {"Accept": _ACCEPT} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  (https, or a URL that ECR gave)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-        return document(answer.read(_LARGEST))
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        return document(answer.read(_MAX_MANIFEST_BYTES))
 
 
 def document(text: str | bytes) -> Any:
-    """Read what a registry answered.
+    """Parse the answer of a registry.
 
     Raises:
         ValueError: It is no JSON, or nested deeper than any manifest.
@@ -108,19 +116,19 @@ def document(text: str | bytes) -> Any:
 
 
 def platforms(manifest: Any) -> set[str]:
-    """Which processors an index of images names; empty if it is none."""
-    entries = _at(manifest, "manifests")
-    found = [_at(entry, "platform", "architecture") for entry in (entries if isinstance(entries, list) else [])]
-    # Attestations stand in an index as images for "unknown".
-    return _names(*found) - {"unknown"}
+    """The architectures in an image index; empty if it is none."""
+    entries = _get_path(manifest, "manifests")
+    found = [_get_path(entry, "platform", "architecture") for entry in (entries if isinstance(entries, list) else [])]
+    # Attestations are images for "unknown" in an index.
+    return _nonempty_strings(*found) - {"unknown"}
 
 
-def _at(value: Any, *names: str) -> Any:
-    """What stands at a place of a document, if there is such a place: a registry may answer anything."""
+def _get_path(value: Any, *names: str) -> Any:
+    """A nested value of a document, or None: a registry may answer anything."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _names(*values: Any) -> set[str]:
+def _nonempty_strings(*values: Any) -> set[str]:
     return {value for value in values if isinstance(value, str) and value}

@@ -1,6 +1,6 @@
-"""Which rights the executor needs: one table of every AWS call, and the IAM documents that are made of it.
+"""The rights that the executor needs: a table of every AWS call, and IAM policies that are generated from it.
 
-A call that the core makes and this table lacks fails a test, so that no right is ever missing from the documents.
+A test fails if the core makes a call that is missing in this table.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ USER = (
     Right("Key", "kms:Decrypt", "key", _WRITES + _READS),
     Right("Key", "kms:GenerateDataKey", "key", _WRITES),
 )
-"""Whoever runs Covalent's server."""
+"""Rights of the identity that runs Covalent's server."""
 
 JOB = (
     Right("Objects", "s3:AbortMultipartUpload", "objects", without=_PARTS),
@@ -80,7 +80,7 @@ JOB = (
     Right("Key", "kms:Decrypt", "key", _WRITES + _READS),
     Right("Key", "kms:GenerateDataKey", "key", _WRITES),
 )
-"""The job role, beside what the functions themselves do."""
+"""Rights of the job role, without those that the functions need."""
 
 DOCTOR = (
     Right("DoctorBucket", "s3:GetEncryptionConfiguration", "bucket", ("s3:GetBucketEncryption",)),
@@ -91,10 +91,10 @@ DOCTOR = (
     Right("DoctorImages", "ecr:BatchGetImage", "image"),
     Right("DoctorImages", "ecr:GetDownloadUrlForLayer", "image"),
 )
-"""What `covalent-awsbatch doctor` can tell more with. The executor never makes these calls."""
+"""Additional rights with which `covalent-awsbatch doctor` finds out more. The executor never makes these calls."""
 
 FREE = ("sts:GetCallerIdentity",)
-"""Calls that nobody needs a right for."""
+"""Calls that need no right."""
 
 EXAMPLE = Settings(
     region="us-east-1",
@@ -152,7 +152,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         "submission": [queue, definition, f"{definition}:*"],
         "jobs": [f"{batch}:job/*"],
         "roles": list(dict.fromkeys(roles)),
-        # Also the caller's own role, whose ARN a session's lacks the path of.
+        # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
         "bucket": [bucket],
@@ -171,7 +171,7 @@ def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tu
     """The rights that a configuration needs, each with its ARNs."""
     arns = resources(settings, place)
     unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
-    # Who asks for tags cannot submit a job without the right to give them.
+    # Without this right a job with tags cannot be submitted.
     essential = {"batch:TagResource"} if settings.tags else set()
     return [
         (replace(right, without="") if right.action in essential else right, arns[right.resource])

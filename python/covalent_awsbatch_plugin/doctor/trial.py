@@ -1,4 +1,4 @@
-"""What `doctor --run` does: one tiny job by the executor itself, seen through its states."""
+"""`doctor --run`: runs one tiny job with the executor itself, and follows its states."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from covalent_awsbatch_plugin.task.connection import client
 
 from .checks.base import Check, State
 
-_POLL = 1.0
-_PATIENCE = 900.0
+_POLL_SECONDS = 1.0
+_RUNNABLE_TIMEOUT_SECONDS = 900.0
 """Seconds without a machine after which the trial gives up; a cold environment needs a few minutes."""
 
 _NAME = "run"
 
 
 class _Trial(AWSBatchExecutor):
-    """The executor where no Covalent server runs: it keeps the job's handle to itself and is never cancelled."""
+    """The executor without a Covalent server: it stores the job's handle and is never cancelled."""
 
     handle: asyncio.Future[str]
 
@@ -40,55 +40,55 @@ class _Trial(AWSBatchExecutor):
         return False
 
 
-async def run(settings: Settings, say: Callable[[str], None]) -> Check:
-    """Submit a job that does nothing much, follow it, and bring its result.
+async def run(settings: Settings, log: Callable[[str], None]) -> Check:
+    """Submit a trivial job, follow its states, and fetch its result.
 
     Args:
         settings: The executor's; retries and clean-up are the trial's own.
-        say: Told each state as soon as it is seen.
+        log: Called with a line for each state as soon as it is seen.
     """
     overrides = {
         "retry_attempts": 1,
         "s3_cleanup": "always",
-        "runnable_timeout": settings.runnable_timeout or _PATIENCE,
+        "runnable_timeout": settings.runnable_timeout or _RUNNABLE_TIMEOUT_SECONDS,
     }
     executor = _Trial(**{**settings.model_dump(), **overrides})
     executor.handle = asyncio.get_running_loop().create_future()
-    # Covalent gives each task its own; what is said there is in the error as well.
+    # Covalent sets these for each task. The error contains what is printed there.
     executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()  # noqa: SLF001
     start = time.monotonic()
     seconds: dict[str, float] = {}
 
-    def seen(state: str) -> None:
+    def on_state(state: str) -> None:
         if state not in seconds:
             seconds[state] = round(time.monotonic() - start, 1)
-            say(f"{seconds[state]:6.1f} s  {state}")
+            log(f"{seconds[state]:6.1f} s  {state}")
 
-    # Both are found by name in the container: covalent's wrapper, as for any task, and a function of Python's own.
+    # Both are pickled by name: Covalent's wrapper, as for any task, and a function of the standard library.
     call = [TransportableObject(platform.python_version), [], []]
     metadata = {"dispatch_id": f"doctor-{uuid.uuid4()}", "node_id": 0}
-    watch = asyncio.ensure_future(_follow(settings, executor.handle, seen))
+    watch = asyncio.ensure_future(_follow(settings, executor.handle, on_state))
     try:
         result = await executor.run(wrapper_fn, call, {}, metadata)
     except (AWSBatchError, TaskCancelledError) as error:
         fix = "the message says what to do; if it does not, look at the checks above"
-        return Check(_NAME, State.WRONG, str(error), fix, seconds)
+        return Check(_NAME, State.FAILED, str(error), fix, seconds)
     finally:
         watch.cancel()
-    seen("SUCCEEDED")  # which may have been between two looks
-    seen("result")
+    on_state("SUCCEEDED")  # which may have been missed between two polls
+    on_state("result")
     version = result.get_deserialized()
     path = ", ".join(f"{state} after {second:g} s" for state, second in seconds.items())
     path += await _times(settings, executor.handle.result())
-    ours = platform.python_version()
-    if version.rpartition(".")[0] != ours.rpartition(".")[0]:
-        fix = f"use an image with Python {ours.rpartition('.')[0]} (container_image_uri), or that Python here"
-        return Check(_NAME, State.WRONG, f"the job ran on Python {version}, and here is {ours}", fix, seconds)
-    return Check(_NAME, State.WELL, f"Python {version} answered: {path}", seconds=seconds)
+    own_version = platform.python_version()
+    if version.rpartition(".")[0] != own_version.rpartition(".")[0]:
+        fix = f"use an image with Python {own_version.rpartition('.')[0]} (container_image_uri), or that Python here"
+        return Check(_NAME, State.FAILED, f"the job ran on Python {version}, and here is {own_version}", fix, seconds)
+    return Check(_NAME, State.PASSED, f"Python {version} answered: {path}", seconds=seconds)
 
 
 async def _times(settings: Settings, job_id: str) -> str:
-    """How long it waited and ran, by Batch's own clock, which sees also the states that passed between two looks."""
+    """How long the job waited and ran by Batch's own times, which polling only approximates."""
     try:
         job = await client(settings).describe(job_id)
     except AWSBatchError:
@@ -99,14 +99,14 @@ async def _times(settings: Settings, job_id: str) -> str:
     return f"; by Batch's clock it waited {waited:.1f} s for its machine and ran {ran:.1f} s"
 
 
-async def _follow(settings: Settings, handle: asyncio.Future[str], seen: Callable[[str], None]) -> None:
+async def _follow(settings: Settings, handle: asyncio.Future[str], on_state: Callable[[str], None]) -> None:
     job_id = await handle
-    seen("SUBMITTED")
+    on_state("SUBMITTED")
     while True:
         try:
             job = await client(settings).describe(job_id)
         except AWSBatchError:
-            job = None  # the executor, which waits for the same job, says what is the matter
+            job = None  # the executor waits for the same job and reports the error
         if job is not None:
-            seen(job.status)
-        await asyncio.sleep(_POLL)
+            on_state(job.status)
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""What `covalent-awsbatch jobs` does: shows the executor's jobs, asks, and ends those that nobody waits for."""
+"""`covalent-awsbatch jobs`: lists the executor's jobs and, after confirmation, terminates orphans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Flags:
         ended: Show jobs that have ended, too.
         orphans: Show only jobs that nobody waits for.
         terminate: End those.
-        force: Also end those of which it cannot be told.
+        force: Also terminate those that may be orphans.
         yes: Don't ask.
         as_json: Write JSON in place of a table.
     """
@@ -110,10 +110,10 @@ def _is_selected(job: Job, flags: Flags, survey: Survey) -> bool:
 
 
 def _end(connection: Client, selected: Collection[Job]) -> tuple[set[str], list[str]]:
-    """Ends jobs, tells Covalent, and says what came of it.
+    """Terminates jobs, reports that to Covalent, and prints the outcome.
 
     Returns:
-        The ids of those that were ended, and what went wrong.
+        The ids of terminated jobs, and problems.
     """
     if not selected:
         return set(), []
@@ -132,7 +132,7 @@ def _end(connection: Client, selected: Collection[Job]) -> tuple[set[str], list[
 
 
 def _show(jobs: Collection[Job], settings: Settings, flags: Flags) -> None:
-    """Writes the table, or what it would be a table of."""
+    """Prints the table, or that there are no such jobs."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)

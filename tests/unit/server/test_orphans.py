@@ -92,7 +92,7 @@ def test_one_process_waits_for_what_another_one_lost(waiter: Callable[..., subpr
 
 
 def test_this_process_keeps_its_lock_while_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "_own", {})
+    monkeypatch.setattr(presence, "_files_by_pid", {})
     presence.note("mine")
     for _ in range(2):
         assert presence.waiting() == ({"mine"}, set())
@@ -103,7 +103,7 @@ def test_this_process_keeps_its_lock_while_it_reads(monkeypatch: pytest.MonkeyPa
 def test_a_directory_that_cannot_be_written_fails_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(presence, "_own", {})
+    monkeypatch.setattr(presence, "_files_by_pid", {})
     cache.write_text("in the way")
     presence.note("d-1")
     assert "will not be recognised" in caplog.text
@@ -111,7 +111,7 @@ def test_a_directory_that_cannot_be_written_fails_nothing(
 
 
 def test_notes_of_long_ago_are_forgotten(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "_own", {})
+    monkeypatch.setattr(presence, "_files_by_pid", {})
     cache.mkdir()
     old, new = cache / "old.dispatches", cache / "new.dispatches"
     old.write_text("long ago\n")

@@ -1,7 +1,7 @@
-"""The doctor's checks, in the order in which a task would meet what they look at.
+"""The doctor's checks, in the order in which a task depends on what they check.
 
-Each asks AWS a question or two and makes of the answer what was found and, where something is wrong, how to mend it. A
-question that is denied proves nothing: the doctor needs no right that the executor does not need.
+Each makes a call or two and returns what it has found and, if something is wrong, how to fix it. A denied call means
+"unknown": the doctor needs no right that the executor does not need.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("packages", packages),
     ("permissions", permissions),
 )
-"""Every check with the name that it goes by if it cannot be made."""
+"""Every check, with the name that is shown if it fails itself."""
 
 WITHOUT_CREDENTIALS = {"credentials", "region", "clock"}
-"""What may be told even with credentials that do not work."""
+"""Checks that need no valid credentials."""

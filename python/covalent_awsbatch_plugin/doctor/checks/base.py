@@ -1,4 +1,4 @@
-"""What a check is, and what it knows."""
+"""The types of the checks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Au
 
 
 class State(str, enum.Enum):
-    """What came of a check."""
+    """The outcome of a check."""
 
-    WELL = "well"
-    WRONG = "wrong"
+    PASSED = "well"
+    FAILED = "wrong"
     UNKNOWN = "unknown"
 
 
@@ -27,12 +27,12 @@ class Check:
     """One line of the doctor's report.
 
     Attributes:
-        name: What was looked at.
-        state: What came of it.
-        found: What there is, or why it could not be told.
-        fix: What to do; empty if there is nothing to be done.
+        name: What was checked.
+        state: The outcome.
+        found: What was found, or why it is unknown.
+        fix: What to do; empty if nothing.
         seconds: Of `--run`: when the job was first seen in each state.
-        providers: What each place says that may have credentials, where there are none.
+        providers: The error of each credentials provider, if there are no credentials.
     """
 
     name: str
@@ -45,34 +45,34 @@ class Check:
 
 @dataclass
 class Case:
-    """What is looked at, and what earlier checks found that later ones need.
+    """The configuration that is checked, and results of earlier checks that later ones need.
 
     Attributes:
         settings: The configuration.
         connection: The core's client.
         arn: The caller; empty until it is known.
         place: Account, region and partition; None until they are known.
-        reached: Whether AWS answered at all.
-        silent: Host that did not answer when it was asked for the caller; empty if it did.
-        proven: Actions that were seen to be allowed.
-        architectures: What the queue's instances may be.
+        answered: Whether AWS has answered at all.
+        unresponsive_host: Host that did not answer the call for the caller's identity; empty if it did.
+        allowed_actions: Actions that have succeeded.
+        architectures: Possible architectures of the queue's instances.
     """
 
     settings: Settings
     connection: Client
     arn: str = ""
     place: Place | None = None
-    reached: bool = True
-    silent: str = ""
-    proven: set[str] = field(default_factory=set)
+    answered: bool = True
+    unresponsive_host: str = ""
+    allowed_actions: set[str] = field(default_factory=set)
     architectures: set[str] = field(default_factory=lambda: {"amd64"})
 
     def __post_init__(self) -> None:
-        self.ask = self.connection.inspector()
+        self.inspector = self.connection.inspector()
 
     @property
     def known(self) -> Place:
-        """The place, for checks that run once the credentials are known to be good."""
+        """The place, for checks that run after the credentials were accepted."""
         assert self.place is not None
         return self.place
 
@@ -80,23 +80,23 @@ class Case:
 Step = Callable[[Case], Awaitable[Sequence[Check]]]
 
 
-def well(name: str, found: str) -> Check:
-    """Nothing is wrong."""
-    return Check(name, State.WELL, found)
+def passed(name: str, found: str) -> Check:
+    """A check that has found no problem."""
+    return Check(name, State.PASSED, found)
 
 
-def wrong(name: str, found: str, fix: str) -> Check:
-    """Something is, and this mends it."""
-    return Check(name, State.WRONG, found, fix)
+def failed(name: str, found: str, fix: str) -> Check:
+    """A check that has found a problem, and how to fix it."""
+    return Check(name, State.FAILED, found, fix)
 
 
 def unknown(name: str, found: str) -> Check:
-    """It could not be told."""
+    """A check whose outcome is unknown."""
     return Check(name, State.UNKNOWN, found)
 
 
-def untold(name: str, error: AWSBatchError) -> Check:
-    """A question was not answered: denied, for want of a right that only the doctor needs, or failed."""
+def from_error(name: str, error: AWSBatchError) -> Check:
+    """A check whose call failed, or was denied because of a right that only the doctor needs."""
     if isinstance(error, AccessError) and error.details.get("code") in _DENIED and error.details.get("operation"):
         return unknown(name, f"could not tell: needs {error.details['operation']}")
     if not error.details.get("asked", True):

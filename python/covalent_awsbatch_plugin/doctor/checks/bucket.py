@@ -1,4 +1,4 @@
-"""The bucket: whether it is there, can be used, and how it encrypts."""
+"""Checks the bucket: existence, access, and encryption."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.errors import AccessError, AWSBatchError
 
-from .base import Case, Check, State, untold, well, wrong
+from .base import Case, Check, State, failed, from_error, passed
 
 PROBE = "covalent-awsbatch-doctor.probe"
-"""Key of the object that shows that the bucket can be used; always the same, for where deleting is not allowed."""
+"""Key of the test object. It is always the same, because it stays in a bucket where deleting is not allowed."""
 
-# Each with the rights that it needs, on the object and on its key.
+# Each step with the right that it needs on the object, and on the KMS key.
 _STEPS = (
     ("put", "s3:PutObject", "kms:GenerateDataKey"),
     ("get", "s3:GetObject", "kms:Decrypt"),
@@ -29,24 +29,24 @@ async def bucket(case: Case) -> Sequence[Check]:
     """Whether the bucket is there, in which region, can be used, and how it encrypts."""
     name, here = case.settings.s3_bucket_name, case.settings.region
     try:
-        answer = json.loads(await case.ask.bucket(name))
+        answer = json.loads(await case.inspector.bucket(name))
     except AWSBatchError as error:
-        return [untold("bucket", error)]
+        return [from_error("bucket", error)]
     there = answer["region"]
     if answer["state"] == "missing":
         fix = f"create it: `aws s3 mb s3://{name} --region {here}`, or set `s3_bucket_name` to one that you have"
-        return [wrong("bucket", f"there is no bucket {name}", fix)]
+        return [failed("bucket", f"there is no bucket {name}", fix)]
     fix = f"set `s3_bucket_name` to a bucket in {here}, or `region`, which moves the queue as well"
     if answer["state"] == "elsewhere":
         there = there or "another region, and S3 does not say in which"
-        return [wrong("bucket", f"{name} is in {there}, and cannot be reached from {here}", fix)]
+        return [failed("bucket", f"{name} is in {there}, and cannot be reached from {here}", fix)]
     listed = name if answer["state"] == "found" else f"{name}, which may not be listed,"
     if there and there != here:
-        # It works, and is seldom meant.
+        # It works, but is rarely intended.
         found = f"{listed} is in {there}, queue in {here}: transfer between regions costs"
-        return [Check("bucket", State.WELL, found, fix), await _objects(case), await _encryption(case)]
+        return [Check("bucket", State.PASSED, found, fix), await _objects(case), await _encryption(case)]
     found = f"{name} in {there or here}" if answer["state"] == "found" else f"{name}, which may not be listed"
-    return [well("bucket", found), await _objects(case), await _encryption(case)]
+    return [passed("bucket", found), await _objects(case), await _encryption(case)]
 
 
 async def _objects(case: Case) -> Check:
@@ -59,18 +59,18 @@ async def _objects(case: Case) -> Check:
             await _try(case.connection, verb, name)
         except AWSBatchError as error:
             if verb == "delete" and case.settings.s3_cleanup == "never":
-                return well("objects", f"put and get work in {place}; delete is not needed, and {PROBE} stays there")
+                return passed("objects", f"put and get work in {place}; delete is not needed, and {PROBE} stays there")
             code = str(error.details.get("code", ""))
             if code.startswith("KMS.") or re.search(r"\bkms:[A-Z]", error.message):
                 fix = f"set `s3_kms_key_id` to a key that is enabled and that {case.arn} may use"
-                return wrong("objects", error.message, fix)
+                return failed("objects", error.message, fix)
             if not isinstance(error, AccessError):
-                return untold("objects", error)
+                return from_error("objects", error)
             fix = f"allow {action} on {objects} to {case.arn}; a bucket of another account needs `s3_bucket_owner`"
-            return wrong("objects", error.message, fix)
+            return failed("objects", error.message, fix)
         done.append(verb)
-        case.proven |= {action, key_action} if case.settings.s3_kms_key_id else {action}
-    return well("objects", f"{', '.join(done)} work in {place}")
+        case.allowed_actions |= {action, key_action} if case.settings.s3_kms_key_id else {action}
+    return passed("objects", f"{', '.join(done)} work in {place}")
 
 
 async def _try(connection: Client, verb: str, bucket_name: str) -> None:
@@ -86,11 +86,11 @@ async def _try(connection: Client, verb: str, bucket_name: str) -> None:
 
 async def _encryption(case: Case) -> Check:
     if case.settings.s3_kms_key_id:
-        return well("encryption", f"by {case.settings.s3_kms_key_id}, as `s3_kms_key_id` says")
+        return passed("encryption", f"by {case.settings.s3_kms_key_id}, as `s3_kms_key_id` says")
     try:
-        answer = json.loads(await case.ask.encryption(case.settings.s3_bucket_name))
+        answer = json.loads(await case.inspector.encryption(case.settings.s3_bucket_name))
     except AWSBatchError as error:
-        return untold("encryption", error)
+        return from_error("encryption", error)
     if answer is None:
-        return well("encryption", "by S3 itself (the bucket has no rule)")
-    return well("encryption", f"{answer['algorithm']}" + (f" by {answer['key']}" if answer["key"] else ""))
+        return passed("encryption", "by S3 itself (the bucket has no rule)")
+    return passed("encryption", f"{answer['algorithm']}" + (f" by {answer['key']}" if answer["key"] else ""))

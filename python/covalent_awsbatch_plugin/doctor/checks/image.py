@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from covalent_awsbatch_plugin.doctor import images
 from covalent_awsbatch_plugin.errors import AWSBatchError
 
-from .base import Case, Check, unknown, untold, well, wrong
+from .base import Case, Check, failed, from_error, passed, unknown
 
 
 async def image(case: Case) -> Sequence[Check]:
@@ -18,24 +18,24 @@ async def image(case: Case) -> Sequence[Check]:
     fix = "push it, or set `container_image_uri` to an image that is there"
     try:
         if problem := await case.connection.image_problem(uri):
-            return [wrong("image", problem, fix)]
-        answer = json.loads(await case.ask.image(uri))
+            return [failed("image", problem, fix)]
+        answer = json.loads(await case.inspector.image(uri))
     except AWSBatchError as error:
-        return [untold("image", error)]
+        return [from_error("image", error)]
     if answer is None:
-        found = await images.elsewhere(uri)
+        found = await images.look_up_public(uri)
     else:
-        found = images.Found(True, await images.in_ecr(case.ask, uri), _age(answer["pushed_at"]))
+        found = images.ImageInfo(True, await images.ecr_architectures(case.inspector, uri), _age(answer["pushed_at"]))
     if found.exists is None:
         return [unknown("image", f"{uri}: could not tell: {found.note}")]
     if not found.exists:
-        return [wrong("image", f"{uri}: {found.note}", fix)]
+        return [failed("image", f"{uri}: {found.note}", fix)]
     if found.architectures and not found.architectures & case.architectures:
         made, needed = (" and ".join(sorted(names)) for names in (found.architectures, case.architectures))
         fix = f"build it for {needed}: `docker build --platform linux/{needed.split()[0]} …`"
-        return [wrong("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)]
+        return [failed("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)]
     made = ", ".join(sorted(found.architectures)) or "its architecture could not be told"
-    return [well("image", ", ".join(filter(None, [uri, made, found.note])))]
+    return [passed("image", ", ".join(filter(None, [uri, made, found.note])))]
 
 
 def _age(pushed_at: float | None) -> str:

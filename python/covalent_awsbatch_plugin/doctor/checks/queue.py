@@ -1,4 +1,4 @@
-"""The queue and the compute environments behind it."""
+"""Checks the queue and its compute environments."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from covalent_awsbatch_plugin.errors import AWSBatchError
 from covalent_awsbatch_plugin.options import placement
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from .base import Case, Check, State, unknown, untold, well, wrong
+from .base import Case, Check, State, failed, from_error, passed, unknown
 
-_CHANGING = {"CREATING", "UPDATING"}
+_TRANSITIONAL_STATUSES = {"CREATING", "UPDATING"}
 
 
 async def queue(case: Case) -> Sequence[Check]:
     """Whether the queue takes jobs, and whether an environment behind it can ever run this one."""
     name = case.settings.batch_queue
     try:
-        answer = json.loads(await case.ask.queue(name))
+        answer = json.loads(await case.inspector.queue(name))
     except AWSBatchError as error:
-        return [untold("queue", error), unknown("environment", "could not tell: the queue could not be looked at")]
+        return [from_error("queue", error), unknown("environment", "could not tell: the queue could not be looked at")]
     if answer is None:
         fix = "set `batch_queue` and `region` to those of your queue, or create it"
-        return [wrong("queue", f"there is no queue {name} in region {case.settings.region}", fix)]
+        return [failed("queue", f"there is no queue {name} in region {case.settings.region}", fix)]
     return [_queue(name, answer), *await _environments(case, answer["environments"])]
 
 
@@ -33,50 +33,50 @@ def _queue(name: str, answer: dict[str, Any]) -> Check:
     found = f"{name} is {answer['state']} and {answer['status']}, {kind}"
     if answer["state"] != "ENABLED":
         fix = f"enable it: `aws batch update-job-queue --job-queue {name} --state ENABLED`"
-        return wrong("queue", found, fix)
-    if answer["status"] in _CHANGING:
+        return failed("queue", found, fix)
+    if answer["status"] in _TRANSITIONAL_STATUSES:
         return unknown("queue", f"{found}: AWS is still at it, ask again in a minute")
     if answer["status"] != "VALID":
         reason = answer["status_reason"] or "no reason is given"
-        return wrong("queue", f"{found}: {reason}", "mend what the reason says, or set `batch_queue` to another queue")
+        return failed("queue", f"{found}: {reason}", "mend what the reason says, or set `batch_queue` to another queue")
     if answer["fair_share"]:
         fix = "use a queue without scheduling policy: this executor gives its jobs no share identifier"
-        return wrong("queue", found, fix)
-    return well("queue", found)
+        return failed("queue", found, fix)
+    return passed("queue", found)
 
 
 async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
     if not arns:
         fix = "add one: `aws batch update-job-queue --compute-environment-order …`"
-        return [wrong("environment", "the queue has no compute environment", fix)]
+        return [failed("environment", "the queue has no compute environment", fix)]
     try:
-        answers = json.loads(await case.ask.environments(arns))
+        answers = json.loads(await case.inspector.environments(arns))
     except AWSBatchError as error:
-        return [untold("environment", error)]
+        return [from_error("environment", error)]
     case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
     names = {answer["name"] for answer in answers}
     gone = [arn for arn in arns if arn.rpartition("/")[2] not in names]
     checks = [_environment(case.settings, answer) for answer in answers]
-    return _together(checks, [answer["status"] == "VALID" for answer in answers]) + [
-        wrong("environment", f"{arn} does not exist", "take it out of the queue, or create it") for arn in gone
+    return _merge(checks, [answer["status"] == "VALID" for answer in answers]) + [
+        failed("environment", f"{arn} does not exist", "take it out of the queue, or create it") for arn in gone
     ]
 
 
-def _together(checks: list[Check], valid: list[bool]) -> list[Check]:
-    """A queue's jobs go to whichever of its environments can hold them: one is enough.
+def _merge(checks: list[Check], valid: list[bool]) -> list[Check]:
+    """Combine the checks of a queue's environments: one that can hold the job is enough.
 
     Args:
-        checks: Of each by itself.
-        valid: Whether AWS calls it so; one that is not is to be mended anyhow.
+        checks: The check of each environment.
+        valid: Whether each is VALID; an invalid one has to be fixed anyway.
     """
     states = {check.state for check, is_valid in zip(checks, valid, strict=True) if is_valid}
     found = list(checks)
     for number, check in enumerate(checks):
-        if not valid[number] or check.state is State.WELL:
+        if not valid[number] or check.state is State.PASSED:
             continue
-        if State.WELL in states:
-            found[number] = well(check.name, f"{check.found}; the job goes to another one of the queue's")
-        elif State.UNKNOWN in states and check.state is State.WRONG:
+        if State.PASSED in states:
+            found[number] = passed(check.name, f"{check.found}; the job goes to another one of the queue's")
+        elif State.UNKNOWN in states and check.state is State.FAILED:
             found[number] = unknown(
                 check.name, f"{check.found}; could not tell whether another one of the queue's does"
             )
@@ -88,24 +88,24 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
     found = f"{answer['state']} and {answer['status']}"
     if answer["state"] != "ENABLED":
         command = f"aws batch update-compute-environment --compute-environment {answer['name']} --state ENABLED"
-        return wrong(name, found, f"enable it: `{command}`")
-    if answer["status"] in _CHANGING:
+        return failed(name, found, f"enable it: `{command}`")
+    if answer["status"] in _TRANSITIONAL_STATUSES:
         return unknown(name, f"{found}: AWS is still at it, ask again in a minute")
     if answer["status"] != "VALID":
         reason = answer["status_reason"] or "no reason is given"
         fix = "mend what the reason says (most often its service role, instance role or subnets), then update it"
-        return wrong(name, f"{found}: {reason}", fix)
+        return failed(name, f"{found}: {reason}", fix)
     if misfits := placement.problems(settings, answer):
         fix = "ask for less (`vcpu`, `memory`, `num_gpus`), or use an environment that can hold the job"
         platform = "FARGATE" if answer["kind"].startswith("FARGATE") else "EC2"
         if platform != settings.platform:
             fix = f'set `platform="{platform}"`, or `batch_queue` to a queue of {settings.platform}'
-        return wrong(name, f"this job will never fit: {'; '.join(misfits)}", fix)
+        return failed(name, f"this job will never fit: {'; '.join(misfits)}", fix)
     if not answer["kind"]:
-        return well(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
+        return passed(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
     job = f"vcpu={settings.vcpu:g}, memory={settings.memory_mib / 1024:g}"
     job += f", num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
     found += f", {answer['kind']}, up to {answer['max_vcpus']} vCPUs"
     if doubt := placement.doubt(settings, answer):
         return unknown(name, f"{found}; could not tell whether a job of {job} fits: {doubt}")
-    return well(name, f"{found}; a job of {job} fits")
+    return passed(name, f"{found}; a job of {job} fits")

@@ -1,4 +1,4 @@
-"""The roles of the job: whether they are there, can be taken, and reach the bucket."""
+"""Checks the roles of the job: existence, trust policy, and access to the bucket."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from urllib.parse import unquote
 from covalent_awsbatch_plugin.doctor import policy
 from covalent_awsbatch_plugin.errors import AWSBatchError
 
-from .base import Case, Check, State, untold, well, wrong
-from .permissions import judged, missing_rights
+from .base import Case, Check, State, failed, from_error, passed
+from .permissions import missing_rights, rights_check
 
 _SERVICE = "ecs-tasks.amazonaws.com"
 
 
 async def execution_role(case: Case) -> Sequence[Check]:
-    """Whether the ECS agent can take its role."""
+    """Whether ECS can assume the execution role."""
     return [await _role(case, "execution role", "batch_execution_role_name")]
 
 
 async def job_role(case: Case) -> Sequence[Check]:
-    """Whether the function can take its role, and reach the bucket by it."""
+    """Whether ECS can assume the job role, and whether the role has access to the bucket."""
     role = await _role(case, "job role", "batch_job_role_name")
-    if role.state is State.WRONG:
+    if role.state is State.FAILED:
         return [role]
     name = "job role's rights"
     arn = policy.role_arn(case.settings.batch_job_role_name, case.known)
     try:
         missing = await missing_rights(case, policy.JOB, arn)
     except AWSBatchError as error:
-        return [role, untold(name, error)]
+        return [role, from_error(name, error)]
     found = f"it may use s3://{case.settings.s3_bucket_name}"
-    return [role, judged(name, missing, ("it", arn, "job"), found)]
+    return [role, rights_check(name, missing, ("it", arn, "job"), found)]
 
 
 async def _role(case: Case, name: str, option: str) -> Check:
     wanted = getattr(case.settings, option)
     arn = policy.role_arn(wanted, case.known)
     if arn.split(":")[4] != case.known.account:
-        return wrong(name, f"{arn} belongs to another account, and Batch takes none of those", f"set `{option}`")
+        return failed(name, f"{arn} belongs to another account, and Batch takes none of those", f"set `{option}`")
     short = arn.rpartition("/")[2]
     try:
-        answer = json.loads(await case.ask.role(short))
+        answer = json.loads(await case.inspector.role(short))
     except AWSBatchError as error:
-        return untold(name, error)
+        return from_error(name, error)
     if answer is None:
-        return wrong(name, f"there is no role {short}", f"create it with a trust in {_SERVICE}, or set `{option}`")
+        return failed(name, f"there is no role {short}", f"create it with a trust in {_SERVICE}, or set `{option}`")
     if answer["arn"] != arn:
-        return wrong(name, f"{short} is {answer['arn']}, not {arn}", f"set `{option}` to {answer['arn']}")
+        return failed(name, f"{short} is {answer['arn']}, not {arn}", f"set `{option}` to {answer['arn']}")
     if not _trusts(answer["trust"]):
         command = f"aws iam update-assume-role-policy --role-name {short} --policy-document …"
         fix = f"let its trust policy allow sts:AssumeRole to the service {_SERVICE}: `{command}`"
-        return wrong(name, f"{short} does not trust {_SERVICE}", fix)
-    return well(name, f"{short} exists and trusts {_SERVICE}")
+        return failed(name, f"{short} does not trust {_SERVICE}", fix)
+    return passed(name, f"{short} exists and trusts {_SERVICE}")
 
 
 def _trusts(encoded: str) -> bool:
-    """Whether a trust policy lets ECS take the role. Conditions are taken to be met."""
+    """Whether a trust policy allows ECS to assume the role. Conditions are ignored."""
     statements = json.loads(unquote(encoded) or "{}").get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
         principal = statement.get("Principal", {})
