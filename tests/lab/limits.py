@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from covalent_awsbatch_plugin.local.api_model import misfit
+from covalent_awsbatch_plugin.local.api_model import model_violations
 
 from .messages import AwsError
 
@@ -59,7 +59,7 @@ def check_job(asked: dict[str, Any], size: int) -> None:
 
 
 def _check_fields(operation: str, asked: dict[str, Any]) -> None:
-    if problem := misfit("batch", operation, asked):
+    if problem := model_violations("batch", operation, asked):
         raise refused(problem)
 
 

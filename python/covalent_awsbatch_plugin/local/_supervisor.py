@@ -1,12 +1,12 @@
-"""Runs one job and leaves nothing of it behind: the parent process of every job.
+"""The parent process of a job: runs it, and kills everything that it leaves.
 
-A program of its own (`python -I -S _supervisor.py REPORT_FD COMMAND...`), standard library only. It stands between the
-embedded AWS and the job because only a process of its own can outlive a killed parent and clean up after it.
+A separate program (`python -I -S _supervisor.py REPORT_FD COMMAND...`) that uses only the standard library. It is the
+parent of the job instead of the embedded AWS, because it can outlive a killed embedded AWS and clean up.
 
-It reads orders from stdin: `stop SECONDS` sends SIGTERM to the job's process group and SIGKILL after that many seconds.
-The end of stdin means that the embedded AWS is gone: the job is stopped at once. It writes reports to REPORT_FD, one a
-line: `started PID`, `cannot TEXT` (the command could not be executed), `exit CODE` (128 + n for signal n, as a shell
-says it).
+It reads commands from stdin: `stop SECONDS` sends SIGTERM to the job's process group, and SIGKILL after that many
+seconds. The end of stdin means that the embedded AWS has ended: the job is stopped at once. It writes reports to
+REPORT_FD, one a line: `started PID`, `cannot TEXT` (the command could not be executed), `exit CODE` (128 + n for signal
+n, as in a shell).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pathlib import Path
 from types import FrameType
 
 ORPHAN_GRACE_SECONDS = 2.0
-"""How long a job may go on after its embedded AWS has vanished."""
+"""How long a job may run after its embedded AWS has ended."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _prctl(option: int, value: int) -> None:
-    """Calls Linux's prctl(2); does nothing elsewhere, where the end of stdin has to do."""
+    """Calls Linux's prctl(2). Does nothing on other systems, where only the end of stdin is noticed."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 class Supervisor:
-    """One job: its process, the orders for it, and what is reported of it.
+    """One job: its process, the commands for it, and its reports.
 
     Args:
         report_fd: File descriptor that the reports go to.
@@ -50,11 +50,11 @@ class Supervisor:
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Starts the job, obeys until it has ended, and reports how it ended."""
-        # Whatever the job leaves behind, even in a session of its own, becomes a child of this process, not of init.
+        """Starts the job, executes commands until it has ended, and reports how it ended."""
+        # Orphaned processes of the job, even in their own session, become children of this process instead of init's.
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         signal.signal(signal.SIGTERM, self._on_parent_death)
-        # Besides the end of stdin: a fork of the parent may hold the other end of the pipe open.
+        # In addition to the end of stdin, since a fork of the parent may keep the pipe open.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         try:
             # preexec_fn is safe here: there is one thread so far.
@@ -68,14 +68,14 @@ class Supervisor:
             self._report(f"cannot exec: {self._command[0]!r}: {error.strerror}")
             return
         self._report(f"started {self._process.pid}")
-        threading.Thread(target=self._obey, daemon=True).start()
+        threading.Thread(target=self._read_commands, daemon=True).start()
         code = self._wait(self._process)
         self._report(f"exit {code}")
 
-    def _obey(self) -> None:
+    def _read_commands(self) -> None:
         for line in sys.stdin:
-            order, _, seconds = line.strip().partition(" ")
-            if order == "stop":
+            verb, _, seconds = line.strip().partition(" ")
+            if verb == "stop":
                 threading.Thread(target=self._stop, args=(float(seconds),), daemon=True).start()
         self._stop(ORPHAN_GRACE_SECONDS)
 
@@ -88,7 +88,7 @@ class Supervisor:
             self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        # The job is not reaped before `_ended` is set, so that the id of its group cannot be another's by then.
+        # The job is reaped after `_ended` is set, so its group's id cannot have been reused.
         if self._process is None or self._ended.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -97,14 +97,14 @@ class Supervisor:
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         if hasattr(os, "waitid"):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            self._signal(signal.SIGKILL)  # a container's other processes end with its first one
+            self._signal(signal.SIGKILL)  # as in a container, whose processes end with the first one
         self._ended.set()
         code = process.wait()
-        _end_orphans()
+        _kill_orphans()
         return 128 - code if code < 0 else code
 
     def _report(self, line: str) -> None:
-        with suppress(OSError):  # nobody listens any more
+        with suppress(OSError):  # the reader has ended
             os.write(self._report_fd, line.encode("utf-8", "replace") + b"\n")
 
 
@@ -112,10 +112,10 @@ def _die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end_orphans() -> None:
-    """Kills what left the job's process group and has come to this process as its child (Linux only)."""
+def _kill_orphans() -> None:
+    """Kills processes that left the job's process group and became children of this process (Linux only)."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
-    for _ in range(100):  # each round may uncover the children of the last; no process tree goes on for ever
+    for _ in range(100):  # each round may orphan more processes; the number of rounds is bounded
         try:
             pids = [int(pid) for pid in children.read_text().split()]
         except OSError:
@@ -130,5 +130,5 @@ def _end_orphans() -> None:
 
 if __name__ == "__main__":
     Supervisor(int(sys.argv[1]), sys.argv[2:]).run()
-    # Threads may still wait for orders; nothing is left to flush.
+    # A thread may still be reading commands; there is nothing to flush.
     os._exit(0)

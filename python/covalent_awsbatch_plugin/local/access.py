@@ -1,7 +1,7 @@
-"""Who may ask the embedded AWS: whoever has a key of it, and no page in a browser.
+"""Access control of the embedded AWS: requests need a signature, and browsers are refused.
 
-It runs commands, and anybody on this machine can connect to it: other users, and browsers on behalf of any page. So
-what a page may have caused is refused for its headers, and whatever no key of this run has signed for its signature.
+It runs commands, and everybody on this machine can connect to it: other users, and browsers on behalf of any page. So a
+request that a page may have caused is refused by its headers, and one without a signature of this run's keys as well.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .refusal import RefusedError
 from .signature import SignedRequest, parse
 
 HEADERS = "covalent_awsbatch.headers"
-"""Where the server leaves the headers as they came: WSGI's own are folded and renamed."""
+"""Key of the environment with the original headers: WSGI folds and renames its own."""
 
 _IN_MEMORY_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
 class AccessControl:
-    """A WSGI application in front of another one, which lets through what is signed.
+    """WSGI middleware that passes only signed requests on.
 
     Args:
-        application: The other one.
-        port: The port that this one is reached by.
-        keys: Whose signatures count.
+        application: The wrapped application.
+        port: The server's port.
+        keys: The accepted keys.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]], port: int, keys: Keys) -> None:
@@ -55,7 +55,7 @@ class AccessControl:
             return broken.response(service, environ.get("CONTENT_TYPE", ""))(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            # Moto allows every page to read its answers.
+            # Moto's CORS headers would allow every page to read its answers.
             kept = [header for header in headers if not header[0].lower().startswith("access-control-")]
             return start_response(status, kept, *error)
 
@@ -63,20 +63,20 @@ class AccessControl:
         return answer if body is None else ClosingIterator(answer, body.close)
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
-        """Refuses what a page may have caused: one that names its origin, or one that reached us by another name."""
+        """Refuses requests of a page: with an `Origin`, or for another host name (DNS rebinding)."""
         names = [name.lower() for name, _ in environ[HEADERS]]
         if "origin" in names:
             raise RefusedError("AccessDenied", "The embedded AWS answers no page in a browser.")
-        # Another target than a path would be taken for the host.
+        # A target that is not a path would override the host.
         if names.count("host") != 1 or not environ["RAW_URI"].startswith("/"):
             raise RefusedError("AccessDenied", "The request does not say once which host it is for.")
         if environ["HTTP_HOST"].lower() not in self._hosts:
             raise RefusedError("AccessDenied", "The embedded AWS goes by 127.0.0.1 and localhost, with its port.")
 
     def _check_signature(self, request: SignedRequest, environ: dict[str, Any]) -> IO[bytes] | None:
-        """Refuses what no key of ours has signed; returns the body if it had to be read for that.
+        """Refuses a request without a valid signature; returns the body if it had to be read for that.
 
-        Nothing is read of the body of a request whose key nobody knows.
+        The body of a request with an unknown key is not read.
         """
         credentials = self._keys.find(request.access_key, request.token)
         if credentials is None:
@@ -86,7 +86,7 @@ class AccessControl:
             request.check(credentials, request.body_hash)
             if not request.body_hash:
                 return None
-        # In memory up to a size, for it may be larger than memory.
+        # Spooled to disk above a size, since it may be larger than memory.
         body = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  (closed with the answer)
         with ExitStack() as refused:
             refused.callback(body.close)

@@ -1,4 +1,4 @@
-"""What keeps moto's answers whole while many threads ask: one lock, and one change to a module for a while."""
+"""Makes moto usable by many threads: a lock, and patched responses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from moto.logs.responses import LogsResponse
 api_lock = threading.RLock()
 """Guards moto's Batch and CloudWatch Logs, and the state of every job.
 
-Moto walks through dictionaries without a lock of its own; a job that is submitted while another thread describes jobs
-would make it answer with an internal error.
+Moto iterates over dictionaries without a lock: submitting a job while another thread describes jobs would cause an
+internal error.
 """
 
 
@@ -29,10 +29,10 @@ class LockedLogsResponse(LogsResponse):
 
 
 @contextmanager
-def answered_by(urls: Any, response: type[BaseResponse]) -> Iterator[None]:
-    """Has a service's calls answered by another class while the `with` block runs.
+def patched_responses(urls: Any, response: type[BaseResponse]) -> Iterator[None]:
+    """Replaces the response class of a service while the `with` block runs.
 
-    Only servers that are started in the block are concerned, since moto reads the table when a server first needs it.
+    Affects only servers that are started in the block, since moto reads the table when a server first needs it.
 
     Args:
         urls: The service's `moto.….urls` module.
@@ -49,5 +49,5 @@ def answered_by(urls: Any, response: type[BaseResponse]) -> Iterator[None]:
 @contextmanager
 def locked_logs() -> Iterator[None]:
     """Has CloudWatch Logs answer under `api_lock` while the `with` block runs."""
-    with answered_by(moto.logs.urls, LockedLogsResponse):
+    with patched_responses(moto.logs.urls, LockedLogsResponse):
         yield

@@ -1,4 +1,4 @@
-"""Requests held against AWS's own model of its API, which botocore brings along and moto does not look at."""
+"""Validates requests by AWS's API model, which botocore contains and moto does not check."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def misfit(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
-    """What of a request the API does not have, or lacks.
+def model_violations(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Validate a request.
 
     Args:
         service: botocore's name, such as `batch`.

@@ -1,4 +1,4 @@
-"""One attempt of a job: its place, its process, its log, and how it ended."""
+"""Runs one attempt of a job: its directory, its process, its log, and its outcome."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXITED = "Essential container in task exited"
 NOT_STARTED = "Task failed to start"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 
-# What ECS takes at most; past that the job fails, but SubmitJob accepts it.
-_OVERRIDES_CHARACTERS = 8192
+# ECS's limit. SubmitJob accepts more, and the job fails.
+_MAX_OVERRIDES_CHARS = 8192
 _TIMEOUT_GRACE_SECONDS = 5.0
-# How much longer than SIGKILL needs a supervisor may take before it is killed itself.
+# How long after SIGKILL a supervisor may take before it is killed itself.
 _SUPERVISOR_SECONDS = 10.0
 
 
@@ -61,8 +61,8 @@ class AttemptRunner:
             job.begin_attempt(f"{ecs}:task/{cluster}/{task}", f"{ecs}:container-instance/{cluster}/{self._instance_id}")
             if job.end_reason is not None:
                 return Outcome(None, job.end_reason, final=True)
-        if len(json.dumps(job.container_overrides)) > _OVERRIDES_CHARACTERS:
-            return Outcome(None, f"Container Overrides length must be at most {_OVERRIDES_CHARACTERS}", final=True)
+        if len(json.dumps(job.container_overrides)) > _MAX_OVERRIDES_CHARS:
+            return Outcome(None, f"Container Overrides length must be at most {_MAX_OVERRIDES_CHARS}", final=True)
         try:
             with Scratch(self.directory / f"{job.job_id.replace(':', '-')}-{len(job.attempts) + 1}") as scratch:
                 return self._run(job, environment, scratch, task)
@@ -106,7 +106,7 @@ class AttemptRunner:
         backend = logs_backends[job.backend.account_id][options.get("awslogs-region", self.region)]
         stream = f"{prefix}/default/{task}"
         with api_lock:
-            # The service makes its own default group, others only when it is told to.
+            # The service creates its default group, and others only if `awslogs-create-group` is set.
             if group == DEFAULT_LOG_GROUP or str(options.get("awslogs-create-group")).lower() == "true":
                 backend.ensure_log_group(group)
             if group not in backend.groups:

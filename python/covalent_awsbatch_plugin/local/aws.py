@@ -18,8 +18,8 @@ from moto.moto_api._internal.models import moto_api_backend
 
 from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
-from .batch import jobs_that_run
-from .iam import iam_that_simulates
+from .batch import patched_batch
+from .iam import patched_iam
 from .keys import Keys
 from .leftovers import clear
 from .resources import create_resources
@@ -38,9 +38,9 @@ _STOP_GRACE_SECONDS = 5.0
 class LocalAWS:
     """S3, STS, IAM, Batch, ECR, CloudWatch Logs and EC2 on 127.0.0.1, where Batch jobs run as child processes.
 
-    It runs code, with the rights of who started it, for who has its key. `options`, `environment` and `client` bring
-    the key, which is another one after each start, and every request must be signed with it, by Signature Version 4.
-    boto3 makes presigned addresses so only if it is told to: `Config(signature_version="s3v4")`.
+    It runs code with the rights of its user, for every holder of its key. `options`, `environment` and `client` contain
+    the key, which is new after each start, and every request must be signed with it, by Signature Version 4. boto3 uses
+    that for presigned URLs only with `Config(signature_version="s3v4")`.
 
     Moto's state belongs to the process, so that there can be one at a time; it is forgotten when it stops.
 
@@ -175,13 +175,13 @@ class LocalAWS:
             cleanup.callback(moto_api_backend.reset)
             cleanup.enter_context(_managed_policies())
             cleanup.enter_context(locked_logs())
-            cleanup.enter_context(iam_that_simulates())
+            cleanup.enter_context(patched_iam())
             self._server = Server(self._port, self._quiet, self._keys)
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace
             )
             self._scheduler = Scheduler(run_attempt, self._stop_grace)
-            cleanup.enter_context(jobs_that_run(self._scheduler, self._shortest_timeout))
+            cleanup.enter_context(patched_batch(self._scheduler, self._shortest_timeout))
             cleanup.callback(self._server.stop)
             cleanup.callback(self._scheduler.stop, min(self._stop_grace, _STOP_GRACE_SECONDS))
             self._server.start()
@@ -193,7 +193,7 @@ class LocalAWS:
 
     def stop(self) -> None:
         """Ends every job's process, stops to answer and forgets everything. Does nothing when it is not running."""
-        # A forked child has a copy of this object, but jobs and server are its parent's.
+        # A forked child has a copy of this object, but its parent owns jobs and server.
         if self._cleanup is None or self._pid != os.getpid():
             return
         cleanup, self._cleanup = self._cleanup, None
@@ -226,7 +226,7 @@ class LocalAWS:
 
 @contextmanager
 def _managed_policies() -> Iterator[None]:
-    """Has moto know the policies that AWS manages, without its variable in the caller's environment."""
+    """Loads AWS's managed policies into moto, without moto's environment variable."""
     iam = default_user_config["iam"]
     before = iam["load_aws_managed_policies"]
     iam["load_aws_managed_policies"] = True

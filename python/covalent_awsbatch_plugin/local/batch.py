@@ -1,4 +1,4 @@
-"""Moto's AWS Batch with what the real one adds: jobs that really run, limits, pages, and fields that moto drops."""
+"""Extends moto's AWS Batch: jobs that really run, limits, pagination, and fields that moto drops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moto.batch.models import JobDefinition
 from moto.batch.responses import BatchResponse
 from moto.batch.utils import JobStatus
 
-from .api import answered_by, api_lock
+from .api import api_lock, patched_responses
 from .job import WAITING, LocalJob
 from .scheduler import Scheduler
 from .validation import (
@@ -28,13 +28,13 @@ from .validation import (
 )
 
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html, …_ListJobs.html
-_DESCRIBED_JOBS = 100
-_PAGE = 100
-_REASON_CHARACTERS = 1024
+_MAX_DESCRIBED_JOBS = 100
+_MAX_PAGE_SIZE = 100
+_MAX_REASON_CHARS = 1024
 
 
 class LocalBatchResponse(BatchResponse):
-    """Answers Batch's calls one at a time, through moto where moto is able to."""
+    """Answers Batch's calls one at a time, with moto where it is correct."""
 
     scheduler: ClassVar[Scheduler]
     shortest_timeout: ClassVar[int]
@@ -46,7 +46,7 @@ class LocalBatchResponse(BatchResponse):
             return super().call_action()
 
     def registerjobdefinition(self) -> str:
-        """Registers a revision with what was asked for, where moto keeps parts of the revision before."""
+        """Registers a revision with the requested fields: moto would keep some of the previous revision."""
         check_fields("RegisterJobDefinition", json.loads(self.body))
         container = self._get_param("containerProperties") or {}
         check_container(container)
@@ -128,10 +128,10 @@ class LocalBatchResponse(BatchResponse):
         return json.dumps({"jobId": job_id, "jobName": name, "jobArn": arn})
 
     def describejobs(self) -> str:
-        """Describes the jobs that exist among those asked for; moto describes all when asked for none."""
+        """Describes the requested jobs that exist; moto would describe all jobs for an empty list."""
         wanted = self._get_param("jobs") or []
-        if len(wanted) > _DESCRIBED_JOBS:
-            raise ClientException(f"jobs must contain at most {_DESCRIBED_JOBS} job ids, not {len(wanted)}")
+        if len(wanted) > _MAX_DESCRIBED_JOBS:
+            raise ClientException(f"jobs must contain at most {_MAX_DESCRIBED_JOBS} job ids, not {len(wanted)}")
         ids = dict.fromkeys(one.rpartition(":job/")[2] for one in wanted)
         jobs = [self.batch_backend.get_job_by_id(one) for one in ids]
         return json.dumps({"jobs": [job.describe() for job in jobs if job is not None]})
@@ -161,13 +161,13 @@ class LocalBatchResponse(BatchResponse):
         return ""
 
     def updatecomputeenvironment(self) -> str:
-        """Changes a compute environment, which may make room for what waits."""
+        """Changes a compute environment, after which waiting jobs may fit."""
         answer = super().updatecomputeenvironment()
         self.scheduler.place()
         return answer
 
     def updatejobqueue(self) -> str:
-        """Changes a queue, which may make room for what waits."""
+        """Changes a queue, after which waiting jobs may fit."""
         answer = super().updatejobqueue()
         self.scheduler.place()
         return answer
@@ -186,13 +186,13 @@ class LocalBatchResponse(BatchResponse):
 
     def _check_reason(self) -> None:
         reason = self._get_param("reason")
-        if not reason or len(reason) > _REASON_CHARACTERS:
-            raise ClientException(f"reason must have 1 to {_REASON_CHARACTERS} characters")
+        if not reason or len(reason) > _MAX_REASON_CHARS:
+            raise ClientException(f"reason must have 1 to {_MAX_REASON_CHARS} characters")
 
     def _page(self, name: str, items: list[dict[str, Any]]) -> str:
-        size = self._get_param("maxResults") or _PAGE
-        if not 1 <= int(size) <= _PAGE:
-            raise ClientException(f"maxResults must be between 1 and {_PAGE}")
+        size = self._get_param("maxResults") or _MAX_PAGE_SIZE
+        if not 1 <= int(size) <= _MAX_PAGE_SIZE:
+            raise ClientException(f"maxResults must be between 1 and {_MAX_PAGE_SIZE}")
         token = self._get_param("nextToken") or "0"
         if not token.isdecimal():
             raise ClientException("nextToken is invalid")
@@ -204,7 +204,7 @@ class LocalBatchResponse(BatchResponse):
 
 
 @contextmanager
-def jobs_that_run(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]:
+def patched_batch(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]:
     """Has moto's Batch run jobs through a scheduler while the `with` block runs.
 
     Args:
@@ -214,10 +214,10 @@ def jobs_that_run(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
     original = moto.batch.models.Job
     LocalBatchResponse.scheduler, LocalJob.terminator = scheduler, scheduler.terminate
     LocalBatchResponse.shortest_timeout = shortest_timeout
-    # Moto's `submit_job` makes its jobs of what stands under this name, and starts each as a thread.
+    # Moto's `submit_job` creates jobs of this class, and starts each as a thread.
     moto.batch.models.Job = LocalJob  # type: ignore[misc]
     try:
-        with answered_by(moto.batch.urls, LocalBatchResponse):
+        with patched_responses(moto.batch.urls, LocalBatchResponse):
             yield
     finally:
         moto.batch.models.Job = original  # type: ignore[misc]

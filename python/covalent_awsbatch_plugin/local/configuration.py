@@ -1,6 +1,6 @@
-"""Writes options into Covalent's configuration file for a while, and puts back what stood there before.
+"""Writes options into Covalent's configuration file temporarily, and restores the former values.
 
-What stood there is kept on the disk meanwhile, so that the next run puts it back where this one is killed.
+The former values are saved on disk, so that the next run restores them if this one is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import filelock
 import toml
 
 from .former_values import FormerValues
-from .run_directory import of_dead_runs
+from .run_directory import dead_run_directories
 
 _SECTION = "awsbatch"
 
@@ -29,7 +29,7 @@ def config_file() -> Path:
 
 
 def runs_directory() -> Path:
-    """Where runs that a configuration may name have their directories: beside the file, where it lasts as long."""
+    """Parent of the directories of runs that a configuration may name: beside the file, so that it exists as long."""
     return config_file().parent / "awsbatch-local"
 
 
@@ -56,21 +56,21 @@ def configured(options: Mapping[str, Any], directory: Path) -> Iterator[Path]:
 
     def write(section: dict[str, Any]) -> None:
         before = {name: section[name] for name in options if name in section}
-        FormerValues.keep(directory, dict(options), before, existed=existed)
+        FormerValues.save(directory, dict(options), before, existed=existed)
         section.update(options)
 
     try:
         edit(path, write)
         yield path
     finally:
-        # With those that were killed meanwhile: what they have written is no better to leave behind.
-        take_back([directory, *of_dead_runs(runs_directory())])
+        # Also for runs that were killed meanwhile, whose options are invalid as well.
+        restore([directory, *dead_run_directories(runs_directory())])
 
 
-def take_back(directories: Sequence[Path]) -> None:
-    """Puts back what stood in the configuration before runs that have ended wrote to it.
+def restore(directories: Sequence[Path]) -> None:
+    """Restores the values that ended runs have replaced in the configuration.
 
-    Where a later run has written over it, that run is told instead, which puts it back at its own end.
+    If a later run has replaced an option again, that run gets the former value and restores it at its own end.
 
     Args:
         directories: The runs' directories.
@@ -85,25 +85,25 @@ def take_back(directories: Sequence[Path]) -> None:
         return
     existed = True
 
-    def restore(section: dict[str, Any]) -> None:
+    def restore_section(section: dict[str, Any]) -> None:
         nonlocal existed
         later: list[FormerValues] = []
         for one in reversed(FormerValues.all_in(runs_directory())):
             if one.directory not in directories:
                 later.insert(0, one)
                 continue
-            one.hand_back(section, later)
+            one.restore(section, later)
             existed = existed if later else one.existed
 
-    if path.exists() and not edit(path, restore) and not existed:
+    if path.exists() and not edit(path, restore_section) and not existed:
         path.unlink(missing_ok=True)
     for one in kept:
         if one.directory in directories:
-            one.forget()
+            one.delete()
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Changes the executor's section under Covalent's own lock, all or nothing; the whole content afterwards."""
+    """Changes the executor's section atomically under Covalent's own lock; returns the whole content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{path}.lock", timeout=10):
         content: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -21,14 +21,14 @@ TIMEOUT = 600.0
 """Seconds that the workflow may take."""
 
 REFRESH = 0.3
-"""Seconds between two looks at electrons and jobs."""
+"""Seconds between two refreshes of electrons and jobs."""
 
 _NEXT = """
 Next:
   covalent-awsbatch local        the same AWS until Ctrl-C, for workflows of your own
   covalent-awsbatch deploy up    a queue and a bucket in your AWS account, which you see as a plan first
   covalent-awsbatch doctor       whether an account has all that a task needs"""
-"""What whoever has seen the demo may want to do."""
+"""Suggestions after the demo."""
 
 # Modules that only the demo needs; each stands for the package that brings it.
 _NEEDED = {"moto": "moto", "flask": "moto[server]", "numpy": "numpy", "sklearn": "scikit-learn"}
@@ -53,7 +53,7 @@ def run_demo() -> int:
         with LocalAWS() as aws:
             progress.line("aws", f"embedded AWS at {aws.endpoint_url}")
             spinner.update("starting a Covalent server")
-            # Ten seconds between two looks suit jobs that take minutes; here a job takes a few seconds.
+            # The default of ten seconds suits jobs of minutes; here a job takes a few seconds.
             config = {"awsbatch": {**aws.options, "poll_freq": 1}}
             with CovalentServer(environment=aws.environment, config=config) as server:
                 progress.line("covalent", f"server at {server.url}")
@@ -96,12 +96,12 @@ class _Demo:
         try:
             deadline = time.monotonic() + TIMEOUT
             while client.poll() is None and time.monotonic() < deadline:
-                self._look()
+                self._refresh()
                 time.sleep(REFRESH)
         finally:
             client.kill()
             code = client.wait()
-        status = self._look()
+        status = self._refresh()
         text = output.read_text(encoding="utf-8", errors="replace").strip()
         if code == 0 and status == "COMPLETED":
             self.score = text.splitlines()[-1]
@@ -109,7 +109,7 @@ class _Demo:
         self._explain(text)
         return False
 
-    def _look(self) -> str:
+    def _refresh(self) -> str:
         """Shows what has changed since the last time; the workflow's status, empty before it is dispatched."""
         self._progress.jobs(self._aws.jobs())
         if not self._dispatch_id:
@@ -125,7 +125,7 @@ class _Demo:
             if self._electrons.get(node["id"], "NEW_OBJECT") != status:
                 self._electrons[node["id"]] = status
                 self._progress.line(
-                    "electron", f"{metadata['name']} on {metadata['executor']}{_took(metadata)}", status
+                    "electron", f"{metadata['name']} on {metadata['executor']}{_duration(metadata)}", status
                 )
         return str(manifest["metadata"]["status"])
 
@@ -154,7 +154,7 @@ def _electrons(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in nodes if not node["metadata"]["name"].startswith(":")]
 
 
-def _took(metadata: dict[str, Any]) -> str:
+def _duration(metadata: dict[str, Any]) -> str:
     if not (metadata["start_time"] and metadata["end_time"]):
         return ""
     began, ended = (dt.datetime.fromisoformat(metadata[name]) for name in ("start_time", "end_time"))

@@ -1,4 +1,4 @@
-"""The environment variables of a job: its own, those of the service, and as few of the caller's as will do."""
+"""The environment variables of a job: its own, those of the service, and the necessary ones of the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT = {
 }  # fmt: skip
 _KEPT_PREFIXES = ("LC_", "SSL_", "PIP_", "UV_")
 _KEPT_SUFFIXES = ("CA_BUNDLE",)
-# These would send what a job installs somewhere else than into its own virtual environment.
+# These would redirect a job's installations out of its own virtual environment.
 _DROPPED = {
     "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON",
     "UV_TARGET", "UV_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT",
@@ -52,7 +52,7 @@ def job_environment(
     environment["HOME"] = str(scratch.work)
     # Where the job's own environment is unpacked, so that it is gone with the attempt.
     environment[ENVIRONMENT_DIRECTORY] = str(scratch.root)
-    # In HOME every attempt would download anew; shared by all attempts, and gone with them.
+    # Shared by all attempts of a run: in HOME every attempt would download again.
     for name in ("PIP_CACHE_DIR", "UV_CACHE_DIR"):
         environment.setdefault(name, str(scratch.root.parent / name.lower()))
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"

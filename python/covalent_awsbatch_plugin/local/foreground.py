@@ -18,7 +18,7 @@ from .run_directory import run_directory
 _DEFAULT_REGION = "us-east-1"
 
 REFRESH = 0.3
-"""Seconds between two looks at the jobs."""
+"""Seconds between two refreshes of the jobs."""
 
 
 def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> None:
@@ -34,8 +34,8 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
     progress = Progress()
     with (
         _until_signalled() as ended,
-        # The credentials are named by a configuration that outlives a run that is killed: nobody else may put a file
-        # into their place then, as anybody can in a directory for temporary files.
+        # The configuration may name the credentials file after this run was killed. Nobody else must be able to replace
+        # it then, so it is not in the shared temporary directory.
         run_directory(runs_directory()) as directory,
         LocalAWS(port=port, region=region, max_vcpus=max_vcpus, credentials=directory / "credentials") as aws,
     ):
@@ -58,7 +58,7 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
 
 
 def _complete(region: str) -> dict[str, str]:
-    """Every option that names something of AWS: a section that is in use may name what only the real AWS has."""
+    """All options that name AWS resources: an existing section may name resources that only the real AWS has."""
     return {
         "profile": "default",
         "region": region,
@@ -72,7 +72,7 @@ def _complete(region: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, so that the end is in order wherever it comes; a second one interrupts."""
+    """An event that SIGINT or SIGTERM sets, for an orderly end; a second signal interrupts."""
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What stood in Covalent's configuration before a run wrote to it, kept in the run's own directory."""
+"""The values that a run has replaced in Covalent's configuration, saved in the run's own directory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MISSING = object()
 
 @dataclass
 class FormerValues:
-    """What one run has to put back. To be called under the lock of the configuration file.
+    """The values that one run has to restore. To be used under the lock of the configuration file.
 
     Attributes:
         directory: The run's directory.
-        number: Grows from run to run: who wrote later.
-        existed: Whether the configuration file was there before.
-        options: What the run has written.
-        before: What stood there; an option that was not there is not in it.
+        number: Order of the runs.
+        existed: Whether the configuration file existed before.
+        options: Options that the run has written.
+        before: Their former values; an option that did not exist is missing.
     """
 
     directory: Path
@@ -34,22 +34,22 @@ class FormerValues:
     before: dict[str, Any]
 
     @classmethod
-    def keep(cls, directory: Path, options: dict[str, Any], before: dict[str, Any], *, existed: bool) -> None:
-        """Writes down what a run is about to replace."""
+    def save(cls, directory: Path, options: dict[str, Any], before: dict[str, Any], *, existed: bool) -> None:
+        """Saves the values that a run is about to replace."""
         others = cls.all_in(directory.parent)
         cls(directory, others[-1].number + 1 if others else 1, existed, options, before).write()
 
     @classmethod
     def all_in(cls, parent: Path) -> list[FormerValues]:
-        """Returns those of all runs below `parent`, the latest last. What cannot be read is left out."""
+        """Returns those of all runs below `parent`, the latest last, without unreadable ones."""
         found = []
         for path in parent.glob(f"*/{_FILE}"):
             with suppress(OSError, ValueError, TypeError):
                 found.append(cls(path.parent, **toml.loads(path.read_text(encoding="utf-8"))))
         return sorted(found, key=lambda one: one.number)
 
-    def hand_back(self, section: dict[str, Any], later: Sequence[FormerValues]) -> None:
-        """Puts each option back that nobody has changed: to the next run that replaced it, else to the configuration.
+    def restore(self, section: dict[str, Any], later: Sequence[FormerValues]) -> None:
+        """Restores each unchanged option: for the next run that has replaced it, else in the configuration.
 
         Args:
             section: The executor's section of the configuration.
@@ -68,15 +68,15 @@ class FormerValues:
         for one in later:
             one.write()
 
-    def forget(self) -> None:
-        """Removes the file, once everything is back."""
+    def delete(self) -> None:
+        """Deletes the file, after everything was restored."""
         (self.directory / _FILE).unlink(missing_ok=True)
 
     def write(self) -> None:
-        """Writes the file, all or nothing."""
+        """Writes the file atomically."""
         new = self.directory / f"{_FILE}.new"
         kept = {name: getattr(self, name) for name in ("number", "existed", "options", "before")}
-        # Private whatever the umask is: a section may hold what its owner does not show.
+        # Private regardless of the umask, since a section may contain secrets.
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             toml.dump(kept, file)
         new.replace(self.directory / _FILE)

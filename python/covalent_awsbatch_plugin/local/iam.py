@@ -1,6 +1,6 @@
-"""Moto's IAM with `SimulatePrincipalPolicy`, which it lacks: for roles and users by their policies.
+"""Adds `SimulatePrincipalPolicy` to moto's IAM, for roles and users by their policies.
 
-A caller whom IAM does not know, such as the one of the embedded AWS's own credentials, may do everything.
+An unknown principal, such as that of the embedded AWS's own credentials, is allowed everything.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import Role, User
 from moto.iam.responses import IamResponse
 
-from .api import answered_by
+from .api import patched_responses
 
 
 class LocalIamResponse(IamResponse):
-    """Answers IAM's calls, through moto where moto is able to."""
+    """Answers IAM's calls, with moto where it supports them."""
 
     def simulate_principal_policy(self) -> ActionResult:
-        """Tells for each action and resource whether the policies of a role or user allow it."""
+        """Evaluates for each action and resource whether the policies of a role or user allow it."""
         principal = self._principal(str(self._get_param("PolicySourceArn")))
         results = [
             {
@@ -45,9 +45,9 @@ class LocalIamResponse(IamResponse):
 
 
 @contextmanager
-def iam_that_simulates() -> Iterator[None]:
-    """Has IAM answer `SimulatePrincipalPolicy` while the `with` block runs."""
-    with answered_by(moto.iam.urls, LocalIamResponse):
+def patched_iam() -> Iterator[None]:
+    """Adds `SimulatePrincipalPolicy` to IAM while the `with` block runs."""
+    with patched_responses(moto.iam.urls, LocalIamResponse):
         yield
 
 

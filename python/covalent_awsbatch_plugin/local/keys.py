@@ -1,4 +1,4 @@
-"""Whose signatures the embedded AWS accepts: the key of this run, and the keys that its IAM and STS have issued."""
+"""The access keys that the embedded AWS accepts: that of this run, and those that its IAM and STS have issued."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from moto.sts.models import sts_backends
 
 
 class Keys:
-    """A new access key for one run, beside those that moto has made meanwhile.
+    """A new access key for one run, and the keys that moto has issued since.
 
-    The id is random, too: moto knows no user of it, and so takes it for the default account 123456789012.
+    The id is random, so moto finds no user for it and uses the default account 123456789012.
 
     Attributes:
         access_key: The id of this run's key.
@@ -27,7 +27,7 @@ class Keys:
         self.secret_key = secrets.token_urlsafe(30)
 
     def find(self, access_key: str, token: str | None) -> Credentials | None:
-        """Returns the credentials that a request was signed with, None if nobody issued them or they are over.
+        """Returns the credentials that a request was signed with, None if they are unknown or expired.
 
         Args:
             access_key: The id that the request names.
@@ -35,13 +35,13 @@ class Keys:
         """
         if access_key == self.access_key:
             return None if token else Credentials(access_key, self.secret_key)
-        return _of_a_session(access_key, token) if token else _of_a_user(access_key)
+        return _session_credentials(access_key, token) if token else _user_credentials(access_key)
 
 
-# Copies of what is walked through, for other threads change it meanwhile.
+# Iterates over copies, since other threads may change the originals meanwhile.
 
 
-def _of_a_user(access_key: str) -> Credentials | None:
+def _user_credentials(access_key: str) -> Credentials | None:
     for account in list(iam_backends.values()):
         for backend in list(account.values()):
             for user in list(backend.users.values()):
@@ -51,7 +51,7 @@ def _of_a_user(access_key: str) -> Credentials | None:
     return None
 
 
-def _of_a_session(access_key: str, token: str) -> Credentials | None:
+def _session_credentials(access_key: str, token: str) -> Credentials | None:
     for account in list(sts_backends.values()):
         for backend in list(account.values()):
             for role in list(backend.assumed_roles):

@@ -1,4 +1,4 @@
-"""What runs have left behind that were killed: put right when the next one starts."""
+"""Cleans up after runs that were killed, when the next one starts."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import logging
 import filelock
 import toml
 
-from .configuration import runs_directory, take_back
-from .run_directory import of_dead_runs, remove
+from .configuration import restore, runs_directory
+from .run_directory import dead_run_directories, remove
 
 _log = logging.getLogger(__name__)
 
 
 def clear() -> None:
-    """Puts back what stood in Covalent's configuration, and removes the directories of dead runs of this user.
+    """Restores Covalent's configuration, and removes the directories of this user's dead runs.
 
     Never raises: a new run does not depend on it, and the one after it tries again.
     """
     try:
-        for directory in of_dead_runs():
+        for directory in dead_run_directories():
             remove(directory)
-        dead = of_dead_runs(runs_directory())
-        take_back(dead)
+        dead = dead_run_directories(runs_directory())
+        restore(dead)
         for directory in dead:
             remove(directory)
     # RuntimeError: this user has no home.

@@ -14,13 +14,13 @@ from .api import api_lock
 
 # A CloudWatch event may hold 256 KiB, of which 26 bytes are the service's own
 # (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
-_EVENT_BYTES = 256 * 1024 - 26
-# Moto keeps all events in memory, some 350 bytes each besides the text; past this the older half is forgotten.
-_MOST_EVENTS = 400_000
+_MAX_EVENT_BYTES = 256 * 1024 - 26
+# Moto keeps all events in memory, some 350 bytes each besides the text; above this the older half is dropped.
+_MAX_EVENTS = 400_000
 
 
 class LogStream:
-    """Cuts output into lines and puts each as an event into a stream, which it creates.
+    """Splits output into lines and puts each as an event into a stream, which it creates.
 
     Empty lines are dropped, as the awslogs driver drops them; bytes that are not UTF-8 are replaced.
 
@@ -41,7 +41,7 @@ class LogStream:
             backend.ensure_log_stream(group, stream)
 
     def write(self, output: bytes) -> None:
-        """Takes the next piece of output; b"" is its end."""
+        """Adds a chunk of output; b"" is the end."""
         *lines, rest = (self._pending + self._decoder.decode(output, final=not output)).split("\n")
         if not output:
             lines, rest = [*lines, rest], ""
@@ -60,13 +60,13 @@ class LogStream:
         with suppress(JsonRESTError, KeyError), api_lock:
             self._backend.put_log_events(self._group, self._stream, events)
             kept = self._backend.groups[self._group].streams[self._stream].events
-            if len(kept) > _MOST_EVENTS:
-                del kept[: _MOST_EVENTS // 2]
-                # Moto remembers every object it ever made; without this the memory would stay taken.
+            if len(kept) > _MAX_EVENTS:
+                del kept[: _MAX_EVENTS // 2]
+                # Moto tracks all instances, which would keep the dropped events in memory.
                 LogEvent.instances_tracked.clear()  # type: ignore[attr-defined]
 
 
 def _cut(line: str) -> list[str]:
-    """Cuts a line that is too long for one event; four bytes is the longest character there is in UTF-8."""
-    size = _EVENT_BYTES // 4
+    """Splits a line that is too long for one event; a character has at most four bytes in UTF-8."""
+    size = _MAX_EVENT_BYTES // 4
     return [line[start : start + size] for start in range(0, len(line), size)]

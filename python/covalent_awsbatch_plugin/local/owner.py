@@ -1,4 +1,4 @@
-"""Which process something on the disk belongs to, told after its end from another one that got the same number."""
+"""Identifies the process that owns something on disk, even after its process id was reused."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Owner:
     """A process.
 
     Attributes:
-        host: The machine's name, since several may share a home.
-        pid: Its number there.
-        started: When it started, in words of the system that only serve to be compared.
+        host: Host name, since several machines may share a home.
+        pid: Process id.
+        started: Opaque start time, only to be compared.
     """
 
     host: str
@@ -28,7 +28,7 @@ class Owner:
 
     @classmethod
     def this_process(cls) -> Owner:
-        """Returns the process that asks."""
+        """Returns the current process."""
         return cls(platform.node(), os.getpid(), _started(os.getpid()) or "")
 
     @classmethod
@@ -46,22 +46,22 @@ class Owner:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it surely does not run any more; of another machine that cannot be told.
+        """Whether it has certainly ended; always False for a process of another host.
 
         Raises:
-            OSError: It cannot be looked at now.
+            OSError: It cannot be determined now.
         """
         return self.host == platform.node() and self.started not in ("", _started(self.pid))
 
 
 def _started(pid: int) -> str | None:
-    """When a process started; None when there is none of this user's, or only its zombie is left."""
+    """When a process started; None if this user has no such process, or only its zombie is left."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
         if sys.platform == "linux":
-            # Not the time of day, which psutil reckons by a clock that may be set: ticks since the start of the system.
+            # Ticks since boot, because psutil computes the start time with the wall clock, which may be set.
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
             ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             return f"{boot} {ticks[19]}"

@@ -1,4 +1,4 @@
-"""A job's process, as the embedded AWS sees it: started through the supervisor, watched, stopped."""
+"""A job's process, which the embedded AWS controls through a supervisor."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 _SUPERVISOR = Path(__file__).with_name("_supervisor.py")
 _CHUNK_BYTES = 64 * 1024
-# How long to wait for the last output once the job has ended: normally no time at all.
+# How long to wait for the last output after the job has ended.
 _DRAIN_SECONDS = 5.0
-# How long a supervisor may take to start; milliseconds, unless the machine is overwhelmed.
+# How long a supervisor may take to start; usually milliseconds.
 _START_SECONDS = 60.0
 
 
@@ -48,8 +48,8 @@ class JobProcess:
         on_output: Callable[[bytes], None],
     ) -> None:
         self._reports, report_fd = os.pipe()
-        # Reports may only be read by the one thread that waits, but anybody may stop the job.
-        self._order_lock = threading.Lock()
+        # Only the thread that waits reads reports, but any thread may stop the job.
+        self._command_lock = threading.Lock()
         self._unread = b""
         try:
             self._supervisor = subprocess.Popen(
@@ -61,7 +61,7 @@ class JobProcess:
                 pass_fds=(report_fd,),
                 cwd=directory,
                 env=environment,
-                # Ctrl-C in a terminal goes to the whole foreground group; the job must not hear of it.
+                # Ctrl-C in a terminal signals the whole foreground group; the job must not get it.
                 start_new_session=True,
                 bufsize=0,
             )
@@ -104,13 +104,13 @@ class JobProcess:
 
     def stop(self, grace: float) -> None:
         """Sends SIGTERM to the job's processes now and SIGKILL after `grace` seconds. Does not wait."""
-        with self._order_lock:
+        with self._command_lock:
             assert self._supervisor.stdin is not None
-            with suppress(OSError, ValueError):  # it has ended by itself
+            with suppress(OSError, ValueError):  # it has ended already
                 self._supervisor.stdin.write(f"stop {grace}\n".encode())
 
     def kill(self) -> None:
-        """Ends the supervisor and with it the job, at once: for a supervisor that does not answer."""
+        """Kills the supervisor, and with it the job: for a supervisor that does not answer."""
         self._supervisor.kill()
 
     def _next_report(self, timeout: float | None) -> str | None:
@@ -130,14 +130,14 @@ class JobProcess:
         return line.decode("utf-8", "replace")
 
     def _kill_group(self) -> None:
-        """Ends what a killed supervisor could not: the job itself ends with it, but not what that has started."""
+        """Kills the job's process group after its supervisor was killed: only the job itself ends with that."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
 
     def _end(self) -> None:
         os.close(self._reports)
         self._supervisor.wait()
-        with self._order_lock:
+        with self._command_lock:
             assert self._supervisor.stdin is not None
             self._supervisor.stdin.close()
         self._reader.join(_DRAIN_SECONDS)

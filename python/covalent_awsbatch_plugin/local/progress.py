@@ -1,4 +1,4 @@
-"""What happens, a line at a time: the same on a terminal and in a log, with colours only where they can be seen."""
+"""Prints progress in lines, which are the same on a terminal and in a log, with colours on a terminal only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
         if not self.console.is_terminal:
-            # Nobody's window: a job's name and reason should stand in one line.
+            # Not a terminal: a job's name and reason should fit into one line.
             self.console = Console(file=self.console.file, width=160)
         self._began = time.monotonic()
         self._seen: dict[str, tuple[str, int]] = {}

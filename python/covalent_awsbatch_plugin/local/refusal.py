@@ -1,4 +1,4 @@
-"""What the embedded AWS answers to a request that it does not let through."""
+"""The embedded AWS's answer to a refused request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RefusedError(Exception):
     Args:
         code: AWS's code for it.
         message: Why; names no key and no signature.
-        status: The status of HTTP.
+        status: HTTP status.
     """
 
     def __init__(self, code: str, message: str, status: int = 403) -> None:
@@ -24,11 +24,11 @@ class RefusedError(Exception):
         self.status = status
 
     def response(self, service: str, content_type: str) -> Response:
-        """Returns the answer in the words of the service that was asked.
+        """Returns the answer in the format of the service.
 
         Args:
             service: The service's name in the signature; empty when it is not known, which is taken for S3.
-            content_type: The request's, which tells JSON from XML.
+            content_type: The request's, which decides between JSON and XML.
         """
         headers = {"x-amzn-errortype": self.code}
         if "json" in content_type:

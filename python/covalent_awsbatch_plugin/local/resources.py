@@ -1,4 +1,4 @@
-"""The resources of the embedded AWS: those that `covalent deploy up awsbatch` makes, under the executor's defaults."""
+"""The resources of the embedded AWS: those of `covalent deploy up awsbatch`, under the executor's default names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A private directory for as long as a run lasts, and what is left of it when the run was killed."""
+"""The private directory of a run, and those that killed runs have left."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OWNER = "owner.json"
 
 @contextmanager
 def run_directory(parent: Path | None = None) -> Iterator[Path]:
-    """Makes a directory of mode 0700 that says whose it is, and removes it when the `with` block ends.
+    """Creates a directory of mode 0700 with a file that names its owner, and removes it when the `with` block ends.
 
     Args:
-        parent: Where to make it, itself made with mode 0700 if it is not there and removed when it is empty; None is
-            the system's temporary directory.
+        parent: Parent directory, created with mode 0700 if necessary and removed if empty; None for the system's
+            temporary directory.
     """
     if parent is not None:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -33,15 +33,15 @@ def run_directory(parent: Path | None = None) -> Iterator[Path]:
     finally:
         remove(directory)
         if parent is not None:
-            with suppress(OSError):  # others are in it
+            with suppress(OSError):  # not empty
                 parent.rmdir()
 
 
-def of_dead_runs(parent: Path | None = None) -> list[Path]:
-    """Returns the directories whose process has ended without removing them.
+def dead_run_directories(parent: Path | None = None) -> list[Path]:
+    """Returns directories whose owner has ended without removing them.
 
-    Others may make something of that name in a temporary directory that all share, so that only a real directory of
-    this user, which nobody else could write to, counts.
+    Other users may create such names in a shared temporary directory, so only directories count that this user owns and
+    nobody else can write to.
 
     Args:
         parent: Where to look; None is the system's temporary directory.
@@ -58,7 +58,7 @@ def of_dead_runs(parent: Path | None = None) -> list[Path]:
 
 
 def remove(directory: Path) -> None:
-    """Removes a run's directory; what says whose it is goes last, so that what cannot be removed is tried again."""
+    """Removes a run's directory; the owner file goes last, so that a failure is retried by a later run."""
     for entry in directory.glob("*"):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)

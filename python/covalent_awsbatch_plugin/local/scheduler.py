@@ -1,4 +1,4 @@
-"""Which job runs when: first come, first served, as far as the vCPUs of the compute environments go."""
+"""Schedules jobs first in, first out, within the vCPUs of the compute environments."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _KILL_SECONDS = 5.0
 
 
 class Scheduler:
-    """Places jobs. It has no thread of its own: it looks at what waits whenever something has changed.
+    """Places jobs. It has no thread: waiting jobs are examined after every change.
 
-    A job that finds no room holds up those behind it in the same queue, as in AWS Batch.
+    A job that does not fit blocks those behind it in the same queue, as in AWS Batch.
 
     Args:
         run_attempt: Runs one attempt.
@@ -56,7 +56,7 @@ class Scheduler:
         self._stopped = False
 
     def submit(self, job: LocalJob) -> None:
-        """Takes a job, or the children of an array, in."""
+        """Queues a job, or the children of an array."""
         with api_lock:
             self.jobs.append(job)
             job.status = JobStatus.PENDING
@@ -69,17 +69,17 @@ class Scheduler:
             self.place()
 
     def place(self) -> None:
-        """Starts what can start."""
+        """Starts all jobs that fit."""
         with api_lock:
-            held_up: set[str] = set()
+            blocked_queues: set[str] = set()
             for job in sorted(self._waiting, key=lambda job: (-int(job.job_queue.priority), job.number)):
                 if self._stopped:
                     return
-                if not self._is_runnable(job) or job.job_queue.arn in held_up:
+                if not self._is_runnable(job) or job.job_queue.arn in blocked_queues:
                     continue
                 environment = self._find_room(job)
                 if environment is None:
-                    held_up.add(job.job_queue.arn)
+                    blocked_queues.add(job.job_queue.arn)
                     continue
                 self._start(job, environment)
 
@@ -141,12 +141,12 @@ class Scheduler:
     def _find_room(self, job: LocalJob) -> ComputeEnvironment | None:
         if job.job_queue.state == "DISABLED":
             return None
-        obstacles = {environment: _obstacle(job, environment) for environment in job.job_queue.environments}
-        able = [environment for environment, obstacle in obstacles.items() if obstacle is None]
+        misfits = {environment: _misfit_reason(job, environment) for environment in job.job_queue.environments}
+        able = [environment for environment, misfit in misfits.items() if misfit is None]
         for environment in able:
             if environment.state != "DISABLED" and self._used[environment.arn] + job.vcpus <= _max_vcpus(environment):
                 return environment
-        job.status_reason = None if able else TOO_BIG if TOO_BIG in obstacles.values() else NO_MACHINE
+        job.status_reason = None if able else TOO_BIG if TOO_BIG in misfits.values() else NO_MACHINE
         return None
 
     def _start(self, job: LocalJob, environment: ComputeEnvironment) -> None:
@@ -154,7 +154,7 @@ class Scheduler:
         self._used[environment.arn] += job.vcpus
         job.status = JobStatus.STARTING
         job.status_reason = None
-        # The thread must outlive the job's process (see JobProcess), and must not hold up the interpreter's end.
+        # The thread must outlive the job's process (see JobProcess), and must not delay the interpreter's exit.
         thread = threading.Thread(target=self._run, args=(job, environment), daemon=True, name=f"job-{job.job_id}")
         self._running[job] = thread
         thread.start()
@@ -184,8 +184,8 @@ class Scheduler:
             parent.end(not failed, "Array Child Job failed" if failed else None)
 
 
-def _obstacle(job: LocalJob, environment: ComputeEnvironment) -> str | None:
-    """Why an environment could not hold a job even if it were empty; None if it can, or if nobody can tell."""
+def _misfit_reason(job: LocalJob, environment: ComputeEnvironment) -> str | None:
+    """Why a job does not fit into an empty environment; None if it fits, or if that is unknown."""
     types = (environment.compute_resources or {}).get("instanceTypes") or []
     if instance_types.holds(types, job.size) is False:
         return NO_MACHINE
@@ -197,7 +197,7 @@ def _max_vcpus(environment: ComputeEnvironment) -> float:
 
 
 def _join(threads: list[threading.Thread], seconds: float) -> bool:
-    """Waits for all threads together; says whether they have ended."""
+    """Waits for all threads together; returns whether they have ended."""
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

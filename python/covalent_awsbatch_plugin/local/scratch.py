@@ -1,4 +1,4 @@
-"""The place where an attempt runs: a directory of its own, and a virtual environment of its own in it.
+"""The scratch directory of an attempt, with a virtual environment in it.
 
 The virtual environment sees every package of the caller's, but what a job installs lands only in it: the caller's
 directories stand behind its own on `sys.path`, and pip leaves alone what lies outside `sys.prefix`.
@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 from types import TracebackType
 
-# A script, because a generated one names its interpreter in the first line, whose length the kernel limits.
+# A shell script: a generated one has the interpreter's path in its first line, whose length the kernel limits.
 _PIP_SCRIPT = """#!/bin/sh
 exec "$(dirname "$0")/python" -m pip "$@"
 """

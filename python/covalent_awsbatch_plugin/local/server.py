@@ -15,16 +15,16 @@ from .keys import Keys
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5.0
-# How often the listening thread looks whether it shall stop.
+# How often the listening thread checks whether it has to stop.
 _POLL_SECONDS = 0.1
-# What moto has beside AWS's services: its own interface, which replays recorded requests and forgets everything, and
-# the address that gives machines their credentials.
-_NO_SERVICES = ("moto_api", "instance_metadata")
+# Parts of moto that are not AWS services: its own API, which can replay requests and reset its state, and the instance
+# metadata service, which hands out credentials.
+_DISABLED_SERVICES = ("moto_api", "instance_metadata")
 
 
 class _Handler(MotoRequestHandler):
     def make_environ(self) -> dict[str, Any]:
-        """Adds the headers as they came."""
+        """Adds the original headers."""
         return {**super().make_environ(), HEADERS: self.headers.items()}
 
 
@@ -39,14 +39,14 @@ class Server:
     Args:
         port: TCP port; 0 takes a free one.
         quiet: Whether to keep requests out of the log.
-        keys: Whose signatures count.
+        keys: The accepted keys.
 
     Raises:
         OSError: The port is taken.
     """
 
     def __init__(self, port: int, quiet: bool, keys: Keys) -> None:
-        # A socket of our own, since werkzeug ends the whole process when a port is taken.
+        # The socket is opened here, since werkzeug exits the process when the port is taken.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((_HOST, port))
@@ -55,7 +55,7 @@ class Server:
             self._server = make_server(
                 _HOST,
                 self.port,
-                AccessControl(DomainDispatcherApplication(_application_of), self.port, keys),
+                AccessControl(DomainDispatcherApplication(_application_for), self.port, keys),
                 threaded=True,
                 request_handler=_QuietHandler if quiet else _Handler,
                 fd=listener.fileno(),
@@ -81,6 +81,6 @@ class Server:
         self._server.server_close()
 
 
-def _application_of(service: Any) -> Any:
+def _application_for(service: Any) -> Any:
     """Returns the application that answers for a service, which answers 404 for what is none."""
-    return NotFound() if service in _NO_SERVICES else create_backend_app(service)
+    return NotFound() if service in _DISABLED_SERVICES else create_backend_app(service)

@@ -1,4 +1,4 @@
-"""AWS's Signature Version 4 of a request that has arrived: what it claims, and whether it is so.
+"""Parses and verifies AWS's Signature Version 4 of a request.
 
 Botocore computes the signature (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html);
 this module only gives it the request as it came over the wire.
@@ -23,7 +23,7 @@ from .refusal import RefusedError
 CLOCK_SKEW = dt.timedelta(minutes=15)
 """How far the clocks of AWS and client may be apart, as in the service."""
 
-_LONGEST_PRESIGNED_SECONDS = 7 * 24 * 3600
+_MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _SCOPE = r"(?P<key>\w+)/(?P<day>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request"
 _CREDENTIAL = re.compile(_SCOPE, re.ASCII)
@@ -31,14 +31,14 @@ _AUTHORIZATION = re.compile(
     rf"{_ALGORITHM} +Credential={_SCOPE}, *SignedHeaders=(?P<headers>[^,\s]+), *Signature=(?P<signature>[0-9a-f]+)",
     re.ASCII,
 )
-# A body that is not hashed for the signature: over TLS, or with a checksum behind its pieces.
+# A body that the signature does not cover: over TLS, or with a trailing checksum.
 _UNSIGNED_BODIES = (UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request's line and headers as they came, and what it claims about its signature.
+    """A request's original line and headers, and the fields of its signature.
 
     Attributes:
         method: GET, PUT, …
@@ -100,7 +100,7 @@ class _Expected(SigV4Auth):  # type: ignore[misc]  # botocore has no types
         return self._body_hash
 
     def _normalize_url_path(self, path: str) -> str:
-        # S3 alone takes a path as it is.
+        # Only S3 does not normalize the path.
         return path if self._service_name == "s3" else str(super()._normalize_url_path(path))
 
 
@@ -116,7 +116,7 @@ def parse(method: str, target: str, headers: Sequence[tuple[str, str]]) -> Signe
         RefusedError: It is not signed, not in a way that is understood, too old, or too little of it is signed.
     """
     path, _, query = target.partition("?")
-    # What is not ASCII comes as Latin-1 from the parser of headers, and was signed as UTF-8.
+    # The header parser decodes as Latin-1, and the client has signed UTF-8.
     lowered = [(name.lower(), value.encode("latin-1").decode("utf-8", "replace")) for name, value in headers]
     values = dict(lowered)
     if len([name for name, _ in lowered if name == "authorization"]) > 1:
@@ -136,11 +136,11 @@ def parse(method: str, target: str, headers: Sequence[tuple[str, str]]) -> Signe
             raise _incomplete() if given else RefusedError("MissingAuthenticationToken", "The request is not signed.")
         signature, names, timestamp = (given.get(name, "") for name in ("signature", "signedheaders", "date"))
         token, body_hash, expires = given.get("security-token"), "", given.get("expires", "")
-        if not (expires.isascii() and expires.isdigit() and 0 < int(expires[:9]) <= _LONGEST_PRESIGNED_SECONDS):
+        if not (expires.isascii() and expires.isdigit() and 0 < int(expires[:9]) <= _MAX_PRESIGNED_SECONDS):
             raise _incomplete()
         _check_time(timestamp, dt.timedelta(seconds=int(expires)))
     signed = frozenset(names.split(";"))
-    # As in the service: whatever is not signed would be a stranger's to add.
+    # As in the service: an unsigned header could be added by anybody.
     if not {"host", *(name for name, _ in lowered if name.startswith("x-amz-"))} <= signed <= values.keys():
         raise RefusedError("SignatureDoesNotMatch", "Host and all headers x-amz-… must be signed, and be there.")
     if timestamp[:8] != found["day"] or not signature.isascii():
@@ -166,21 +166,21 @@ def _presigned(query: str) -> tuple[str, dict[str, str]]:
     return "&".join(pair for pair in pairs if not pair.lower().startswith("x-amz-signature=")), given
 
 
-def _body_hash(said: str | None, service: str) -> str | None:
-    if said is None or _HASH.fullmatch(said):
-        return said
-    if said in _UNSIGNED_BODIES and service == "s3":
+def _body_hash(value: str | None, service: str) -> str | None:
+    if value is None or _HASH.fullmatch(value):
+        return value
+    if value in _UNSIGNED_BODIES and service == "s3":
         return ""
     raise RefusedError("NotImplemented", "The embedded AWS does not know this x-amz-content-sha256.", 501)
 
 
-def _check_time(timestamp: str, longest: dt.timedelta) -> None:
+def _check_time(timestamp: str, max_age: dt.timedelta) -> None:
     try:
         signed_at = dt.datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=dt.timezone.utc)
     except ValueError:
         raise _incomplete() from None
     age = dt.datetime.now(dt.timezone.utc) - signed_at
-    if not -CLOCK_SKEW <= age <= longest:
+    if not -CLOCK_SKEW <= age <= max_age:
         raise RefusedError("RequestTimeTooSkewed", "The request was signed too long ago, or by a clock that is ahead.")
 
 

@@ -1,4 +1,4 @@
-"""What AWS Batch refuses and moto lets through, so that a client learns of it here and not in production."""
+"""Checks requests that AWS Batch refuses and moto accepts, so that errors are found here and not in production."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from moto.batch.exceptions import ClientException
 
 from covalent_awsbatch_plugin.options import fargate
 
-from .api_model import misfit
+from .api_model import model_violations
 
 # Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
-_SUBMISSION_BYTES = 30 * 1024
-_DEFINITION_BYTES = 24 * 1024
-_ATTEMPTS = 10
-_RULES = 5
+_MAX_SUBMISSION_BYTES = 30 * 1024
+_MAX_DEFINITION_BYTES = 24 * 1024
+_MAX_ATTEMPTS = 10
+_MAX_RULES = 5
 
 
 def check_fields(operation: str, request: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def check_fields(operation: str, request: dict[str, Any]) -> None:
     Raises:
         ClientException: The request does not fit AWS's model of the operation.
     """
-    if problem := misfit("batch", operation, request):
+    if problem := model_violations("batch", operation, request):
         raise ClientException(problem)
 
 
@@ -47,11 +47,11 @@ def check_retry_strategy(strategy: dict[str, Any] | None) -> None:
     """
     strategy = strategy or {}
     attempts = strategy.get("attempts")
-    if attempts is not None and not 1 <= int(attempts) <= _ATTEMPTS:
-        raise ClientException(f"retryStrategy.attempts must be between 1 and {_ATTEMPTS}, not {attempts}")
+    if attempts is not None and not 1 <= int(attempts) <= _MAX_ATTEMPTS:
+        raise ClientException(f"retryStrategy.attempts must be between 1 and {_MAX_ATTEMPTS}, not {attempts}")
     rules = strategy.get("evaluateOnExit") or []
-    if len(rules) > _RULES:
-        raise ClientException(f"evaluateOnExit must have at most {_RULES} rules, not {len(rules)}")
+    if len(rules) > _MAX_RULES:
+        raise ClientException(f"evaluateOnExit must have at most {_MAX_RULES} rules, not {len(rules)}")
     for rule in rules:
         if str(rule.get("action")).upper() not in ("RETRY", "EXIT"):
             raise ClientException(f"evaluateOnExit.action must be RETRY or EXIT, not {rule.get('action')}")
@@ -74,8 +74,8 @@ def check_container(container: dict[str, Any]) -> None:
     for variable in container.get("environment") or []:
         if variable.get("name", "").startswith("AWS_BATCH"):
             raise ClientException(f"Environment variable names must not start with AWS_BATCH: {variable['name']}")
-    if len(json.dumps(container)) > _DEFINITION_BYTES:
-        raise ClientException(f"A container's properties must be at most {_DEFINITION_BYTES} bytes")
+    if len(json.dumps(container)) > _MAX_DEFINITION_BYTES:
+        raise ClientException(f"A container's properties must be at most {_MAX_DEFINITION_BYTES} bytes")
 
 
 def check_submission(submission: dict[str, Any]) -> None:
@@ -85,8 +85,8 @@ def check_submission(submission: dict[str, Any]) -> None:
         ClientException: The payload is too large, or a part of it is wrong or unknown.
     """
     check_fields("SubmitJob", submission)
-    if len(json.dumps(submission)) > _SUBMISSION_BYTES:
-        raise ClientException(f"A SubmitJob request must be at most {_SUBMISSION_BYTES} bytes")
+    if len(json.dumps(submission)) > _MAX_SUBMISSION_BYTES:
+        raise ClientException(f"A SubmitJob request must be at most {_MAX_SUBMISSION_BYTES} bytes")
     check_container(submission.get("containerOverrides") or {})
     check_retry_strategy(submission.get("retryStrategy"))
     size = (submission.get("arrayProperties") or {}).get("size")

@@ -14,7 +14,7 @@ from lab.messages import AwsError
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import SettingsError
-from covalent_awsbatch_plugin.local.api_model import misfit
+from covalent_awsbatch_plugin.local.api_model import model_violations
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.task.job_request import job_request
 
@@ -52,8 +52,8 @@ def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType
 @pytest.mark.parametrize("options", [{}, EVERYTHING, ON_FARGATE])
 def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
     request = job_request(Settings(**options), "d", 1, "123456789012")
-    assert not misfit("batch", "RegisterJobDefinition", request["definition"])
-    assert not misfit("batch", "SubmitJob", {**request["job"], "jobDefinition": "arn"})
+    assert not model_violations("batch", "RegisterJobDefinition", request["definition"])
+    assert not model_violations("batch", "SubmitJob", {**request["job"], "jobDefinition": "arn"})
 
 
 @pytest.mark.parametrize("part", ["definition", "job"])
