@@ -1,6 +1,6 @@
 """The Rust core: AWS calls, transfers and the watcher. Everything here releases the GIL while it waits.
 
-Exceptions are those of `covalent_awsbatch_plugin.errors`; an S3 object that is not there is a `FileNotFoundError`.
+Exceptions are those of `covalent_awsbatch_plugin.errors`; a missing S3 object is a `FileNotFoundError`.
 """
 
 from collections.abc import Awaitable
@@ -11,10 +11,10 @@ __all__ = ["CANCEL_REASON", "Client", "Inspector", "Job", "Reader", "Writer", "_
 
 __version__: str
 CANCEL_REASON: str
-"""Begins the reason of every termination that Covalent asked for."""
+"""Prefix of the reason of every termination that Covalent requested."""
 
 def shut_down() -> None:
-    """End the core's threads; registered to run when the interpreter exits."""
+    """Shut the core's threads down; registered to run when the interpreter exits."""
 
 @final
 class Job:
@@ -71,11 +71,10 @@ class Job:
         """What happened, why, and what to do, in one line.
 
         Args:
-            memory: GB that the job had asked for.
+            memory: GB that the job requested.
             time_limit: Seconds that an attempt might run; 0 for no limit.
             fargate: Whether it was to run on Fargate.
-            dispatcher: Versions of what packaged the function, if its container left not a word: they are then to be
-                compared.
+            dispatcher: The dispatcher's versions, if the container left no output: they are then to be compared.
         """
 
 @final
@@ -84,32 +83,32 @@ class Client:
 
     Args:
         settings: JSON object with `profile`, `region`, `credentials` (path), `endpoint_url`; each may be empty or
-            absent, which leaves it to the SDK's own chain. With `interactive` it is for a command that a person waits
-            for: what does not answer is asked once, and all that does not answer takes 10 s.
+            absent, which leaves it to the SDK's own chain. With `interactive` a person waits for a command: hosts that
+            do not answer are called once, and all of them together take at most 10 s.
 
     Creating a client does no I/O. It must not outlive a `fork()`: the child gets a `RuntimeError` from each call.
     """
 
     def __new__(cls, settings: str) -> Client: ...
     def for_bucket(self, owner: str, kms_key_id: str) -> Client:
-        """Make a client over the same connections that demands more of its bucket. No I/O.
+        """Make a client over the same connections with requirements of its bucket. No I/O.
 
         Args:
-            owner: Account that has to own it, else S3 refuses each call: twelve digits, empty for the caller's own as
-                soon as `identity` has told it, or `any`.
+            owner: Account that has to own it, else S3 refuses each call: twelve digits, empty for the caller's own
+                after `identity` was called, or `any`.
             kms_key_id: KMS key for what is written: id, ARN or alias; empty for the bucket's own encryption.
         """
 
     def inspector(self) -> Inspector:
-        """What the doctor asks, over the same connections. It belongs to the process that made it."""
+        """The doctor's look-ups over the same connections. Only usable in the process that created it."""
 
     def identity(self) -> Awaitable[dict[str, str]]:
-        """Ask who is calling: `Account`, `Arn`, `UserId`. AWS is asked once a client."""
+        """Get the caller's identity: `Account`, `Arn`, `UserId`. AWS is called once per client."""
 
     def submit(self, request: str) -> Awaitable[str]:
-        """Submit one job and return its id; exactly one comes to exist, whatever happens to the answers.
+        """Submit exactly one job and return its id, even if answers are lost.
 
-        A job whose id nobody takes, because the awaitable was cancelled or its loop is gone, is terminated.
+        If the awaitable was cancelled or its loop has ended, so that the id is not taken, the job is terminated.
 
         Args:
             request: JSON object with `definition` (the fields of Batch's `RegisterJobDefinition`; roles may be names),
@@ -121,21 +120,21 @@ class Client:
         """
 
     def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:
-        """Wait for a job's end, or until Batch has lost its record, or it could not start for too long.
+        """Wait until a job has ended, or has no record in Batch, or could not start for too long.
 
         A job that stays SUBMITTED, PENDING or STARTING for hours is returned with that status and the cause `stuck`.
 
         Args:
             job_id: The job.
-            poll: Seconds that its end may go unnoticed at the most.
-            runnable: Seconds that it may be RUNNABLE; 0 for ever. The job is then returned with that status.
+            poll: Seconds that its end may go unnoticed.
+            runnable: Seconds that it may be RUNNABLE; 0 for no limit. The job is then returned with that status.
         """
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:
         """Look at a job once; None if Batch has no record of it."""
 
     def list_jobs(self, queue: str, prefix: str) -> Awaitable[list[dict[str, Any]]]:
-        """List the jobs of a queue whose names begin with `prefix`, in whatever state.
+        """List the jobs of a queue whose names begin with `prefix`, in any state.
 
         Returns:
             A dict each with `id`, `name`, `status`, `status_reason`, and `created_at`, `started_at` and `stopped_at`
@@ -143,35 +142,35 @@ class Client:
         """
 
     def terminate(self, job_id: str, reason: str) -> Awaitable[None]:
-        """End a job in whatever state it is; one that is over stays as it is.
+        """Terminate a job in any state; an ended job is not changed.
 
-        Begun by the call and finished even if nobody waits for it.
+        A detached task: it starts with the call and completes even if the awaitable is dropped.
         """
 
     def queue_problems(self, queue: str, vcpu: float, fargate: bool) -> Awaitable[list[str]]:
-        """What keeps a queue from running jobs, as sentences; empty if nothing is to be seen.
+        """The problems of a queue as sentences; empty if none are found.
 
         Args:
             queue: Name or ARN.
-            vcpu: What a job asks for, held against the limits of the compute environments.
+            vcpu: vCPUs of a job, compared with the limits of the compute environments.
             fargate: Whether the job is for Fargate, and not for EC2.
         """
 
     def stored_result(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:
-        """Read what stands at a result's key.
+        """Read the object at a result's key.
 
         Returns:
-            None for nothing; `{"format": 1, "size": bytes, "reader": …, "signature": …}` for a bare pickle, with a
+            None if there is none; `{"format": 1, "size": bytes, "reader": …, "signature": …}` for a bare pickle, with a
             `Reader` of it if it is small, else None; else the fields of the runner's envelope with `"format": 2` and
-            `signature`. That is `valid` if the task's job signed it, `wrong` if somebody else wrote it, `missing` if
-            the program of the job's image signs and this does not, and else `unchecked`.
+            `signature`. That is `valid` if the task's job signed it, `wrong` if the signature is another one, `missing`
+            if the job's image signs and this has no signature, and else `unchecked`.
 
         Raises:
             ResultError: The envelope is corrupt, or refers to anything but plain builtin types.
         """
 
     def printed(self, bucket: str, key: str) -> Awaitable[tuple[str, str, str | None, str | None] | None]:
-        """Read what the public image's program leaves beside its result.
+        """Read the output file of the public image's program.
 
         Returns:
             stdout, stderr, traceback and the exception's class name; None if it is not there.
@@ -201,7 +200,7 @@ class Client:
         """Read the last lines of a log stream, oldest first."""
 
     def image_problem(self, image: str) -> Awaitable[str | None]:
-        """Ask ECR why an image cannot be pulled; None if it is there or lives in another registry."""
+        """Find out from ECR why an image cannot be pulled; None if it exists or is in another registry."""
 
     def reader(self, bucket: str, key: str) -> Reader:
         """Open an object for reading; blocks for the first range.
@@ -221,10 +220,10 @@ class Client:
 
 @final
 class Inspector:
-    """Questions of the doctor; no task asks them. Answers are JSON, `null` for what is not there."""
+    """Look-ups of the doctor, which no task needs. Results are JSON, `null` for what does not exist."""
 
     def clock_skew(self) -> Awaitable[float | None]:
-        """Tell how many seconds AWS's clock is ahead of this machine's; None if its answer has no date."""
+        """Get the seconds that AWS's clock is ahead of this machine's; None if its answer has no date."""
 
     def bucket(self, bucket: str) -> Awaitable[str]:
         """Look a bucket up: `state` (`found`, `missing`, `elsewhere`, `denied`) and `region`."""
@@ -250,7 +249,7 @@ class Inspector:
         """Ask IAM whether a user's or role's own policies allow actions.
 
         Returns:
-            By action true, false, or null where a condition decides whose value only the call itself has.
+            By action true, false, or null if that depends on a condition whose value only the call itself has.
         """
 
     def log_group(self, name: str) -> Awaitable[str]:
@@ -267,9 +266,9 @@ class Inspector:
 
 @final
 class Reader:
-    """A binary file over a download that runs ahead of its reader, in parts of 16 MiB.
+    """A binary file over a download, which prefetches ranges of 16 MiB.
 
-    The last part is not handed out unless the object arrived as S3 has it: then there is a `ServiceError`.
+    The last range is only returned if the object's checksum is right; otherwise there is a `ServiceError`.
     """
 
     @property
@@ -290,20 +289,20 @@ class Writer:
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
     def write_text(self, text: str, /) -> int:
-        """Write a text as UTF-8. One of ASCII characters alone is not copied for that.
+        """Write a text as UTF-8. An ASCII text is not copied.
 
         Returns:
-            How many bytes that were.
+            The number of bytes.
         """
 
     def reserve(self) -> None:
-        """Wait until all uploads of this connection leave room for what this one has still to send; blocks.
+        """Wait until there is memory for the rest of this upload, and reserve it; blocks.
 
-        What is on its way to S3 takes at most 256 MiB, however many uploads there are.
+        All uploads of a connection together take at most 256 MiB.
         """
 
     def stop(self) -> None:
-        """Have a write that is under way in another thread fail at once, and the upload be aborted; does not block."""
+        """Make a blocked write in another thread fail at once, and abort the upload; does not block."""
 
     def close(self) -> None:
         """Finish the upload; blocks."""

@@ -1,4 +1,4 @@
-//! Settings as they arrive from Python: JSON, validated there, typed here.
+//! Settings from Python: JSON that was validated there and is typed here.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
 
-/// Which account and endpoint to talk to. Empty fields are left to the SDK's own chain.
+/// Account and endpoint. Empty fields are left to the SDK's own chain.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientSettings {
@@ -18,11 +18,12 @@ pub struct ClientSettings {
     pub credentials: String,
     /// URL of an AWS-compatible endpoint for all services.
     pub endpoint_url: String,
-    /// Whether a person waits for a command: what does not answer is asked once, and no longer than ten seconds in all.
+    /// Whether a person waits for a command: hosts that do not answer are called once, and all together take at most
+    /// ten seconds.
     pub interactive: bool,
 }
 
-/// Reads settings, naming the field that does not fit and never a value.
+/// Parses settings. An error names the field and never its value.
 pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
     serde_json::from_str(json).map_err(|error| Error::with_source(Kind::Settings, "settings do not fit", error))
 }

@@ -16,7 +16,7 @@ pub struct Job {
     pub status: String,
     /// Why it is in this state.
     pub status_reason: Option<String>,
-    /// Whether somebody called `TerminateJob` for it.
+    /// Whether `TerminateJob` was called for it.
     pub is_terminated: bool,
     /// Exit code of the last attempt; absent is neither success nor failure.
     pub exit_code: Option<i32>,

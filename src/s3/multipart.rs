@@ -25,7 +25,7 @@ use crate::error::{Error, Kind, Result};
 pub const PART_SIZE: usize = 16 * 1024 * 1024;
 /// Parts in flight. With the one being filled, they bound the memory of an upload.
 const PARTS_IN_FLIGHT: usize = 4;
-/// After so many parts the size of a part doubles: S3 takes 10,000 parts, and an object may have 5 TiB.
+/// The size of a part doubles after this number of parts: S3 takes 10,000 parts, and an object may have 5 TiB.
 const PARTS_PER_SIZE: i32 = 1000;
 /// Attempts to create an upload, and the backoff after the first, which grows linearly.
 const MAX_CREATE_ATTEMPTS: u32 = 8;
@@ -240,7 +240,7 @@ async fn abort_others(target: &Target, keep: Option<&str>) {
     }
 }
 
-/// Whether an object of this size stands at the key.
+/// Whether the key has an object of this size.
 async fn is_stored(target: &Target, size: u64) -> bool {
     let head = target
         .storage

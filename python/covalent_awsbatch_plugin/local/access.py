@@ -101,7 +101,7 @@ class AccessControl:
 
 
 def _copy(environ: dict[str, Any], body: IO[bytes]) -> str:
-    """Copies a request's body to a file, which then stands at its start; returns its SHA-256 in hex."""
+    """Copies a request's body to a file and rewinds it; returns the SHA-256 of the body in hex."""
     digest = hashlib.sha256()
     stream = get_input_stream(environ)
     while piece := stream.read(_CHUNK_BYTES):

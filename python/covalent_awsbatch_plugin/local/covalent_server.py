@@ -295,7 +295,7 @@ def _check_installation() -> None:
 
 
 def _free_port(wanted: int) -> int:
-    """`wanted` where nothing listens on it, else another one: a stranger's answer must not pass for the server's."""
+    """`wanted` if nothing listens on it, else another port: the answer must not come from another server."""
     deadline = time.monotonic() + PORT_TIMEOUT
     # The pool of a server that was just killed holds its port until the kernel has ended that too.
     while wanted and not _is_free(wanted):

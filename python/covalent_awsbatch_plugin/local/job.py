@@ -1,4 +1,4 @@
-"""A job of the embedded AWS: moto's record of it, with what the service says of a job that really runs."""
+"""A job of the embedded AWS: extends moto's record by the fields of a job that really runs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class LocalJob(Job):
         attempts: The attempts that have ended, as DescribeJobs shows them.
         retry_strategy: Batch's `retryStrategy`, SubmitJob's before the definition's.
         number: Its place in the order of submission, which it keeps when it is retried.
-        end_reason: Why somebody asked it to end; None while nobody did.
+        end_reason: Reason of its termination; None if it was not terminated.
         process: What runs, while it runs.
     """
 
     terminator: ClassVar[Callable[[LocalJob, str], None]]
-    """Ends a job that somebody wants ended, for this reason; set while an embedded AWS runs."""
+    """Terminates a job with a reason; set while an embedded AWS runs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +56,7 @@ class LocalJob(Job):
 
     @property
     def status(self) -> str:
-        """The job's state; moto's own moves on whenever somebody looks."""
+        """The job's state; moto would change its own at every look-up."""
         return self._state
 
     @status.setter

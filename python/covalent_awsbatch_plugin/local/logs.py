@@ -56,7 +56,7 @@ class LogStream:
         # Events are read back in the order of their timestamps, and clocks can step back.
         self._last_timestamp = max(self._last_timestamp, int(time.time() * 1000))
         events = [{"timestamp": self._last_timestamp, "message": message} for message in messages]
-        # Somebody may have deleted the group or the stream; the job goes on, as it does in the service.
+        # The group or the stream may have been deleted; the job goes on, as in the service.
         with suppress(JsonRESTError, KeyError), api_lock:
             self._backend.put_log_events(self._group, self._stream, events)
             kept = self._backend.groups[self._group].streams[self._stream].events

@@ -91,8 +91,8 @@ class JobProcess:
             timeout: Seconds; None waits as long as it takes.
 
         Returns:
-            Whether it ended, and its exit code: None while it runs, and when the supervisor was killed, which stands
-            for the loss of the host.
+            Whether it ended, and its exit code: None while it runs, and when the supervisor was killed, which
+            simulates the loss of the host.
         """
         report = self._next_report(timeout)
         if report is None:

@@ -1,4 +1,4 @@
-"""How an attempt ended, and whether Batch makes another."""
+"""The outcome of an attempt, and whether Batch retries it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Outcome:
         exit_code: Of the job's program; None when there was none, or nobody saw it.
         status_reason: What Batch says of the attempt.
         container_reason: What the container's host adds; None mostly.
-        final: Never retried, whatever the strategy says: terminated by someone, or over its time.
+        final: Never retried, regardless of the strategy: it was terminated or has timed out.
     """
 
     exit_code: int | None
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def is_retried(outcome: Outcome, attempts: int, strategy: Mapping[str, Any]) -> bool:
-    """Says whether Batch makes another attempt.
+    """Whether Batch makes another attempt.
 
     The first rule decides whose conditions are all met; when there is none, Batch retries
     (https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html).

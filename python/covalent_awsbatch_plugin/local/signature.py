@@ -1,7 +1,8 @@
 """Parses and verifies AWS's Signature Version 4 of a request.
 
-Botocore computes the signature (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html);
-this module only gives it the request as it came over the wire.
+Botocore computes the signature
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html); this module only gives it
+the request as it came over the wire.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class _Expected(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
 
 def parse(method: str, target: str, headers: Sequence[tuple[str, str]]) -> SignedRequest:
-    """Reads a request's signature, which stands in the header `Authorization` or, for S3, in the query.
+    """Parses a request's signature from the header `Authorization` or, for S3, from the query.
 
     Args:
         method: The request's method.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobSummary:
-    """One job as it stands at the moment of asking.
+    """The current state of one job.
 
     Attributes:
         name: The job's name.

@@ -39,7 +39,7 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Verdict(str, enum.Enum):
-    """Who waits for a job."""
+    """Whether a process waits for a job."""
 
     ENDED = "ended"
     """It has ended."""

@@ -72,7 +72,7 @@ class Report:
 
 
 async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None = None) -> Report | None:
-    """Read what stands at a result's key, whichever image ran.
+    """Read the object at a result's key, whichever image ran.
 
     Args:
         client: Connection to use.
@@ -84,7 +84,7 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         The report, or None if there is none.
 
     Raises:
-        ResultError: It is corrupt, or somebody else than the task's job wrote it.
+        ResultError: It is corrupt, or the task's job did not write it.
     """
     found = await client.stored_result(bucket, key)
     if found is None:

@@ -22,7 +22,7 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
         job: The job, still RUNNABLE when it was looked at.
 
     Returns:
-        The error to raise; its message says what is wrong with queue and compute environments, if AWS tells.
+        The error to raise; its message names problems of the queue and its compute environments, if any are found.
     """
     reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
     reasons += await _queue_problems(client, settings)

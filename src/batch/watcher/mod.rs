@@ -294,7 +294,7 @@ impl Actor {
 ///
 /// `random` in 0..1 is jitter, for several processes that are throttled together.
 fn sweep_interval(jobs: usize, poll: Duration, overloaded_sweeps: u32, random: f64) -> Duration {
-    #[allow(clippy::cast_precision_loss)] // some thousands of calls at the most
+    #[allow(clippy::cast_precision_loss)] // some thousands of calls at most
     let affordable = Duration::from_secs_f64(jobs.div_ceil(IDS_PER_CALL) as f64 / MAX_CALLS_PER_SECOND);
     let base = affordable.max(MIN_SWEEP_INTERVAL.min(poll));
     if overloaded_sweeps == 0 {

@@ -19,7 +19,8 @@ pub(super) struct Poll {
 
 impl Poll {
     /// Describes all jobs in one call. If the answer is garbled, bisects, so that a single garbled record fails alone.
-    /// If several are garbled and none could be parsed, the cause is hardly the records, and bisecting stops.
+    /// If several are garbled and none could be parsed, the records are probably not the cause, and bisecting
+    /// stops.
     pub async fn run(jobs: Arc<Jobs>, ids: Vec<String>) -> Self {
         let mut poll = Self::default();
         let mut garbled = 0;
