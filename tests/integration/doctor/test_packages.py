@@ -24,6 +24,6 @@ def test_a_package_that_is_missing_is_named_with_its_fix(
     monkeypatch.setattr(prepare, "_ROOTS", ("not-installed-anywhere",))
     report = ask({**options, "runtime": "bucket"})
     assert report.wrong() == {
-        "packages": "not-installed-anywhere is needed and not installed here → install it with pip, or set `runtime` to "
-        '"image"'
+        "packages": "not-installed-anywhere is needed and not installed here → install it with pip, or set `runtime` "
+        'to "image"'
     }

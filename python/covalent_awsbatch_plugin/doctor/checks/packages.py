@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError, files
 
-from .base import Case, Check, well, wrong
+from .base import Case, Check, failed, passed
 
 
 async def packages(case: Case) -> Sequence[Check]:
@@ -20,6 +20,6 @@ async def packages(case: Case) -> Sequence[Check]:
         for distribution in found.values():
             next(files(distribution), None)
     except CannotPackError as error:
-        return [wrong("packages", str(error), 'install it with pip, or set `runtime` to "image"')]
+        return [failed("packages", str(error), 'install it with pip, or set `runtime` to "image"')]
     python = "{}.{}".format(*sys.version_info)
-    return [well("packages", f"{len(found)} of this machine, for an image with Python {python}")]
+    return [passed("packages", f"{len(found)} of this machine, for an image with Python {python}")]
