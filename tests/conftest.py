@@ -40,8 +40,7 @@ hypothesis.settings.load_profile("suite")
 sys.path.append(str(Path(__file__).parent))
 
 from support import calls  # noqa: E402  (after the home)
-
-_WHOLE_SUITE = "test_policy_of_the_suite.py"
+from support.rights import Rights  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +49,12 @@ def _recorded() -> Iterator[None]:
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts last what looks back on all other tests."""
-    items.sort(key=lambda item: item.path.name == _WHOLE_SUITE)
+def pytest_configure(config: pytest.Config) -> None:
+    """Has what the core asked for held against the table of rights."""
+    config.pluginmanager.register(Rights())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, as most tests wait more than they compute; many more would not end sooner."""
+    return min((os.cpu_count() or 1) + 1, 8)
