@@ -14,8 +14,8 @@ from functools import cache
 from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, TextIO
 
+from covalent_awsbatch_plugin import errors  # by its module: who imports that first gets here before it is whole
 from covalent_awsbatch_plugin._core import Client
-from covalent_awsbatch_plugin.errors import SettingsError
 
 from .cache import Packed, packed
 from .distributions import CannotPackError, closure
@@ -101,7 +101,7 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     try:
         found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, client, bucket)
     except (CannotPackError, OSError) as error:
-        raise SettingsError(
+        raise errors.SettingsError(
             f'AWSBatchExecutor: runtime="bucket" is not possible here: {error}. Mend that, or set runtime="image" and '
             "container_image_uri to an image that has Covalent and this package."
         ) from error
