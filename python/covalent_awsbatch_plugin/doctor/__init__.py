@@ -1,4 +1,4 @@
 """`covalent-awsbatch doctor` and `policy`: what is wrong with an account, and which rights are needed.
 
-Uses `task` and `options`, and the executor itself for a trial.
+Uses `task`, `environment` and `options`, and the executor itself for a trial.
 """
