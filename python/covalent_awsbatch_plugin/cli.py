@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from .printable import printable
 
-_EXECUTOR_OPTIONS = {
-    "--region": "AWS region.",
-    "--profile": "AWS profile.",
-    "--credentials": "Path of a shared credentials file.",
-    "--endpoint-url": "URL of an AWS-compatible service.",
-    "--s3-bucket-name": "Bucket for functions and results.",
-    "--s3-bucket-owner": "Account that the bucket belongs to.",
-    "--s3-kms-key-id": "KMS key for what is written.",
-    "--s3-cleanup": "When objects are deleted: never, success, always.",
-    "--batch-queue": "Job queue, by name or ARN.",
-    "--batch-job-definition-name": "Job definition.",
-    "--batch-execution-role-name": "Role of the ECS agent, by name or ARN.",
-    "--batch-job-role-name": "Role of the function, by name or ARN.",
-    "--batch-job-log-group-name": "CloudWatch log group.",
-    "--container-image-uri": "Container image.",
-    "--vcpu": "vCPUs of a job.",
-    "--memory": "GB of a job.",
-    "--num-gpus": "GPUs of a job.",
-    "--platform": "EC2 or FARGATE.",
+_JOBS_FLAGS = {
+    "--queue": "batch_queue",
+    "--region": "region",
+    "--profile": "profile",
+    "--credentials": "credentials",
+    "--endpoint-url": "endpoint_url",
 }
-"""Those of the executor's options by which a configuration is looked at before it is written down."""
+"""The executor's options by which the queue is found."""
 
 
-def _executor_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the executor's options, under their own names; one that is not given is None."""
-    for name, meaning in reversed(_EXECUTOR_OPTIONS.items()):
-        command = click.option(name, help=meaning)(command)
-    return command
+class _ExecutorCommand(click.Command):
+    """A command that takes options of the executor; one that is not given is None.
+
+    They are made when they are asked for, of what `settings.py` says of them: pydantic takes its time to be imported.
+
+    Args:
+        *args: As for `click.Command`.
+        flags: The names of options of the executor by their flags; None for those that `settings.py` intends for the
+            command line.
+        **kwargs: As for `click.Command`.
+    """
+
+    def __init__(self, *args: Any, flags: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._flags = flags
+        self._complete = False
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options and the executor's."""
+        if not self._complete:
+            self._complete = True
+            self.params += self._executor_options()
+        return super().get_params(ctx)
+
+    def _executor_options(self) -> list[click.Parameter]:
+        from .options.definition import definition
+        from .options.settings import Settings
+
+        about = {name: definition(field) for name, field in Settings.model_fields.items()}
+        flags = self._flags
+        if flags is None:
+            flags = {f"--{name.replace('_', '-')}": name for name, option in about.items() if option.command_line}
+        return [click.Option([flag, name], help=about[name].plain) for flag, name in flags.items()]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,18 +93,13 @@ def demo() -> None:
         raise click.ClickException(printable(error)) from error
 
 
-@main.command()
+@main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
 @click.option("--all", "ended", is_flag=True, help="Show jobs that have ended, too, as long as Batch knows them.")
 @click.option("--orphans", is_flag=True, help="Show only live jobs that nobody waits for.")
 @click.option("--terminate", is_flag=True, help="End those, after showing them and asking.")
 @click.option("--force", is_flag=True, help="Count as orphans also jobs of this server of which it cannot be told.")
 @click.option("--yes", is_flag=True, help="Terminate without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@click.option("--queue", "batch_queue", help="Job queue, by name or ARN.")
-@click.option("--region", help="AWS region.")
-@click.option("--profile", help="AWS profile.")
-@click.option("--credentials", help="Path of a shared credentials file.")
-@click.option("--endpoint-url", help="URL of an AWS-compatible service.")
 def jobs(  # noqa: PLR0913  (one for each option)
     *,
     ended: bool,
@@ -116,7 +126,7 @@ def jobs(  # noqa: PLR0913  (one for each option)
     from .options.configuration import resolved
     from .show.jobs import Flags, run_jobs
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _given(options)
     flags = Flags(ended, orphans, terminate, force, yes, as_json)
     try:
         sys.exit(run_jobs(checked(resolved(given), given), flags))
@@ -124,11 +134,10 @@ def jobs(  # noqa: PLR0913  (one for each option)
         raise click.ClickException(_said(error)) from error
 
 
-@main.command()
+@main.command(cls=_ExecutorCommand)
 @click.option("--run", is_flag=True, help="Submit one tiny job, too, and follow it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--verbose", is_flag=True, help="Show what each place says that may have credentials.")
-@_executor_options
 def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) -> None:
     """Check all that a task needs, in the order in which it needs it, and say how to mend what is wrong.
 
@@ -145,12 +154,11 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
     sys.exit(run_doctor(_given(options), Flags(run, as_json, verbose)))
 
 
-@main.command()
+@main.command(cls=_ExecutorCommand)
 @click.argument("whose", type=click.Choice(["user", "job"]))
 @click.option("--doctor", "for_doctor", is_flag=True, help="With what the doctor can tell more by.")
 @click.option("--account", help="Account number; AWS is asked for it where it is not given.")
 @click.option("--example", is_flag=True, help="With placeholders, whatever is configured.")
-@_executor_options
 def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, **options: str | None) -> None:
     """Print the least IAM policy for whoever runs Covalent's server (user) or for the job role (job).
 
