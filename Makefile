@@ -39,10 +39,14 @@ build: $(VENV)/built ## Set up .venv and build the package into it
 demo: build ## Run the README's workflow on the embedded AWS and a real Covalent server
 	$(BIN)/covalent-awsbatch demo
 
+# Processes that run tests at the same time; auto is one more than there are cores, as most tests wait more than they compute.
+# The order of the files stays, since the longest ones come first.
+WORKERS ?= auto
+
 .PHONY: test
 test: build $(CHECKOV)/done ## Build and run every test
 	cargo test --quiet --no-default-features
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: soak
 soak: build ## Run the soak test longer, 20 random histories, and fuzz each decoder for a minute
