@@ -84,9 +84,17 @@ def _pack(distributions: Mapping[str, Distribution], place: Path) -> Path:
         program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.pack", *sorted(distributions), str(file)]
         # The same bytes each time: see `pack`. What is installed is found where this process finds it.
         variables = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        ended = subprocess.run(
-            program, env=variables, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PACKING_SECONDS, check=False
-        )
+        try:
+            ended = subprocess.run(
+                program,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PACKING_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotPackError(f"packing took more than {_PACKING_SECONDS} s") from None
         if ended.returncode:
             raise CannotPackError(ended.stderr.decode(errors="replace").strip().rpartition("\n")[2])
         sha256 = hashlib.sha256(file.read_bytes())
