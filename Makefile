@@ -39,8 +39,8 @@ build: $(VENV)/built ## Set up .venv and build the package into it
 demo: build ## Run the README's workflow on the embedded AWS and a real Covalent server
 	$(BIN)/covalent-awsbatch demo
 
-# Processes that run tests at the same time; auto is one more than there are cores, as most tests wait more than they compute.
-# The order of the files stays, since the longest ones come first.
+# Processes that run tests at the same time. With auto it is one more than there are cores: most tests wait more than they
+# compute. The order of the files stays, since the longest ones come first.
 WORKERS ?= auto
 
 .PHONY: test
