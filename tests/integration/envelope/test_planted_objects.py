@@ -49,10 +49,10 @@ async def read(call):
         return str(error)
 
 client = Client(json.dumps({"endpoint_url": sys.argv[1], "region": "us-east-1"}))
-asyncio.run(read(client.report))
+asyncio.run(read(client.stored_result))
 Path("/proc/self/clear_refs").write_text("5")
 before = memory("VmRSS")
-said = asyncio.run(read(client.printed if sys.argv[2] == "printed" else client.report))
+said = asyncio.run(read(client.printed if sys.argv[2] == "printed" else client.stored_result))
 print(json.dumps([memory("VmHWM") - before, said]))
 """
 

@@ -1,5 +1,5 @@
-"""Fixtures: a job of the runner, without AWS Batch around it."""
+"""A fixture: a server that speaks S3."""
 
-from support.bench_fixtures import bench, bench_endpoint
+from support.bench_fixtures import bench_endpoint
 
-__all__ = ["bench", "bench_endpoint"]
+__all__ = ["bench_endpoint"]
