@@ -58,6 +58,8 @@ def _operation(environ: dict[str, Any]) -> str:
         environ["wsgi.input"] = io.BytesIO(body)
     if path.startswith("/v1/"):
         return routes.BATCH.get(path, path)
+    if "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject"
     headers = {"x-amz-target": target}
     request = Request(environ["REQUEST_METHOD"], f"{path}?{environ['QUERY_STRING']}", headers, body)
     return target.partition(".")[2] or routes.asked(request).operation
