@@ -14,7 +14,7 @@ from .clock import Clock
 from .definitions import Definitions
 from .endings import Ending
 from .faults import Fault
-from .jobs import Pace
+from .jobs import Durations
 from .messages import AwsError, Reply, Request, error_reply
 from .multipart import Multipart
 from .others import Credentials, Images, Logs
@@ -78,7 +78,7 @@ class Account:
             queues=queues,
             store=self.store,
             objects=objects,
-            pace=Pace(setup.wait_seconds, setup.job_seconds),
+            durations=Durations(setup.wait_seconds, setup.job_seconds),
             result=setup.result,
             retention=setup.retention,
             visible_after=setup.visible_after,

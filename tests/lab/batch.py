@@ -13,7 +13,7 @@ from .body import crc32
 from .clock import Clock
 from .definitions import Definitions, page
 from .endings import Ending
-from .jobs import Job, Pace
+from .jobs import Durations, Job
 from .messages import Reply, json_reply
 from .queues import Queues
 from .results import Result
@@ -38,7 +38,7 @@ class Jobs:
         queues: Job queues.
         store: Where jobs leave their results, through `objects`.
         objects: Makes what is kept of an object.
-        pace: How long jobs take.
+        durations: How long jobs take.
         result: What they leave.
         retention: Seconds after its end at which a job is forgotten.
         visible_after: Seconds after its submission at which DescribeJobs knows a job.
@@ -55,7 +55,7 @@ class Jobs:
         queues: Queues,
         store: Store,
         objects: Objects,
-        pace: Pace,
+        durations: Durations,
         result: Result,
         retention: float,
         visible_after: float,
@@ -68,7 +68,7 @@ class Jobs:
         self._queues = queues
         self._store = store
         self._objects = objects
-        self._pace = pace
+        self._durations = durations
         self._result = result
         self._retention = retention
         self._visible_after = visible_after
@@ -93,9 +93,9 @@ class Jobs:
             "jobDefinition": definition["jobDefinitionArn"],
             "jobArn": self._arn(f"job/{job_id}"),
         }
-        job = Job(job_id, {**wanted, **arns}, definition, self._ending(wanted), self._pace, self._clock.now())
+        job = Job(job_id, {**wanted, **arns}, definition, self._ending(wanted), self._durations, self._clock.now())
         if self._lacks_function(job.environment):
-            job.follow(endings.function_missing(), self._pace, self._clock.now())
+            job.follow(endings.function_missing(), self._durations, self._clock.now())
         self._keep(job)
         asked.facts["jobId"] = job_id
         return json_reply({"jobArn": arns["jobArn"], "jobName": job.name, "jobId": job_id})
@@ -163,7 +163,7 @@ class Jobs:
         now, count = self._clock.now(), 0
         for job in self.named(names):
             if job.ended_at() > now:
-                job.follow(ending, Pace(), now)
+                job.follow(ending, Durations(), now)
                 self._unsettled[job.id] = job
                 count += 1
         return count

@@ -29,7 +29,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Durations:
     """How long jobs take.
 
     Attributes:
@@ -49,7 +49,7 @@ class Job:
         asked: What was submitted, as SubmitJob has it, with ARNs for queue and definition.
         definition: Its revision of the job definition.
         ending: What becomes of it.
-        pace: How long it takes.
+        durations: How long it takes.
         now: When it was submitted.
     """
 
@@ -72,7 +72,7 @@ class Job:
         asked: Mapping[str, Any],
         definition: Mapping[str, Any],
         ending: Ending,
-        pace: Pace,
+        durations: Durations,
         now: float,
     ) -> None:
         self.id = id
@@ -83,7 +83,7 @@ class Job:
         self.is_forgotten = False
         self.runs: list[Run] = []
         self.phases: list[tuple[float, str]] = [(now, "SUBMITTED")]
-        self.follow(ending, pace, now)
+        self.follow(ending, durations, now)
 
     @property
     def name(self) -> str:
@@ -114,7 +114,7 @@ class Job:
         """`retryStrategy` or `timeout`: the job's own, else the definition's."""
         return self.asked.get(name) or self.definition.get(name) or {}
 
-    def follow(self, ending: Ending, pace: Pace, now: float) -> None:
+    def follow(self, ending: Ending, durations: Durations, now: float) -> None:
         """Goes this way from now on."""
         self.ending = ending
         self.reason = ending.stuck_reason
@@ -122,16 +122,16 @@ class Job:
         self.runs = [run for run in self.runs if run.end <= now]
         steps = ["SUBMITTED", "RUNNABLE", "STARTING"]
         steps = steps[: steps.index(ending.stuck) + 1] if ending.stuck in steps else steps
-        self.phases += [(now + pace.wait * index / 3, step) for index, step in enumerate(steps)]
+        self.phases += [(now + durations.wait * index / 3, step) for index, step in enumerate(steps)]
         if ending.stuck:
             if ending.stuck not in steps:
-                self.phases.append((now + pace.wait, ending.stuck))
+                self.phases.append((now + durations.wait, ending.stuck))
             return
-        time = now + pace.wait
+        time = now + durations.wait
         allowed = max(1, int(self._strategy("retryStrategy").get("attempts") or 1))
         while True:
             attempt = ending.tries[min(len(self.runs), len(ending.tries) - 1)]
-            attempt, seconds = self._limited(attempt, pace.seconds)
+            attempt, seconds = self._limited(attempt, durations.seconds)
             if attempt.starts:
                 self.phases.append((time, "RUNNING"))
             run = Run(len(self.runs) + 1, attempt, time, time + seconds)

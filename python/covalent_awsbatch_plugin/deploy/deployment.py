@@ -203,7 +203,7 @@ class Deployment:
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task("", total=changes)
 
-            def tell(event: Mapping[str, Any]) -> None:
+            def on_event(event: Mapping[str, Any]) -> None:
                 hook = event.get("hook", {})
                 address = one_line(hook.get("resource", {}).get("addr", ""))
                 if event["type"] == "apply_start":
@@ -214,7 +214,7 @@ class Deployment:
                 elif event["type"] == "interruption":
                     self._say(event["@message"])
 
-            terraform.follow(tell, "apply", files.PLAN)
+            terraform.follow(on_event, "apply", files.PLAN)
 
     def _outputs(self, terraform: Terraform) -> dict[str, Any]:
         return {name: output["value"] for name, output in json.loads(terraform.answer("output", "-json")).items()}

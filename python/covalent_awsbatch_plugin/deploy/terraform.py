@@ -76,14 +76,14 @@ class Terraform:
             raise TerraformError(f"`{self.name} {arguments[0]}` failed:\n{(done.stderr or done.stdout).strip()}")
         return done.stdout
 
-    def follow(self, tell: Callable[[dict[str, Any]], None], *arguments: str) -> None:
+    def follow(self, on_event: Callable[[dict[str, Any]], None], *arguments: str) -> None:
         """Runs a command with `-json`.
 
         An interruption is passed on when AWS has answered all that is under way: Terraform gives up the requests that
         it waits for, and what those have made by then it never knows. A second one is passed on at once.
 
         Args:
-            tell: Is called with each of its messages as it comes; with one of the type `interruption` from another
+            on_event: Is called with each of its messages as it comes; with one of the type `interruption` from another
                 thread.
             *arguments: The command.
 
@@ -107,7 +107,7 @@ class Terraform:
             ) as process,
         ):
             assert process.stdout is not None
-            threading.Thread(target=_stop_in_time, args=(process, under_way, tell), daemon=True).start()
+            threading.Thread(target=_stop_in_time, args=(process, under_way, on_event), daemon=True).start()
             for line in process.stdout:
                 event = _event(line)
                 under_way.see(event)
@@ -118,7 +118,7 @@ class Terraform:
                     errors.append(_diagnosis(problem))
                 if broken is None:
                     try:
-                        tell(event)
+                        on_event(event)
                     except BaseException as error:  # noqa: BLE001  (a closed pipe: without a reader Terraform would die)
                         broken = error
         if broken is not None:
@@ -179,14 +179,16 @@ class _UnderWay:
         return time.monotonic() - max(list(self._since.values()), default=-math.inf)
 
 
-def _stop_in_time(process: subprocess.Popen[str], under_way: _UnderWay, tell: Callable[[dict[str, Any]], None]) -> None:
+def _stop_in_time(
+    process: subprocess.Popen[str], under_way: _UnderWay, on_event: Callable[[dict[str, Any]], None]
+) -> None:
     while not under_way.interruptions:
         if process.poll() is not None:
             return
         time.sleep(0.1)
     text = "Stopping as soon as AWS has answered what is under way; Ctrl-C again: at once."
     with suppress(Exception, SystemExit):  # as where nobody reads any more
-        tell({"type": "interruption", "@message": text})
+        on_event({"type": "interruption", "@message": text})
     end = time.monotonic() + _PATIENCE
     while under_way.interruptions == 1 and under_way.youngest() < _ANSWERED and time.monotonic() < end:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The pace of Batch calls in an account that AWS throttles."""
+"""The rate of Batch calls in an account that AWS throttles."""
 
 from __future__ import annotations
 
