@@ -102,8 +102,13 @@ def _pack(distributions: Mapping[str, Distribution], place: Path) -> Path:
         finished.mkdir()
         name = f"sha256-{sha256.hexdigest()}.tar.gz"
         file.rename(finished / name)
-        with suppress(OSError):  # another process was first
+        try:
             finished.rename(place)
+        except OSError:
+            # Another process was first. What it has is as good, also if it should differ in a byte.
+            if (first := next(place.glob("sha256-*.tar.gz"), None)) is None:
+                raise
+            return first
     return place / name
 
 

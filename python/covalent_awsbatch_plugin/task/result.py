@@ -45,7 +45,7 @@ def _absence(settings: Settings, key: str, task_metadata: Mapping[str, Any], rep
     if "job_id" in task_metadata:
         return (
             f"The job succeeded but left no result at {location}: check that container_image_uri "
-            f"({settings.container_image_uri}) is an image for Covalent and that the job role "
+            f"({settings.image}) is an image for Covalent and that the job role "
             f"{settings.batch_job_role_name} may write to the bucket."
         )
     why = ": the task has not run or not ended, its image left nothing, or that is gone."

@@ -82,3 +82,14 @@ def test_why_it_could_not_be_packed_is_told_and_nothing_is_left(home: Path) -> N
     with pytest.raises(CannotPackError, match="a has no record of its files"):
         cache.packed(distributions)
     assert list(cache.directory().iterdir()) == []
+
+
+@pytest.mark.usefixtures("home")
+def test_what_another_process_packed_meanwhile_is_taken() -> None:
+    """Its file is there when this one has finished, and may have other bytes."""
+    first = cache.packed(closure(["a"]))
+    other = first.file.with_name("sha256-other.tar.gz")
+    first.file.rename(other)
+    found = cache._pack(closure(["a"]), other.parent)
+    assert found == other
+    assert [entry.name for entry in cache.directory().iterdir()] == [other.parent.name]
