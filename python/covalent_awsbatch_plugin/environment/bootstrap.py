@@ -35,7 +35,7 @@ def credentials() -> tuple[str, str, str]:
         return env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")
     path = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
     if not path:
-        raise failure("the container has no credentials. Has the job a job role?")
+        raise failure("no credentials. Has the job a job role?")
     with urllib.request.urlopen(f"http://169.254.170.2{path}", timeout=10) as answer:
         found = json.load(answer)
     return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
@@ -106,7 +106,7 @@ def directory() -> str:
                 return tempfile.mkdtemp(dir=parent)
         except OSError:
             pass
-    raise failure(f"nothing can be written and run in {tried}. Mount a volume at one of them.")
+    raise failure(f"nothing can be written and run in {tried}. Mount a volume at one")
 
 
 def main() -> None:
@@ -115,13 +115,14 @@ def main() -> None:
     wanted = env("COVALENT_AWSBATCH_PYTHON")
     if version != wanted:
         raise failure(f"the image has Python {version}, and its server has {wanted}")
-    prefix = directory()
+    root = directory()
+    prefix = root + "/opt/job"
     try:
         for key in env("COVALENT_AWSBATCH_ENVIRONMENT").split():
-            with tempfile.TemporaryFile(dir=prefix) as file:
+            with tempfile.TemporaryFile(dir=root) as file:
                 fetch(key, file)
                 file.seek(0)
-                subprocess.run(["tar", "xzoC", prefix], stdin=file, check=True)
+                subprocess.run(["tar", "xzoC", root], stdin=file, check=True)
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with open(f"{prefix}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .distributions import CannotPackError, fingerprint
 
-_FORMAT = 1
+_FORMAT = 2
 _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
 

@@ -27,6 +27,9 @@ exec "$(dirname "$0")/python" -m pip "$@"
 """
 _LEVEL = 6
 
+PREFIX = "opt/job"
+"""Where the virtual environment stands in the file: below `/` if that is a layer of an image."""
+
 
 def pack(names: Iterable[str], file: Path) -> None:
     """Writes the packages of these names to a tar file, with byte code; the same bytes each time.
@@ -41,8 +44,8 @@ def pack(names: Iterable[str], file: Path) -> None:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
     ):
         for name in ("pip", "pip3"):
-            _add(tar, f"bin/{name}", _PIP, executable=True)
-        site = "lib/python{}.{}/site-packages".format(*sys.version_info)
+            _add(tar, f"{PREFIX}/bin/{name}", _PIP, executable=True)
+        site = "{}/lib/python{}.{}/site-packages".format(PREFIX, *sys.version_info)
         for path in sorted(found):
             _add_file(tar, site, found[path])
 

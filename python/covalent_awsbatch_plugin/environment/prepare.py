@@ -40,14 +40,19 @@ class Environment:
     """What a job fetches.
 
     Attributes:
-        keys: Keys of the objects in the bucket.
+        objects: The files that hold it, here and in the bucket.
         python: Minor version of Python that it is for, such as `3.11`.
         summary: How much it is, such as `80 packages, 81 MB`.
     """
 
-    keys: tuple[str, ...]
+    objects: tuple[Packed, ...]
     python: str
     summary: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the objects in the bucket."""
+        return tuple(one.key for one in self.objects)
 
 
 _ready: dict[tuple[Client, str], tuple[float, Environment]] = {}
@@ -130,7 +135,7 @@ def _prepare(client: Client, bucket: str) -> Environment:
             _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
     size = sum(one.file.stat().st_size for one in objects)
     summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
-    made = Environment(tuple(one.key for one in objects), "{}.{}".format(*sys.version_info), summary)
+    made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
     _ready[client, bucket] = (time.monotonic(), made)
     return made
 

@@ -23,16 +23,17 @@ from covalent_awsbatch_plugin.agreement.naming import (
     ENVIRONMENT_DIRECTORY,
     ENVIRONMENT_PYTHON,
 )
+from covalent_awsbatch_plugin.environment.pack import PREFIX
 from covalent_awsbatch_plugin.environment.program import LARGEST, program
 
 MINOR = "{}.{}".format(*sys.version_info)
-SITE = f"lib/python{MINOR}/site-packages"
+SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
 RUNNER = """
 import json, os, shutil, sys
 print(json.dumps({"prefix": sys.prefix, "pip": shutil.which("pip"), "virtual": os.environ["VIRTUAL_ENV"]}))
 """
 CONTENT = {
-    "bin/pip": b"#!/bin/sh\n",
+    f"{PREFIX}/bin/pip": b"#!/bin/sh\n",
     f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
     f"{SITE}/covalent_awsbatch_plugin/runner.py": RUNNER.encode(),
 }
@@ -96,9 +97,10 @@ def test_the_runner_runs_in_an_environment_of_all_objects(job: Job) -> None:
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
-    [prefix] = job.directory.iterdir()
+    [root] = job.directory.iterdir()
+    prefix = root / PREFIX
     assert found == {"prefix": str(prefix), "pip": f"{prefix}/bin/pip", "virtual": str(prefix)}
-    assert (prefix / SITE / "covalent_awsbatch_plugin" / "more.py").exists()
+    assert (root / SITE / "covalent_awsbatch_plugin" / "more.py").exists()
 
 
 def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:

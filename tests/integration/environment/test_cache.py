@@ -12,8 +12,9 @@ from support.installed import install
 
 from covalent_awsbatch_plugin.environment import cache
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError, closure
+from covalent_awsbatch_plugin.environment.pack import PREFIX
 
-SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
+SITE = "{}/lib/python{}.{}/site-packages".format(PREFIX, *sys.version_info)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_what_is_packed_can_be_used_without_being_compiled(tmp_path: Path) -> No
         assert all(entry.isfile() and (entry.uid, entry.mtime, entry.uname) == (0, 0, "") for entry in entries.values())
         tar.extractall(tmp_path / "there", filter="data")
     assert f"{SITE}/a/__pycache__/old.{sys.implementation.cache_tag}.pyc" not in entries, "no Python of this version"
-    assert entries["bin/pip"].mode & 0o100
+    assert entries[f"{PREFIX}/bin/pip"].mode & 0o100
     site = tmp_path / "there" / SITE
     [compiled] = site.rglob("__init__*.pyc")
     before = compiled.read_bytes()
