@@ -138,6 +138,6 @@ def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:
         return f"{name} is not allowed ({f'it is a {type(value).__name__}' if not isinstance(value, str) else why})"
     if name == "endpoint_url" and isinstance(value, str):
         value = limits.without_password(value)
-    if name in ("memory", "platform", "ephemeral_storage") and problem["type"] == "value_error":
+    if name in ("memory", "platform", "ephemeral_storage", "runtime") and problem["type"] == "value_error":
         return f"{name}={limits.shown(value)} is not allowed ({why})"
     return f"{name}={limits.shown(value)} is not allowed"

@@ -134,6 +134,12 @@ def _disk(size: int, info: ValidationInfo) -> int:
     return size
 
 
+def _runtime(runtime: str, info: ValidationInfo) -> str:
+    if runtime == "image" and info.data.get("container_image_uri") == "":
+        raise ValueError("no image is given")
+    return runtime
+
+
 def _limit(seconds: int) -> int:
     if seconds != 0 and not 60 <= seconds <= LARGEST:
         raise ValueError("out of range")
@@ -290,7 +296,7 @@ KmsKey = Annotated[str, _matching(_KMS_KEY)]
 Queue = Annotated[str, _matching(_QUEUE)]
 Role = Annotated[str, _matching(_ROLE)]
 LogGroup = Annotated[str, _matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
-Image = Annotated[Text, _matching(r"\S{1,255}")]
+Image = Annotated[Text, _matching(r"\S{0,255}")]
 DefinitionName = Annotated[str, _matching(_NAME)]
 Repository = Annotated[str, _matching(_ECR_NAME)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
@@ -302,3 +308,4 @@ Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
 Platform = Annotated[Literal["EC2", "FARGATE"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
+Runtime = Annotated[Literal["auto", "image", "bucket"], AfterValidator(_runtime)]
