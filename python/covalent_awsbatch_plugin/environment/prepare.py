@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, TextIO
 
 from covalent_awsbatch_plugin import errors  # by its module: who imports that first gets here before it is whole
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
+from . import on_demand
 from .cache import Packed, packed
-from .distributions import CannotPackError, closure
+from .distributions import CannotPackError, closure, modules
+from .pack import LIBRARY
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
 
-# What the runner needs in the container. This package is apart, since it changes alone.
+# What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
 _OWN = "covalent-awsbatch-plugin"
 _ROOTS = (_OWN, "cloudpickle")
+# What a job fetches at its start, as the runner imports it; the rest when something asks for it. One that is missing in
+# this list would cost each job that time.
+_FIRST = """
+    aiofiles annotated-types certifi charset-normalizer cloudpickle covalent filelock furl idna orderedmultidict
+    pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
+"""
+# A program that pip installs names its interpreter, and where that will be is not known yet.
+_PIP = """#!/bin/sh
+exec "$(dirname "$0")/python" -m pip "$@"
+"""
+_INSTALL = f"import {on_demand.__name__} as one; one.install()\n"
 
 # Seconds for which the bucket is not asked again. A lifecycle rule removes nothing that is younger than a day.
 _FRESH_SECONDS = 600
@@ -51,8 +66,8 @@ class Environment:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Keys of the objects in the bucket."""
-        return tuple(one.key for one in self.objects)
+        """Keys of the objects that a job fetches at its start."""
+        return tuple(one.key for one in self.objects if not one.on_demand)
 
 
 _ready: dict[tuple[Client, str], tuple[float, Environment]] = {}
@@ -74,7 +89,7 @@ def begin(settings: Settings, client: Client) -> None:
         settings: The task's options.
         client: Connection to use.
     """
-    if settings.runtime == "bucket" and _known(client, settings.s3_bucket_name) is None:
+    if settings.source == "bucket" and _known(client, settings.s3_bucket_name) is None:
         making = _thread().submit(_prepare, client, settings.s3_bucket_name)
         # Whoever waits for it hears of a failure, since it is then tried again.
         making.add_done_callback(lambda done: _log.debug("The environment: %r", done.exception()))
@@ -98,8 +113,10 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
         AWSBatchError: The bucket cannot be written to.
     """
     bucket = settings.s3_bucket_name
-    if settings.runtime != "bucket":
+    if settings.source != "bucket":
         return None
+    if settings.container_image_uri == FORMER_IMAGE:
+        _advise_on_former_image()
     if (known := _known(client, bucket)) is not None:
         return known
     start = time.monotonic()
@@ -107,7 +124,7 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
         found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, client, bucket)
     except (CannotPackError, OSError) as error:
         raise errors.SettingsError(
-            f'AWSBatchExecutor: runtime="bucket" is not possible here: {error}. Mend that, or set runtime="image" and '
+            f"AWSBatchExecutor: the packages of this machine cannot be sent to a job: {error}. Mend that, or set "
             "container_image_uri to an image that has Covalent and this package."
         ) from error
     if (waited := time.monotonic() - start) > _NOTED_SECONDS:
@@ -115,6 +132,16 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
             f"Waited {waited:.0f} s until the environment was packed and in the bucket: {found.summary}.", file=stream
         )
     return found
+
+
+@cache
+def _advise_on_former_image() -> None:
+    _log.warning(
+        "container_image_uri is the former default, %s, whose Python 3.8 no supported version of Covalent has. It "
+        "counts as not given: jobs run in Python's own image, with the packages of this machine. Remove the option, "
+        "here or in Covalent's configuration, or name an image of your own.",
+        FORMER_IMAGE,
+    )
 
 
 def _known(client: Client, bucket: str) -> Environment | None:
@@ -125,9 +152,7 @@ def _known(client: Client, bucket: str) -> Environment | None:
 def _prepare(client: Client, bucket: str) -> Environment:
     if (known := _known(client, bucket)) is not None:
         return known
-    found = distributions()
-    own = {_OWN: found.pop(_OWN)}
-    objects = [packed(found), packed(own)]
+    objects = _pack(distributions())
     for one in objects:
         if not asyncio.run(_is_kept(client, bucket, one.key)):
             start = time.monotonic()
@@ -138,6 +163,26 @@ def _prepare(client: Client, bucket: str) -> Environment:
     made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
     _ready[client, bucket] = (time.monotonic(), made)
     return made
+
+
+def _pack(found: dict[str, Distribution]) -> list[Packed]:
+    own = {_OWN: found.pop(_OWN)}
+    first = {name: one for name, one in found.items() if name in _FIRST.split()}
+    names = {module for one in first.values() for module in modules(one)}
+    # What shares the name of a package with them belongs to them.
+    first.update((name, one) for name, one in found.items() if not names.isdisjoint(modules(one)))
+    rest = {name: one for name, one in found.items() if name not in first}
+    more = packed(rest, on_demand.FOLDER)
+    description = {
+        "key": more.key,
+        "modules": sorted({module for one in rest.values() for module in modules(one)}),
+        "distributions": sorted(rest),
+    }
+    return [
+        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(description)}),
+        packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
+        replace(more, on_demand=True),
+    ]
 
 
 async def _is_kept(client: Client, bucket: str, key: str) -> bool:

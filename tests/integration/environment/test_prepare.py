@@ -51,7 +51,7 @@ def asked(bench: TaskBench, method: str) -> list[str]:
 
 
 def run(bench: TaskBench, function: Any = where, **options: Any) -> Any:
-    executor = bench.executor(runtime="bucket", memory=2, time_limit=300, **options)
+    executor = bench.executor(container_image_uri="", memory=2, time_limit=300, **options)
     return asyncio.run(executor.run(function, [], {}, bench.task())).get_deserialized(), executor
 
 
@@ -91,12 +91,12 @@ def test_what_cannot_be_packed_is_told_before_there_is_a_job(bench: TaskBench, m
     monkeypatch.setattr(prepare, "_ROOTS", (*prepare._ROOTS, "not-installed-anywhere"))
     with pytest.raises(SettingsError, match="not-installed-anywhere is needed and not installed here") as raised:
         run(bench)
-    assert 'set runtime="image"' in raised.value.message
+    assert "set container_image_uri to an image" in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
 
 
 def test_a_task_that_is_cancelled_meanwhile_leaves_the_work_to_others(bench: TaskBench) -> None:
-    executor = bench.executor(runtime="bucket")
+    executor = bench.executor(container_image_uri="")
     settings = executor._settings()
 
     async def both() -> Any:
