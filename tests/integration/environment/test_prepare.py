@@ -62,7 +62,7 @@ def test_packages_reach_a_job_that_has_none_and_are_uploaded_once(bench: TaskBen
     assert found["version"] == importlib.metadata.version("covalent")
     assert not [place for place in found["path"] if place.startswith(sys.prefix)], "nothing of the server's own"
     objects = stored(bench)
-    assert len(objects) == 2
+    assert len(objects) == 3
     assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
     bench.requests.clear()
     _, executor = run(bench)
@@ -70,7 +70,7 @@ def test_packages_reach_a_job_that_has_none_and_are_uploaded_once(bench: TaskBen
     assert executor.task_stderr.getvalue() == ""
     prepare._ready.clear()
     run(bench)
-    assert len(asked(bench, "HEAD")) == 2
+    assert len(asked(bench, "HEAD")) == 3
     assert stored(bench) == objects, "another process finds them"
 
 
