@@ -61,14 +61,14 @@ def _add_file(tar: tarfile.TarFile, site: str, file: File) -> None:
     executable = bool(file.source.stat().st_mode & stat.S_IXUSR) or ".so" in file.path
     _add(tar, f"{site}/{file.path}", content, executable=executable)
     if file.path.endswith(".py"):
-        code = _byte_code(content, file.path)
+        code = byte_code(content, file.path)
         if code is not None:
             path = PurePosixPath(file.path)
             cached = PurePosixPath(importlib.util.cache_from_source(str(path)))
             _add(tar, f"{site}/{cached}", code, executable=False)
 
 
-def _byte_code(source: bytes, path: str) -> bytes | None:
+def byte_code(source: bytes, path: str) -> bytes | None:
     """Byte code that is not compared with its source (PEP 552); None if it is no Python of this version."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)

@@ -9,8 +9,9 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, TextIO
@@ -58,11 +59,13 @@ class Environment:
         objects: The files that hold it, here and in the bucket.
         python: Minor version of Python that it is for, such as `3.11`.
         summary: How much it is, such as `80 packages, 81 MB`.
+        variables: What else tells the job what it has.
     """
 
     objects: tuple[Packed, ...]
     python: str
     summary: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:

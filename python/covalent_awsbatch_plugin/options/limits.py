@@ -17,9 +17,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, ENVIRONMENT, ENVIRONMENT_PYTHON, KMS_KEY
+from covalent_awsbatch_plugin.agreement.naming import (
+    BUCKET_OWNER,
+    ENVIRONMENT,
+    ENVIRONMENT_PYTHON,
+    INSTALLED,
+    KMS_KEY,
+    PACKAGES,
+)
 
-from . import fargate, pairs
+from . import fargate, packages, pairs
 
 RESERVED_ENVIRONMENT = frozenset(
     {
@@ -30,6 +37,8 @@ RESERVED_ENVIRONMENT = frozenset(
         KMS_KEY,
         ENVIRONMENT,
         ENVIRONMENT_PYTHON,
+        PACKAGES,
+        INSTALLED,
     }
 )
 """Variables by which the executor tells the container what to run; nobody else may set them."""
@@ -309,3 +318,4 @@ Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
 Platform = Annotated[Literal["EC2", "FARGATE"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
 Runtime = Annotated[Literal["auto", "image", "bucket"], AfterValidator(_runtime)]
+Packages = Annotated[str | list[str], BeforeValidator(packages.checked), FROM_PATH]

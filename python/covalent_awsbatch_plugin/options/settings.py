@@ -259,6 +259,24 @@ class Settings(BaseModel):
         "if `container_image_uri` is given, else `bucket`.",
         command_line=True,
     )
+    packages: limits.Packages = option(
+        "",
+        rule="must be 'sync' (what is installed where the workflow is made), a list of requirements such as "
+        "['numpy>=2'], or the path of a requirements file or of a pylock.toml; empty for what DepsPip says",
+        doc="What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list "
+        "of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It is fetched "
+        "and packed once where `runtime` is not `image`.",
+        deploy=Variable(
+            "What functions need: sync, the path of a requirements file or a pylock.toml, or a JSON list of "
+            "requirements."
+        ),
+    )
+    packages_required: limits.Flag = option(
+        False,
+        rule="must be True (a task fails if its packages cannot be packed) or False (they are then installed in its "
+        "job)",
+        doc="Whether a task fails if its packages cannot be packed; else they are installed when its job starts.",
+    )
 
     @property
     def source(self) -> Literal["image", "bucket"]:

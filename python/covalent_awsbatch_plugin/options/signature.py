@@ -97,6 +97,13 @@ class OptionKeywords:
     packed once, in an image that has nothing but the same minor version of Python; `auto` is `image` if
     `container_image_uri` is given, else `bucket`.
     """
+    packages: str | list[str]
+    """What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list of
+    requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It is fetched and packed
+    once where `runtime` is not `image`.
+    """
+    packages_required: bool
+    """Whether a task fails if its packages cannot be packed; else they are installed when its job starts."""
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -131,6 +138,8 @@ class OptionKeywords:
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
         runtime: Literal["auto", "image", "bucket"] | None = None,
+        packages: str | list[str] | PathLike[str] | None = None,
+        packages_required: bool | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -183,6 +192,11 @@ class OptionKeywords:
             runtime: Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's
                 own packages, packed once, in an image that has nothing but the same minor version of Python; `auto` is
                 `image` if `container_image_uri` is given, else `bucket`. Default: `auto`.
+            packages: What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made,
+                a list of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It
+                is fetched and packed once where `runtime` is not `image`. Default: empty.
+            packages_required: Whether a task fails if its packages cannot be packed; else they are installed when its
+                job starts. Default: `False`.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

@@ -199,6 +199,18 @@ variable "runtime" {
   description = "Where a job has Covalent and this package from: its own 'image'; or the 'bucket', for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; 'auto' is 'image' if 'container_image_uri' is given, else 'bucket'."
 }
 
+variable "packages" {
+  type        = string
+  default     = ""
+  description = "What functions need: sync, the path of a requirements file or a pylock.toml, or a JSON list of requirements."
+}
+
+variable "packages_required" {
+  type        = bool
+  default     = false
+  description = "Whether a task fails if its packages cannot be packed; else they are installed when its job starts."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -231,5 +243,7 @@ locals {
     assign_public_ip          = var.assign_public_ip
     ephemeral_storage         = var.ephemeral_storage
     runtime                   = var.runtime
+    packages                  = var.packages
+    packages_required         = var.packages_required
   }
 }
