@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import io
 import pickle
+import tarfile
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 from covalent._workflow.transport import TransportableObject
 
 from covalent_awsbatch_plugin.doctor import images
+from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.packages import splice, wheel
 from covalent_awsbatch_plugin.task import archive, bare
 
 FOR_A_BYTE = 64
@@ -46,6 +50,34 @@ def decode_bare(data: bytes) -> None:
 def decode_manifest(data: bytes) -> None:
     """An image's manifest, as a registry tells it."""
     _decode(lambda file: images.platforms(images.document(file.read())), data)
+
+
+def decode_wheel(data: bytes) -> None:
+    """A wheel of a package index: what is made of it unpacks to its files, and nowhere else."""
+    out = io.BytesIO()
+    try:
+        wheel.splice(io.BytesIO(data), out, "3.11", lambda _source, path: b"code of " + path.encode())
+    except CannotPackError:
+        return
+    out.write(splice.member(splice.END))
+    out.seek(0)
+    names = set()
+    contents = set()
+    with tarfile.open(fileobj=out, mode="r:gz") as tar:
+        for entry in tar:
+            file = tar.extractfile(entry)
+            assert entry.isfile()
+            assert file is not None
+            parts = entry.name.split("/")
+            assert parts[:2] == ["opt", "job"]
+            assert not {"", ".", ".."} & set(parts)
+            names.add(entry.name)
+            contents.add(file.read())
+        assert len(names) == len(tar.getmembers())
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            if not entry.filename.endswith((".pyc", "/")) and ".data/scripts/" not in entry.filename:
+                assert archive.read(entry) in contents
 
 
 def _decode(load: Callable[[Any], Any], data: bytes) -> None:
@@ -83,4 +115,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "archive": decode_archive,
     "bare": decode_bare,
     "manifest": decode_manifest,
+    "wheel": decode_wheel,
 }

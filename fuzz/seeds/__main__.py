@@ -16,9 +16,17 @@ from pathlib import Path
 
 import answers
 import left
+import wheels
 
 FOLDER = Path(__file__).parents[1]
-FOUND: dict[tuple[str, str], str] = {}
+FOUND: dict[tuple[str, str], str] = {
+    (
+        "wheel",
+        "no-name",
+    ): "UEsDBBQAAAAIAAAAIVDmYPIHDAAAAC4uL2V2aWwucHkDAFBLAQIUAxQAAAAIZGlzdC1pbmZvL3kDAFBLAQIUAxQAAAAIAAAAIVD"
+    "mYPIHDAAAAAoAAAAaAAAAAAAAAAAAAACAAQAAAABvbmUtMi4wLmRpc3QtaW5mby9NRVRBREFUQVBLAQIUAxQAAAAIZGlzdC1pbmZvL3kDAFBLAQIUAxQAA"
+    "AAIAAAAIVDmYPIHDAAAAAoAAAAaAAAALnB5UEsFBgAAAAACAAIAgwAAAHEAAAAAAA==",
+}
 """By target and name, in base64."""
 
 SMALL = {
@@ -31,6 +39,7 @@ SMALL = {
     "parts": left.small_parts,
     "pickled": left.small_pickled,
     "printed": left.small_printed,
+    "wheel": wheels.small,
 }
 LARGE = {
     "archive": left.large_archive,
@@ -42,6 +51,7 @@ LARGE = {
     "parts": left.large_parts,
     "pickled": left.large_pickled,
     "printed": left.large_printed,
+    "wheel": wheels.large,
 }
 
 

@@ -6,10 +6,10 @@ It stands in the object that `bootstrap` has fetched and verified, and uses the 
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -63,9 +63,11 @@ def _remove(name: str) -> None:
     for distribution in importlib.metadata.distributions(name=name, path=[sysconfig.get_path("purelib")]):
         for file in distribution.files or ():
             path = Path(str(distribution.locate_file(file)))
-            path.unlink(missing_ok=True)
-            if path.name == "RECORD":
-                shutil.rmtree(path.parent)  # else it would still count as installed
+            compiled = Path(importlib.util.cache_from_source(str(path)))
+            for each in (path, compiled):
+                each.unlink(missing_ok=True)
+                with suppress(OSError):  # a folder that is left would still count as a package
+                    os.removedirs(each.parent)
 
 
 def _install(lines: list[str], constraints: list[str], root: Path) -> None:

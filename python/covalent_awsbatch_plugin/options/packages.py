@@ -176,7 +176,7 @@ def _installed(_path: tuple[str, ...], _at: tuple[int, ...]) -> tuple[str, ...]:
 
     found: dict[str, importlib.metadata.Distribution] = {}
     for distribution in importlib.metadata.distributions():
-        if distribution.metadata["Name"]:  # else it is what was left of one that was removed
+        if distribution.read_text("METADATA"):  # else it is what was left of one that was removed
             found.setdefault(canonicalize_name(distribution.metadata["Name"]), distribution)
     if local := sorted(name for name, one in found.items() if _is_local(one) and name not in _SERVERS):
         _log.warning(

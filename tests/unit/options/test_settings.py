@@ -74,6 +74,11 @@ GOOD = [
     ("s3_cleanup", "success", "success"),
     ("s3_cleanup", "always", "always"),
     ("runtime", "bucket", "bucket"),
+    ("packages", "sync", "sync"),
+    ("packages", Path("here/requirements.txt"), "here/requirements.txt"),
+    ("packages", ("numpy>=2", "dask[array]"), ["numpy>=2", "dask[array]"]),
+    ("packages", '["numpy>=2"]', ["numpy>=2"]),
+    ("packages_required", True, True),
 ]
 
 BAD = [
@@ -182,6 +187,8 @@ BAD = [
     ("s3_cleanup", "failure"),
     ("s3_cleanup", True),
     ("runtime", "docker"),
+    ("packages", "numpy"),
+    ("packages_required", 1),
 ]
 
 

@@ -6,6 +6,7 @@ import collections
 import configparser
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from importlib.util import cache_from_source
@@ -29,7 +30,9 @@ sys.exit({attribute}())
 """
 _REFERENCE = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>(?P<first>\w+)(?:\.\w+)*)\s*(?:\[.*\])?")
 _SMALL = 1024 * 1024
-_ENCRYPTED = 0x1
+_LARGEST_SOURCE = 4 * 1024 * 1024  # what is larger is imported without byte code
+_NOT_PLAIN = 0x61
+_UTF_8 = 0x800
 _LOCAL_HEADER = 30
 
 
@@ -45,9 +48,9 @@ class _Wheel:
         self._file = file
         self.zip = zipfile.ZipFile(file)
         self.site = site
-        self.entries = [entry for entry in self.zip.infolist() if not entry.is_dir()]
-        folders = {PurePosixPath(entry.filename).parts[0] for entry in self.entries if entry.filename}
-        infos = [name for name in folders if name.endswith(".dist-info")]
+        self.entries = [entry for entry in self.zip.infolist() if not entry.filename.endswith("/")]
+        folders = {PurePosixPath(entry.filename).parts[:1] for entry in self.entries}
+        infos = [name for names in folders for name in names if name.endswith(".dist-info")]
         if len(infos) != 1:
             raise ValueError(f"it has {len(infos)} folders .dist-info")
         self.info = infos[0]
@@ -95,14 +98,17 @@ class _Wheel:
         Raises:
             ValueError: It is encrypted, packed otherwise, or not where the wheel says.
         """
-        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if entry.flag_bits & _NOT_PLAIN or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{entry.filename!r} is encrypted, or packed in another way than wheels are")
         self._file.seek(entry.header_offset)
         header = self._file.read(_LOCAL_HEADER)
         if len(header) < _LOCAL_HEADER or header[:4] != b"PK\3\4":
             raise ValueError(f"{entry.filename!r} is not where it should be")
         name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-        self._file.seek(name + extra, 1)
+        encoding = "utf-8" if entry.flag_bits & _UTF_8 else "cp437"
+        if self._file.read(name) != entry.orig_filename.encode(encoding):
+            raise ValueError(f"{entry.filename!r} has another name where it stands")
+        self._file.seek(extra, 1)
         return pieces_of(self._file, entry.compress_size)
 
     def deflated(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -122,7 +128,7 @@ class _Wheel:
         """
         if entry.file_size > _SMALL:
             raise ValueError(f"{entry.filename!r} is too large")
-        return self.zip.read(entry)
+        return b"".join(self.inflated(entry))
 
     def programs(self) -> Iterator[tuple[str, bytes]]:
         """The programs that its entry points stand for, with their names."""
@@ -159,7 +165,8 @@ def splice(wheel: IO[bytes], out: IO[bytes], python: str, compiled: Callable[[by
         target = Splicer(out)
         for place, entry in _spliced(opened, target):
             content = opened.inflated(entry)
-            if place.endswith(".py") and place.startswith(opened.site):
+            is_source = place.endswith(".py") and place.startswith(opened.site)
+            if is_source and entry.file_size <= _LARGEST_SOURCE:
                 path = place.removeprefix(f"{opened.site}/")
                 code = compiled(b"".join(content), path)
                 if code is not None:
@@ -167,7 +174,7 @@ def splice(wheel: IO[bytes], out: IO[bytes], python: str, compiled: Callable[[by
             else:
                 collections.deque(content, 0)
         target.flush()
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (ValueError, zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise CannotPackError(str(error)) from None
 
 

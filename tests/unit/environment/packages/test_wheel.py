@@ -225,6 +225,7 @@ CRC, PACKED, UNPACKED = 16, 20, 24
         (sized(512, UNPACKED), "not what its checksum says"),
         (sized(-512, UNPACKED), "longer than it says"),
         (lambda made, _at, content: made.__setitem__(content, 0xFF), "no deflated data"),
+        (lambda made, _at, content: made.__setitem__(content - 1, 0x41), "another name where it stands"),
         (lambda made, at, _content: struct.pack_into("<I", made, at + 42, 7), "not where it should be"),
     ],
 )
