@@ -35,7 +35,8 @@ print(json.dumps({"prefix": sys.prefix, "pip": shutil.which("pip"), "virtual": o
 CONTENT = {
     f"{PREFIX}/bin/pip": b"#!/bin/sh\n",
     f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
-    f"{SITE}/covalent_awsbatch_plugin/runner.py": RUNNER.encode(),
+    f"{SITE}/covalent_awsbatch_plugin/environment/__init__.py": b"",
+    f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": RUNNER.encode(),
 }
 
 
@@ -92,7 +93,7 @@ def test_it_is_small_and_fit_for_old_pythons() -> None:
     compile(program(), "bootstrap", "exec", dont_inherit=True)
 
 
-def test_the_runner_runs_in_an_environment_of_all_objects(job: Job) -> None:
+def test_what_comes_next_runs_in_an_environment_of_all_objects(job: Job) -> None:
     job.put(CONTENT, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""})
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
@@ -105,7 +106,7 @@ def test_the_runner_runs_in_an_environment_of_all_objects(job: Job) -> None:
 
 def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:
     job.put(CONTENT)
-    _, other = packed({f"{SITE}/covalent_awsbatch_plugin/runner.py": b"print('mine')"})
+    _, other = packed({f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": b"print('mine')"})
     job.s3.put_object(Bucket=BUCKET, Key=job.variables[ENVIRONMENT], Body=other)
     assert "not what was uploaded" in said(job)
 
@@ -131,8 +132,8 @@ def test_without_a_role_it_asks_for_one(job: Job) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("noexec", "Mount a volume at one of them"),
-        ("ro", "Mount a volume at one of them"),
+        ("noexec", "Mount a volume"),
+        ("ro", "Mount a volume"),
         ("size=1m", "No space left"),
     ],
 )

@@ -165,7 +165,8 @@ def splice(wheel: IO[bytes], out: IO[bytes], python: str, compiled: Callable[[by
         target = Splicer(out)
         for place, entry in _spliced(opened, target):
             content = opened.inflated(entry)
-            is_source = place.endswith(".py") and place.startswith(opened.site)
+            # What tests a package is rarely imported, and half of its byte code.
+            is_source = place.endswith(".py") and place.startswith(opened.site) and not re.search("/tests?/", place)
             if is_source and entry.file_size <= _LARGEST_SOURCE:
                 path = place.removeprefix(f"{opened.site}/")
                 code = compiled(b"".join(content), path)

@@ -243,7 +243,7 @@ def test_what_is_not_as_long_or_as_its_checksum_says_is_refused(
 
 
 def test_byte_code_is_there_and_is_not_compared_with_its_source() -> None:
-    made = wheel("one", "1.0", {"one/__init__.py": "X = 1\n", "one/old.py": "print 'python 2'\n"})
+    made = wheel("one", "1.0", {"one/__init__.py": "X = 1\n", "one/old.py": "print 'python 2'", "one/tests/x.py": ""})
     with tarfile.open(fileobj=io.BytesIO(packed(made, byte_code)), mode="r:gz") as tar:
         [name] = [entry.name for entry in tar if entry.name.endswith(".pyc")]
         file = tar.extractfile(name)
