@@ -29,7 +29,7 @@ from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.environment import cache
 
-from .resolve import NoSolutionError, Wheel, job_platform, resolved
+from .resolve import NoSolutionError, Target, Wheel, resolved
 from .wanted import Requirements
 
 PREFIX = "environments/resolved-"
@@ -68,7 +68,7 @@ def locked(
     bucket: Bucket,
     asked: Requirements,
     runtime: Mapping[str, Distribution],
-    python: str,
+    target: Target,
     variables: Callable[[], Mapping[str, str]],
 ) -> Locked:
     """The wheels for requirements, as first resolved for a month, but for what the job has for the runner.
@@ -77,7 +77,7 @@ def locked(
         bucket: Where servers agree.
         asked: What is asked for.
         runtime: What the job has, by normalised name.
-        python: Minor version of Python, such as `3.11`.
+        target: What they have to fit.
         variables: Makes what `index.variables` returns, where an index has to be asked.
 
     Raises:
@@ -87,18 +87,18 @@ def locked(
     if not roots:
         return Locked([])
     asked = dataclasses.replace(asked, roots=roots)
-    place = _place(asked, runtime, python)
-    drop = partial(shutil.rmtree, place, ignore_errors=True)
+    place = _place(asked, runtime, target)
+    key = f"{PREFIX}{_name(_content(asked, target))}.json"
     found = _remembered(place / _FILE)
     if found is not None:
-        return Locked(_besides(found, runtime), drop=drop)
-    key = f"{PREFIX}{_name(_content(asked, python))}.json"
+        renew = partial(_renew, bucket, key, found, place / _FILE)
+        return Locked(_besides(found, runtime), renew, partial(shutil.rmtree, place, ignore_errors=True))
     pins = _pins(bucket, key)
-    wheels = _resolved(asked, pins or {}, runtime, python, variables())
+    wheels = _resolved(asked, pins or {}, runtime, target, variables())
 
     def keep() -> None:
         if pins is None:
-            _remember_in_bucket(bucket, key, wheels)
+            _remember_in_bucket(bucket, key, wheels, time.time())
         _remember(place, wheels)
 
     return Locked(_besides(wheels, runtime), keep)
@@ -118,7 +118,7 @@ def _resolved(
     asked: Requirements,
     pins: Mapping[str, str],
     runtime: Mapping[str, Distribution],
-    python: str,
+    target: Target,
     variables: Mapping[str, str],
 ) -> list[Wheel]:
     same = [f"{name}=={one.version}" for name, one in runtime.items()]
@@ -126,8 +126,8 @@ def _resolved(
     # What the task asks for may be another version than the runner's, as long as Covalent can live with it.
     for constraints in ([*same, *before], same) if before else (same,):
         with suppress(NoSolutionError):
-            return resolved(asked, constraints, python, variables)
-    return resolved(asked, sorted(set(_needed(runtime))), python, variables)
+            return resolved(asked, constraints, target, variables)
+    return resolved(asked, sorted(set(_needed(runtime))), target, variables)
 
 
 def _needed(runtime: Mapping[str, Distribution]) -> Iterator[str]:
@@ -149,20 +149,19 @@ def _is_there(line: str, runtime: Mapping[str, Distribution]) -> bool:
     )
 
 
-def _content(asked: Requirements, python: str) -> dict[str, Any]:
+def _content(asked: Requirements, target: Target) -> dict[str, Any]:
     return {
         "format": _FORMAT,
-        "python": python,
-        "platform": job_platform(),
+        "target": target,
         "roots": asked.roots,
         "constraints": asked.constraints,
         "hashes": {name: sorted(hashes) for name, hashes in asked.hashes.items()},
     }
 
 
-def _place(asked: Requirements, runtime: Mapping[str, Distribution], python: str) -> Path:
+def _place(asked: Requirements, runtime: Mapping[str, Distribution], target: Target) -> Path:
     versions = {name: one.version for name, one in runtime.items()}
-    return cache.directory() / _name({**_content(asked, python), "runtime": versions})
+    return cache.directory() / _name({**_content(asked, target), "runtime": versions})
 
 
 def _name(content: Mapping[str, Any]) -> str:
@@ -205,7 +204,17 @@ async def _read(bucket: Bucket, key: str) -> bytes:
     return await bucket.client.read(bucket.name, key)
 
 
-def _remember_in_bucket(bucket: Bucket, key: str, wheels: list[Wheel]) -> None:
+async def _is_kept(bucket: Bucket, key: str) -> bool:
+    return await bucket.client.keep(bucket.name, key)
+
+
+def _renew(bucket: Bucket, key: str, wheels: list[Wheel], file: Path) -> None:
+    """Writes again what a lifecycle rule has removed."""
+    if not asyncio.run(_is_kept(bucket, key)):
+        _remember_in_bucket(bucket, key, wheels, file.stat().st_mtime)
+
+
+def _remember_in_bucket(bucket: Bucket, key: str, wheels: list[Wheel], at: float) -> None:
     pins = {wheel.name: wheel.version for wheel in wheels}
     with suppress(errors.AWSBatchError), bucket.client.writer(bucket.name, key) as writer:
-        writer.write(json.dumps({"at": int(time.time()), "pins": pins}).encode())
+        writer.write(json.dumps({"at": int(at), "pins": pins}).encode())

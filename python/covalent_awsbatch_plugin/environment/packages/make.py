@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -21,13 +20,14 @@ from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
 from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.environment.cache import Packed
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
-from covalent_awsbatch_plugin.environment.prepare import Environment
+from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
-from . import index, layers
-from .locked import Bucket, locked
+from . import index, layers, locked
+from .resolve import Target, target
 from .wanted import Wanted, requirements, wanted
 
 if TYPE_CHECKING:
+    from covalent_awsbatch_plugin.environment.prepare import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
 
 # Seconds for which the bucket is not asked again, and for which nobody tries again what failed.
@@ -70,7 +70,7 @@ class Packages:
         return {name: value for name, value in found.items() if value}
 
 
-_Key = tuple[Client, str, Wanted]
+_Key = tuple[Client, str, Wanted, bool]
 
 _ready: dict[_Key, tuple[float, Packages]] = {}
 _asked: ContextVar[Wanted] = ContextVar("asked", default=Wanted())  # noqa: B039  (it cannot be changed)
@@ -86,7 +86,7 @@ def begin(settings: Settings, client: Client, function: Any) -> None:
     """
     asked = wanted(function, settings.packages)
     _asked.set(asked)
-    key = client, settings.s3_bucket_name, asked
+    key = _key(settings, client, asked)
     if asked and settings.source != "image" and _known(key) is None:
         making = _thread().submit(_prepare, key)
         making.add_done_callback(lambda done: _log.debug("The packages: %r", done.exception()))
@@ -124,7 +124,7 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
     asked = _asked.get()
     if not asked:
         return Packages()
-    key = client, settings.s3_bucket_name, asked
+    key = _key(settings, client, asked)
     start = time.monotonic()
     if settings.source == "image":
         made = Packages(why="an image of its own is to have them")
@@ -147,6 +147,10 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
     return made
 
 
+def _key(settings: Settings, client: Client, asked: Wanted) -> _Key:
+    return client, settings.s3_bucket_name, asked, settings.container_image_uri != DEFAULTS["container_image_uri"]
+
+
 def _known(key: _Key) -> Packages | None:
     at, found = _ready.get(key, (0.0, None))
     fresh = _FAILED_SECONDS if found is not None and found.why else _FRESH_SECONDS
@@ -156,10 +160,10 @@ def _known(key: _Key) -> Packages | None:
 def _prepare(key: _Key) -> Packages:
     if (known := _known(key)) is not None:
         return known
-    client, bucket, asked = key
+    client, bucket, asked, is_own_image = key
     option = requirements(Wanted(packages=asked.packages))  # a DepsPip is installed by Covalent
     try:
-        made = _made(Bucket(client, bucket), asked)
+        made = _made(locked.Bucket(client, bucket), asked, target(is_own_image))
     except (CannotPackError, OSError) as error:
         _log.warning("Packages are installed in jobs, and not packed: %s", error)
         made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
@@ -185,17 +189,16 @@ def _manifest(made: Packages) -> Packed | None:
     return layers.stored(json.dumps(content, sort_keys=True).encode(), ".json")
 
 
-def _made(bucket: Bucket, asked: Wanted) -> Packages:
+def _made(bucket: locked.Bucket, asked: Wanted, fits: Target) -> Packages:
     start = time.monotonic()
-    python = "{}.{}".format(*sys.version_info)
     variables = cache(index.variables)
     runtime = prepare.distributions()
-    lock = locked(bucket, requirements(asked), runtime, python, variables)
+    lock = locked.locked(bucket, requirements(asked), runtime, fits, variables)
     wheels = lock.wheels
     if wheels:
         _log.info("Making the environment of %d packages", len(wheels))
     try:
-        objects = layers.packed(wheels, python, variables)
+        objects = layers.packed(wheels, fits.python, variables)
     except CannotPackError:
         lock.drop()
         raise

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -24,6 +24,18 @@ from .wanted import Requirements
 _SECONDS = 120
 _LONGEST_REASON = 2000
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+
+
+class Target(NamedTuple):
+    """What wheels have to fit.
+
+    Attributes:
+        python: Minor version of Python, such as `3.11`.
+        platform: As uv calls it, such as `x86_64-manylinux_2_28`.
+    """
+
+    python: str
+    platform: str
 
 
 class NoSolutionError(CannotPackError):
@@ -50,14 +62,14 @@ class Wheel:
 
 
 def resolved(
-    requirements: Requirements, constraints: Iterable[str], python: str, variables: Mapping[str, str]
+    requirements: Requirements, constraints: Iterable[str], target: Target, variables: Mapping[str, str]
 ) -> list[Wheel]:
     """The wheels for requirements.
 
     Args:
         requirements: What is asked for.
         constraints: More versions that what has to be there besides may have.
-        python: Minor version of Python, such as `3.11`.
+        target: What they have to fit.
         variables: As `index.variables` returns them.
 
     Raises:
@@ -78,7 +90,7 @@ def resolved(
                 "--no-annotate",
                 "--no-python-downloads",
             ),
-            *("--format", "pylock.toml", "--python-platform", job_platform(), "--python-version", python),
+            *("--format", "pylock.toml", "--python-platform", target.platform, "--python-version", target.python),
             *("--only-binary", ":all:", "--constraint", str(limits), "--output-file", str(lock), str(asked)),
         ]
         try:
@@ -107,16 +119,20 @@ def resolved(
     return wheels
 
 
-def job_platform() -> str:
-    """The platform of the jobs, as uv calls it: that of this machine, whose packages the runner uses.
+def target(is_own_image: bool) -> Target:
+    """What fits the jobs: they have the Python and the processor of this machine, whose packages the runner uses.
+
+    Args:
+        is_own_image: Whether the image is not Python's own, and its C library may be an older one.
 
     Raises:
-        CannotPackError: No job has it.
+        CannotPackError: No job has this machine's system or processor.
     """
     machine = _MACHINES.get(platform.machine().lower())
     if sys.platform != "linux" or machine is None:
         raise CannotPackError(f"jobs run on Linux, and this machine has {sys.platform} on {platform.machine()}")
-    return f"{machine}-manylinux_2_28"
+    glibc = "2_28" if is_own_image else "2_36"
+    return Target("{}.{}".format(*sys.version_info), f"{machine}-manylinux_{glibc}")
 
 
 def _uv() -> str:

@@ -209,6 +209,10 @@ def test_ten_servers_agree_on_what_an_unpinned_requirement_is(bench: TaskBench, 
     for place in cache.directory().iterdir():
         shutil.rmtree(place)
     assert packages_of(bench, packages=["toolbox"]).objects == first.objects, "on another machine"
+    [record] = [key for key in stored(bench) if key.startswith(locked.PREFIX)]
+    bench.s3.delete_object(Bucket=BUCKET, Key=record)  # as a lifecycle rule does
+    packages_of(bench, packages=["toolbox"])
+    assert record in stored(bench)
     locked.forget()
     for key in stored(bench):
         if key.startswith(locked.PREFIX):
