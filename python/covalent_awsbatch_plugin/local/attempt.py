@@ -15,6 +15,7 @@ from moto.logs.models import logs_backends
 
 from .api import api_lock
 from .environment import job_environment
+from .image import CannotPullError, unpack
 from .job import LocalJob
 from .logs import LogStream
 from .process import CannotStartError, JobProcess
@@ -66,6 +67,8 @@ class AttemptRunner:
         try:
             with Scratch(self.directory / f"{job.job_id.replace(':', '-')}-{len(job.attempts) + 1}") as scratch:
                 return self._run(job, environment, scratch, task)
+        except CannotPullError as error:
+            return Outcome(None, NOT_STARTED, f"CannotPullContainerError: {error}")
         except CannotStartError as error:
             said = (
                 f"CannotStartContainerError: Error response from daemon: failed to create task for container: {error}"
@@ -74,8 +77,11 @@ class AttemptRunner:
 
     def _run(self, job: LocalJob, environment: ComputeEnvironment, scratch: Scratch, task: str) -> Outcome:
         stream_name, write = self._open_log(job, task)
-        argv = job.command or [part.replace("{python}", str(scratch.python)) for part in self.program]
-        variables = job_environment(os.environ, scratch, self.aws, job.environment, _batch_variables(job, environment))
+        image = unpack(job.image, scratch.root / "image")
+        program = image.command if image else [part.replace("{python}", str(scratch.python)) for part in self.program]
+        argv = job.command or program
+        own = {**image.environment, **job.environment} if image else job.environment
+        variables = job_environment(os.environ, scratch, self.aws, own, _batch_variables(job, environment))
         process = JobProcess(argv, variables, scratch.work, write)
         with api_lock:
             job.begin_running(process, stream_name)

@@ -19,6 +19,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import patched_batch
+from .ecr import patched_ecr
 from .iam import patched_iam
 from .keys import Keys
 from .leftovers import clear
@@ -125,11 +126,12 @@ class LocalAWS:
             "AWS_REGION": self._region,
         }
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **config: Any) -> Any:
         """Returns a boto3 client of a service, which knows nothing of the user's own configuration.
 
         Args:
             service: Its name in boto3, such as "s3".
+            **config: More of `botocore.config.Config`.
 
         Raises:
             RuntimeError: It is not running.
@@ -142,8 +144,8 @@ class LocalAWS:
             region_name=self._region,
             botocore_session=botocore.session.Session(session_vars=variables),
         )
-        config = botocore.config.Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 3})
-        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+        own = {"proxies": {}, "s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 3}, **config}
+        return session.client(service, endpoint_url=self.endpoint_url, config=botocore.config.Config(**own))
 
     def jobs(self) -> list[JobSummary]:
         """Returns every job in the order of submission; an array is one job. Empty when it is not running."""
@@ -176,6 +178,7 @@ class LocalAWS:
             cleanup.enter_context(_managed_policies())
             cleanup.enter_context(locked_logs())
             cleanup.enter_context(patched_iam())
+            cleanup.enter_context(patched_ecr(self._presigned))
             self._server = Server(self._port, self._quiet, self._keys)
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace
@@ -218,6 +221,10 @@ class LocalAWS:
         self._credentials_file.write_text(
             f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
         )
+
+    def _presigned(self, bucket: str, key: str) -> str:
+        s3 = self.client("s3", signature_version="s3v4")
+        return str(s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}))
 
     def _forget(self) -> None:
         self._server = self._directory = self._scheduler = None

@@ -101,6 +101,11 @@ class LocalJob(Job):
         return self._add_parameters_to_command(list(self._property("command") or []))
 
     @property
+    def image(self) -> str:
+        """The definition's image."""
+        return str(self._definition.get("image") or "")
+
+    @property
     def log_configuration(self) -> dict[str, Any] | None:
         """The definition's `logConfiguration`."""
         return self._definition.get("logConfiguration")
