@@ -202,6 +202,46 @@ class Client:
     def image_problem(self, image: str) -> Awaitable[str | None]:
         """Find out from ECR why an image cannot be pulled; None if it exists or is in another registry."""
 
+    def find_image(self, repository: str, tag: str) -> Awaitable[str | None]:
+        """Find an image in a repository of the caller's account by its tag.
+
+        Returns:
+            Its address with the digest, as a job definition names it; None if there is none.
+        """
+
+    def base_image(self, image: str, architecture: str) -> Awaitable[str]:
+        """Read an image from its registry: ECR, or any that gives it to everybody. It must be for Linux.
+
+        Args:
+            image: Its address.
+            architecture: Such as `amd64`.
+
+        Returns:
+            JSON object with `image` (the address with its digest), and `manifest` and `config` as text.
+        """
+
+    def push_image(self, request: str) -> Awaitable[str]:
+        """Push an image to a repository of the caller's account; what is there already is not sent.
+
+        Args:
+            request: JSON object with `repository`, `tag`, `manifest` (text), `base` (address with the digest), `blobs`
+                (each a `digest`, and a `file` unless it is the base's), and `seconds` that it may take.
+
+        Returns:
+            The image's address with its digest: another one's, if that was first to take an immutable tag.
+        """
+
+    def list_images(self, repository: str, prefix: str) -> Awaitable[str]:
+        """List the images of a repository with a tag that begins with `prefix`.
+
+        Returns:
+            JSON: a list of objects with `tag`, `digest`, `bytes`, `pushed_at` and `pulled_at` in seconds since 1970 or
+            null, and the manifest's `annotations`.
+        """
+
+    def delete_images(self, repository: str, digests: list[str]) -> Awaitable[None]:
+        """Delete images of a repository by their digests, whether they are there or not."""
+
     def reader(self, bucket: str, key: str, hashed: bool = False) -> Reader:
         """Open an object for reading; blocks for the first range.
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_ecr::config::SharedAsyncSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -25,6 +26,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::intermediary::RequestTarget;
 use super::throughput;
+use super::timeouts::{CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::wait_budget::WaitBudget;
 use crate::error::{Error, Kind, Result};
 
@@ -42,41 +44,70 @@ type Timeouts = (Option<Duration>, Option<Duration>);
 ///
 /// With a budget, waiting for hosts that do not answer is bounded; a command's client has one.
 pub fn client(budget: Option<Arc<WaitBudget>>) -> Result<SharedHttpClient> {
-    let context = TlsContext::builder()
-        .with_trust_store(trust_store()?)
-        .build()
-        .map_err(|error| Error::with_source(Kind::Settings, "cannot set up TLS", error))?;
+    let context = tls()?;
     let proxies = Arc::new(Matcher::from_env());
     // A connector is a connection pool; the SDK asks for one at every request, keyed by its timeouts.
     let pools: Mutex<HashMap<Timeouts, SharedHttpConnector>> = Mutex::default();
     Ok(http_client_fn(move |settings, components| {
         let mut pools = pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let timeouts = (settings.connect_timeout(), settings.read_timeout());
         pools
-            .entry((settings.connect_timeout(), settings.read_timeout()))
+            .entry(timeouts)
             .or_insert_with(|| {
-                // The SDK's own read timeout counts the time that it takes to send a body.
-                let mut connecting = HttpConnectorSettings::builder();
-                connecting.set_connect_timeout(settings.connect_timeout());
-                let connecting = connecting.build();
-                let pool = |proxy| {
-                    let mut builder = Connector::builder()
-                        .connector_settings(connecting.clone())
-                        .proxy_config(proxy)
-                        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                        .tls_context(context.clone());
-                    builder.set_sleep_impl(components.sleep_impl());
-                    SharedHttpConnector::new(builder.build())
-                };
+                let (direct, via_proxy) = connectors(&context, timeouts.0, components.sleep_impl().as_ref());
                 SharedHttpConnector::new(Routes {
-                    direct: pool(ProxyConfig::disabled()),
-                    proxied: pool(ProxyConfig::from_env()),
+                    direct,
+                    proxied: via_proxy,
                     proxies: proxies.clone(),
-                    read_timeout: settings.read_timeout(),
+                    read_timeout: timeouts.1,
                     budget: budget.clone(),
+                    only_aws: true,
                 })
             })
             .clone()
     }))
+}
+
+/// A connection pool for requests to others than AWS, with the same certificates and proxies.
+pub(crate) fn connector(sleep: Option<&SharedAsyncSleep>) -> Result<SharedHttpConnector> {
+    let (direct, proxied) = connectors(&tls()?, Some(CONNECT_TIMEOUT), sleep);
+    Ok(SharedHttpConnector::new(Routes {
+        direct,
+        proxied,
+        proxies: Arc::new(Matcher::from_env()),
+        read_timeout: Some(READ_TIMEOUT),
+        budget: None,
+        only_aws: false,
+    }))
+}
+
+fn tls() -> Result<TlsContext> {
+    TlsContext::builder()
+        .with_trust_store(trust_store()?)
+        .build()
+        .map_err(|error| Error::with_source(Kind::Settings, "cannot set up TLS", error))
+}
+
+/// A direct connector, and one that goes through the proxy.
+fn connectors(
+    context: &TlsContext,
+    connect_timeout: Option<Duration>,
+    sleep: Option<&SharedAsyncSleep>,
+) -> (SharedHttpConnector, SharedHttpConnector) {
+    // The SDK's own read timeout counts the time that it takes to send a body.
+    let mut connecting = HttpConnectorSettings::builder();
+    connecting.set_connect_timeout(connect_timeout);
+    let connecting = connecting.build();
+    let pool = |proxy| {
+        let mut builder = Connector::builder()
+            .connector_settings(connecting.clone())
+            .proxy_config(proxy)
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context.clone());
+        builder.set_sleep_impl(sleep.cloned());
+        SharedHttpConnector::new(builder.build())
+    };
+    (pool(ProxyConfig::disabled()), pool(ProxyConfig::from_env()))
 }
 
 /// Chooses between a direct connection and the proxy for each request: the metadata services that give credentials to
@@ -89,6 +120,8 @@ struct Routes {
     /// How long a server may take to begin its answer.
     read_timeout: Option<Duration>,
     budget: Option<Arc<WaitBudget>>,
+    /// Whether an answer that is not AWS's is an error.
+    only_aws: bool,
 }
 
 impl HttpConnector for Routes {
@@ -98,7 +131,7 @@ impl HttpConnector for Routes {
         let target = RequestTarget::of(&request, (!direct).then_some(&*self.proxies));
         let sent = throughput::count_body(&mut request);
         let call = if direct { self.direct.call(request) } else { self.proxied.call(request) };
-        let read_timeout = self.read_timeout;
+        let (read_timeout, only_aws) = (self.read_timeout, self.only_aws);
         // Most machines have no metadata service; the SDK's own short time-out bounds that call.
         let budget = self.budget.clone().filter(|_| !is_metadata(&host(&uri)));
         HttpConnectorFuture::new(async move {
@@ -107,7 +140,7 @@ impl HttpConnector for Routes {
                 Some(budget) => budget.bounded(&target, answer).await,
                 None => answer.await,
             };
-            target.verify(outcome)
+            if only_aws { target.verify(outcome) } else { outcome }
         })
     }
 }
@@ -145,9 +178,13 @@ fn trust_store() -> Result<TrustStore> {
 
 /// Whether a URL is on this machine: a loopback address, or a link-local one of the metadata services.
 pub(crate) fn is_local(url: &str) -> bool {
+    is_loopback(url) || is_metadata(&host(url))
+}
+
+/// Whether a URL is on this machine, and none of the metadata services.
+pub(crate) fn is_loopback(url: &str) -> bool {
     let host = host(url);
-    let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    loopback || host == "localhost" || is_metadata(&host)
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Whether an address is one of the metadata services of EC2, ECS and EKS.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 
 /// How long a connection may take; a proxy or a VPN is slower than the SDK's own 3.1 s.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may deliver nothing before the request is retried.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an attempt may take until its answer is complete, before it is retried. The read timeout alone does not
 /// bound an answer that arrives byte by byte.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +33,14 @@ pub(crate) fn interactive_timeouts() -> TimeoutConfig {
 /// The time-outs of an S3 call that takes as long as its content, or as long as S3 takes to assemble parts: several
 /// minutes, by its reference. `throughput` bounds a transfer that does not progress.
 pub(crate) fn transfer_timeouts() -> aws_sdk_s3::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRANSFER_TIMEOUT).build();
-    aws_sdk_s3::Config::builder().timeout_config(timeouts)
+    aws_sdk_s3::Config::builder().timeout_config(long_timeouts())
+}
+
+/// The same for ECR, whose calls carry parts of layers.
+pub(crate) fn layer_timeouts() -> aws_sdk_ecr::config::Builder {
+    aws_sdk_ecr::Config::builder().timeout_config(long_timeouts())
+}
+
+fn long_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(TRANSFER_TIMEOUT).build()
 }

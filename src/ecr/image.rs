@@ -15,7 +15,7 @@ pub(crate) struct EcrImage<'a> {
     region: &'a str,
     pub(crate) repository: &'a str,
     /// Tag, or digest when it holds a colon.
-    version: &'a str,
+    pub(crate) version: &'a str,
 }
 
 impl<'a> EcrImage<'a> {

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::awaitable::awaitable;
 use super::connection::Connection;
-use super::inspector::Inspector;
+use super::inspector::{Inspector, to_json};
 use super::job::PyJob;
 use super::runtime::{OwningProcess, block_on, handle};
 use super::streams::{Reader, Writer};
@@ -19,7 +19,8 @@ use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
 use crate::batch::submission::Submitted;
 use crate::batch::watcher::Watch;
-use crate::ecr::image;
+use crate::ecr::push::PushRequest;
+use crate::ecr::{self, base, image, push};
 use crate::envelope::{Envelope, StoredResult};
 use crate::s3::download::{self, Download};
 use crate::s3::storage::BucketRequirements;
@@ -166,6 +167,44 @@ impl Client {
     fn image_problem<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { image::problem(&connection.session().await?.clients, &image).await })
+    }
+
+    fn find_image<'py>(&self, py: Python<'py>, repository: String, tag: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { connection.repository(&repository).await?.find(&tag).await })
+    }
+
+    fn base_image<'py>(&self, py: Python<'py>, image: String, architecture: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            to_json(&base::read(&connection.session().await?.clients, &image, &architecture).await?)
+        })
+    }
+
+    fn push_image<'py>(&self, py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        let request: PushRequest = settings::from_json(request)?;
+        awaitable(py, async move {
+            let base = base::Repository::of(&connection.session().await?.clients, &request.base)?;
+            push::push(connection.repository(&request.repository).await?, base, request).await
+        })
+    }
+
+    fn list_images<'py>(&self, py: Python<'py>, repository: String, prefix: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            to_json(&ecr::listing::list(&connection.repository(&repository).await?, &prefix).await?)
+        })
+    }
+
+    fn delete_images<'py>(
+        &self,
+        py: Python<'py>,
+        repository: String,
+        digests: Vec<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { ecr::listing::delete(&connection.repository(&repository).await?, &digests).await })
     }
 
     #[pyo3(signature = (bucket, key, hashed=false))]

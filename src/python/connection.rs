@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::aws::settings::ClientSettings;
+use crate::ecr::repository::EcrRepository;
 use crate::error::Result;
 use crate::s3::storage::{BucketRequirements, Storage};
 use crate::session::Session;
@@ -31,5 +32,10 @@ impl Connection {
 
     pub(super) async fn storage(&self) -> Result<Storage> {
         Ok(self.session().await?.storage(self.1.clone()))
+    }
+
+    /// A repository of images in the caller's account.
+    pub(super) async fn repository(&self, name: &str) -> Result<EcrRepository> {
+        Ok(EcrRepository::new(self.session().await?.clients.clone(), name))
     }
 }

@@ -81,6 +81,6 @@ impl Inspector {
     }
 }
 
-fn to_json(answer: &impl Serialize) -> Result<String> {
+pub(super) fn to_json(answer: &impl Serialize) -> Result<String> {
     serde_json::to_string(answer).map_err(|error| Error::with_source(Kind::Garbled, "cannot pass the answer on", error))
 }

@@ -128,7 +128,7 @@ class Registry:
             asked = f'Bearer realm="{self.server.url}/token",service="tests"'
             return Answer(status=401, headers={"WWW-Authenticate": asked})
         if kind == "blobs":
-            return Answer(status=307, headers={"Location": f"{self.server.url}/data/{name}"})
+            return Answer(status=307, headers={"Location": f"http://localhost:{self.server.port}/data/{name}"})
         key = name if name.startswith("sha256:") else f"{repository.removeprefix('library/')}:{name}"
         content = self._manifests.get(key)
         return Answer(b"{}", 404) if content is None else Answer(content)
