@@ -47,6 +47,7 @@ _REASONS = "a job that cannot start does not say why"
 _WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
 _PARTS = "parts of an upload that broke off stay in the bucket, and cost"
+_IMAGE = "no image is made, and jobs get their packages from the bucket"
 
 USER = (
     Right("Watch", "batch:DescribeComputeEnvironments", "any", without=_REASONS),
@@ -67,6 +68,16 @@ USER = (
     Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
     Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
     Right("Images", "ecr:DescribeImages", "image", without="a job without its image does not say what is missing"),
+    Right("Base", "ecr:BatchGetImage", "base", without=_IMAGE),
+    Right("Base", "ecr:GetDownloadUrlForLayer", "base", without=_IMAGE),
+    Right("Repository", "ecr:DescribeImages", "repository", without=_IMAGE),
+    Right("Repository", "ecr:BatchCheckLayerAvailability", "repository", without=_IMAGE),
+    Right("Repository", "ecr:InitiateLayerUpload", "repository", without=_IMAGE),
+    Right("Repository", "ecr:UploadLayerPart", "repository", without=_IMAGE),
+    Right("Repository", "ecr:CompleteLayerUpload", "repository", without=_IMAGE),
+    Right("Repository", "ecr:PutImage", "repository", without=_IMAGE),
+    Right("Repository", "ecr:BatchGetImage", "repository", without="images are listed without what is in them"),
+    Right("Repository", "ecr:BatchDeleteImage", "repository", without="images that are not needed stay, and cost"),
     Right("Key", "kms:Decrypt", "key", _WRITES + _READS),
     Right("Key", "kms:GenerateDataKey", "key", _WRITES),
 )
@@ -99,6 +110,8 @@ FREE = ("sts:GetCallerIdentity",)
 EXAMPLE = Settings(
     region="us-east-1",
     container_image_uri="<account>.dkr.ecr.<region>.amazonaws.com/<repository>",
+    runtime="ecr",
+    ecr_repo_name="covalent-batch-images",
     s3_cleanup="always",
 )
 
@@ -145,6 +158,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
     is_arn = bucket.startswith("arn:")
     bucket = bucket if is_arn else f"arn:{place.partition}:s3:::{bucket}"
     roles = [role_arn(role, place) for role in (settings.batch_execution_role_name, settings.batch_job_role_name)]
+    image = _repository(settings.container_image_uri, place)
     group = f"log-group:{settings.batch_job_log_group_name}:*"
     return {
         "any": ["*"],
@@ -157,7 +171,9 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
         "bucket": [bucket],
         "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
-        "image": _repository(settings.container_image_uri, place),
+        "image": image,
+        "base": image if settings.source == "ecr" else [],
+        "repository": [_repository_arn(place, settings.ecr_repo_name)] if settings.source == "ecr" else [],
         "key": _key(settings.s3_kms_key_id, place),
     }
 
@@ -171,10 +187,14 @@ def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tu
     """The rights that a configuration needs, each with its ARNs."""
     arns = resources(settings, place)
     unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
-    # Without this right a job with tags cannot be submitted.
+    # Without this right a job with tags cannot be submitted, and without those no image be made that has to be.
     essential = {"batch:TagResource"} if settings.tags else set()
+    unwanted = _IMAGE if settings.runtime == "ecr" else ""
     return [
-        (replace(right, without="") if right.action in essential else right, arns[right.resource])
+        (
+            replace(right, without="") if right.action in essential or right.without == unwanted else right,
+            arns[right.resource],
+        )
         for right in rights
         if right.sid not in unused and arns[right.resource]
     ]
@@ -252,7 +272,11 @@ def _single(values: Sequence[str]) -> str | list[str]:
 
 def _repository(image: str, place: Place) -> list[str]:
     found = re.match(r"([^./]+)\.dkr\.ecr[\w-]*\.([^./]+)\.amazonaws\.com[^/]*/([^:@]+)", image)
-    return [f"arn:{place.partition}:ecr:{found[2]}:{found[1]}:repository/{found[3]}"] if found else []
+    return [_repository_arn(replace(place, account=found[1], region=found[2]), found[3])] if found else []
+
+
+def _repository_arn(place: Place, name: str) -> str:
+    return f"arn:{place.partition}:ecr:{place.region}:{place.account}:repository/{name}"
 
 
 def _key(key: str, place: Place) -> list[str]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
 
+from .cache import Packed
 from .image import ANNOTATIONS, TAG_PREFIX, Base, CannotBakeError, check, compose, tag
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
-
-    from .prepare import Environment
 
 # How long copying the base and sending the packages may take in all.
 _PUSH_SECONDS = 1800
@@ -49,13 +48,14 @@ class BakedImage:
     base: str
 
 
-async def bake(settings: Settings, client: Client, environment: Environment) -> str:
+async def bake(settings: Settings, client: Client, objects: Sequence[Packed], python: str) -> str:
     """Finds the image of an environment, or makes and pushes it. Blocks its loop for seconds in the second case.
 
     Args:
         settings: Whose `image` is the base, and whose `ecr_repo_name` the repository.
         client: Connection to use.
-        environment: The packages, in files here.
+        objects: The files of packages.
+        python: Minor version of Python that they are for.
 
     Returns:
         The image's address, with its digest.
@@ -66,13 +66,13 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         OSError: A file cannot be read or written.
     """
     repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture()
-    name = tag(base, architecture, environment.python, environment.objects)
+    name = tag(base, architecture, python, objects)
     if found := await client.find_image(repository, name):
         return found
     found_base = Base.parse(await client.base_image(base, architecture))
-    check(found_base, base, architecture, environment.python)
+    check(found_base, base, architecture, python)
     with tempfile.TemporaryDirectory() as directory:
-        image = compose(found_base, environment.python, environment.objects, Path(directory))
+        image = compose(found_base, python, objects, Path(directory))
         request = {"repository": repository, "tag": name, "base": found_base.image, "seconds": _PUSH_SECONDS, **image}
         return await client.push_image(json.dumps(request))
 

@@ -1,4 +1,4 @@
-"""The environment of a server's jobs, in its bucket: made, uploaded and renewed by one thread, for all tasks."""
+"""The environment of a server's jobs, in its bucket or in an image: made and renewed by one thread, for all tasks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
 from . import on_demand
+from .bake import bake
 from .cache import Packed, packed
 from .distributions import CannotPackError, closure, modules
+from .image import CannotBakeError
 from .pack import LIBRARY
 
 if TYPE_CHECKING:
@@ -60,12 +62,16 @@ class Environment:
         python: Minor version of Python that it is for, such as `3.11`.
         summary: How much it is, such as `80 packages, 81 MB`.
         variables: What else tells the job what it has.
+        image: The image that has it all; empty if a job has to fetch it.
+        warning: Why it is in no image although one was to be made.
     """
 
     objects: tuple[Packed, ...]
     python: str
     summary: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    warning: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -73,7 +79,7 @@ class Environment:
         return tuple(one.key for one in self.objects if not one.on_demand)
 
 
-_ready: dict[tuple[Client, str], tuple[float, Environment]] = {}
+_ready: dict[tuple[Client, tuple[str, ...]], tuple[float, Environment]] = {}
 
 
 def distributions() -> dict[str, Distribution]:
@@ -92,14 +98,14 @@ def begin(settings: Settings, client: Client) -> None:
         settings: The task's options.
         client: Connection to use.
     """
-    if settings.source == "bucket" and _known(client, settings.s3_bucket_name) is None:
-        making = _thread().submit(_prepare, client, settings.s3_bucket_name)
+    if settings.source != "image" and _known(settings, client) is None:
+        making = _thread().submit(_prepare, settings, client)
         # Whoever waits for it hears of a failure, since it is then tried again.
         making.add_done_callback(lambda done: _log.debug("The environment: %r", done.exception()))
 
 
 async def environment(settings: Settings, client: Client, stream: TextIO) -> Environment | None:
-    """The environment for a job: the packages that are installed here, in the bucket.
+    """The environment for a job: the packages that are installed here, in the bucket or in an image.
 
     All tasks of a process wait for the same work. It goes on if the task that began it is cancelled.
 
@@ -109,32 +115,51 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
         stream: Where a task that had to wait says so: the electron's stderr.
 
     Returns:
-        What the job fetches first; None if its image has all it needs.
+        What the job fetches first, or the image that has it; None if its image has all it needs.
 
     Raises:
-        SettingsError: The packages of this machine cannot be packed.
-        AWSBatchError: The bucket cannot be written to.
+        SettingsError: The packages of this machine cannot be packed, or no image can be made.
+        AWSBatchError: The bucket or the repository cannot be written to.
     """
-    bucket = settings.s3_bucket_name
-    if settings.source != "bucket":
+    if settings.source == "image":
         return None
     if settings.container_image_uri == FORMER_IMAGE:
         _advise_on_former_image()
-    if (known := _known(client, bucket)) is not None:
+    if (known := _known(settings, client)) is not None:
         return known
     start = time.monotonic()
     try:
-        found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, client, bucket)
+        found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, settings, client)
+    except CannotBakeError as error:
+        raise errors.SettingsError(
+            f'AWSBatchExecutor: no image can be made (runtime="ecr"): {error}. Mend that, or set runtime="bucket".'
+        ) from error
     except (CannotPackError, OSError) as error:
         raise errors.SettingsError(
             f"AWSBatchExecutor: the packages of this machine cannot be sent to a job: {error}. Mend that, or set "
             "container_image_uri to an image that has Covalent and this package."
         ) from error
     if (waited := time.monotonic() - start) > _NOTED_SECONDS:
-        print(
-            f"Waited {waited:.0f} s until the environment was packed and in the bucket: {found.summary}.", file=stream
-        )
+        where = "in an image" if found.image else "in the bucket"
+        print(f"Waited {waited:.0f} s until the environment was packed and {where}: {found.summary}.", file=stream)
+    if found.warning:
+        print(found.warning, file=stream)
     return found
+
+
+def forget(image: str) -> bool:
+    """Forgets an image that could not be pulled, so that the next task looks whether it is there.
+
+    Args:
+        image: Its address, as a job had it.
+
+    Returns:
+        Whether it is one that was made here.
+    """
+    found = [key for key, (_, known) in _ready.items() if image and known.image == image]
+    for key in found:
+        del _ready[key]
+    return bool(found)
 
 
 @cache
@@ -147,25 +172,52 @@ def _advise_on_former_image() -> None:
     )
 
 
-def _known(client: Client, bucket: str) -> Environment | None:
-    at, found = _ready.get((client, bucket), (0.0, None))
+def _place(settings: Settings) -> tuple[str, ...]:
+    image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
+    return (settings.s3_bucket_name, *image)
+
+
+def _known(settings: Settings, client: Client) -> Environment | None:
+    at, found = _ready.get((client, _place(settings)), (0.0, None))
     return found if time.monotonic() - at < _FRESH_SECONDS else None
 
 
-def _prepare(client: Client, bucket: str) -> Environment:
-    if (known := _known(client, bucket)) is not None:
+def _prepare(settings: Settings, client: Client) -> Environment:
+    if (known := _known(settings, client)) is not None:
         return known
     objects = _pack(distributions())
-    for one in objects:
+    size = sum(one.file.stat().st_size for one in objects)
+    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
+    made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
+    if settings.source == "ecr":
+        made = _bake(settings, client, made)
+    if not made.image:
+        _store(client, settings.s3_bucket_name, made)
+    _ready[client, _place(settings)] = (time.monotonic(), made)
+    return made
+
+
+def _bake(settings: Settings, client: Client, made: Environment) -> Environment:
+    start = time.monotonic()
+    try:
+        image = asyncio.run(bake(settings, client, made.objects, made.python))
+    except (CannotBakeError, OSError, errors.AWSBatchError) as error:
+        if settings.runtime == "ecr":
+            raise
+        why = f"No image was made in the ECR repository {settings.ecr_repo_name}: {error}"
+        warning = f"{why.rstrip('.')}. Jobs get their packages from the bucket instead."
+        _log.warning(warning)
+        return replace(made, warning=warning)
+    _log.info("The image %s is there after %.1f s", image, time.monotonic() - start)
+    return replace(made, image=image)
+
+
+def _store(client: Client, bucket: str, made: Environment) -> None:
+    for one in made.objects:
         if not asyncio.run(_is_kept(client, bucket, one.key)):
             start = time.monotonic()
             _upload(client, bucket, one)
             _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
-    size = sum(one.file.stat().st_size for one in objects)
-    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
-    made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
-    _ready[client, bucket] = (time.monotonic(), made)
-    return made
 
 
 def _pack(found: dict[str, Distribution]) -> list[Packed]:

@@ -146,6 +146,8 @@ def _disk(size: int, info: ValidationInfo) -> int:
 def _runtime(runtime: str, info: ValidationInfo) -> str:
     if runtime == "image" and info.data.get("container_image_uri") == "":
         raise ValueError("no image is given")
+    if runtime == "ecr" and info.data.get("ecr_repo_name") == "":
+        raise ValueError("no repository is given")
     return runtime
 
 
@@ -317,5 +319,5 @@ Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
 Platform = Annotated[Literal["EC2", "FARGATE"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
-Runtime = Annotated[Literal["auto", "image", "bucket"], AfterValidator(_runtime)]
 Packages = Annotated[str | list[str], BeforeValidator(packages.checked), FROM_PATH]
+Runtime = Annotated[Literal["auto", "image", "bucket", "ecr"], AfterValidator(_runtime)]

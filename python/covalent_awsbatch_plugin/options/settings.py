@@ -160,7 +160,9 @@ class Settings(BaseModel):
         "",
         rule="must be empty or the name of an ECR repository (2 to 256 lower-case letters and digits, with single "
         ". _ - / between them)",
-        doc="ECR repository; not used yet.",
+        doc="ECR repository. If one is given and no `container_image_uri`, an image of Python's own and the server's "
+        "packages is made there, once for the same packages, without Docker.",
+        command_line=True,
         deploy=Variable("Name of the ECR repository; empty for the prefix."),
     )
     endpoint_url: limits.Endpoint = option(
@@ -253,10 +255,12 @@ class Settings(BaseModel):
     runtime: limits.Runtime = option(
         "auto",
         rule="must be 'auto', 'image' (the image of container_image_uri has Covalent and this package, and starts the "
-        "runner) or 'bucket' (the server's own packages reach the job through the bucket, and the image has Python)",
+        "runner), 'bucket' (the server's own packages reach the job through the bucket, and the image has Python) or "
+        "'ecr' (an image of both is made in the repository ecr_repo_name)",
         doc="Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's own "
-        "packages, packed once, in an image that has nothing but the same minor version of Python; `auto` is `image` "
-        "if `container_image_uri` is given, else `bucket`.",
+        "packages, packed once, in an image that has nothing but the same minor version of Python; or `ecr`, for an "
+        "image of both that is made in `ecr_repo_name`. `auto` is `image` if `container_image_uri` is given, else "
+        "`ecr` if `ecr_repo_name` is and an image can be made, else `bucket`.",
         command_line=True,
     )
     packages: limits.Packages = option(
@@ -279,15 +283,15 @@ class Settings(BaseModel):
     )
 
     @property
-    def source(self) -> Literal["image", "bucket"]:
+    def source(self) -> Literal["image", "bucket", "ecr"]:
         """Where a job has Covalent and this package from: `runtime`, with `auto` resolved."""
         if self.runtime == "auto":
-            return "image" if self._given_image else "bucket"
+            return "image" if self._given_image else "ecr" if self.ecr_repo_name else "bucket"
         return self.runtime
 
     @property
     def image(self) -> str:
-        """The container's image: the one that was given, else Python's own."""
+        """The container's image, or that which one is made on: the one that was given, else Python's own."""
         if self.source == "image":
             return self.container_image_uri
         return self._given_image or "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)

@@ -55,7 +55,9 @@ class OptionKeywords:
     batch_job_definition_name: str
     """Name under which job definitions are registered."""
     ecr_repo_name: str
-    """ECR repository; not used yet."""
+    """ECR repository. If one is given and no `container_image_uri`, an image of Python's own and the server's packages
+    is made there, once for the same packages, without Docker.
+    """
     endpoint_url: str
     """URL of an AWS-compatible service in place of AWS."""
     environment: dict[str, str]
@@ -92,10 +94,11 @@ class OptionKeywords:
     """
     ephemeral_storage: int
     """GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20."""
-    runtime: Literal["auto", "image", "bucket"]
+    runtime: Literal["auto", "image", "bucket", "ecr"]
     """Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's own packages,
-    packed once, in an image that has nothing but the same minor version of Python; `auto` is `image` if
-    `container_image_uri` is given, else `bucket`.
+    packed once, in an image that has nothing but the same minor version of Python; or `ecr`, for an image of both that
+    is made in `ecr_repo_name`. `auto` is `image` if `container_image_uri` is given, else `ecr` if `ecr_repo_name` is
+    and an image can be made, else `bucket`.
     """
     packages: str | list[str]
     """What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list of
@@ -137,7 +140,7 @@ class OptionKeywords:
         platform: Literal["EC2", "FARGATE"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
-        runtime: Literal["auto", "image", "bucket"] | None = None,
+        runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
         packages: str | list[str] | PathLike[str] | None = None,
         packages_required: bool | None = None,
         **unknown: Any,
@@ -169,7 +172,8 @@ class OptionKeywords:
                 `public.ecr.aws/docker/library/python:X.Y-slim` with the X.Y of the Python that dispatches. Default:
                 empty.
             batch_job_definition_name: Name under which job definitions are registered. Default: `covalent-batch-jobs`.
-            ecr_repo_name: ECR repository; not used yet. Default: empty.
+            ecr_repo_name: ECR repository. If one is given and no `container_image_uri`, an image of Python's own and
+                the server's packages is made there, once for the same packages, without Docker. Default: empty.
             endpoint_url: URL of an AWS-compatible service in place of AWS. Default: empty.
             environment: More environment variables for the container. Covalent's database and AWS Batch show them in
                 plain text: a secret belongs into Secrets Manager or the SSM Parameter Store. Default: none.
@@ -190,8 +194,9 @@ class OptionKeywords:
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
             runtime: Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's
-                own packages, packed once, in an image that has nothing but the same minor version of Python; `auto` is
-                `image` if `container_image_uri` is given, else `bucket`. Default: `auto`.
+                own packages, packed once, in an image that has nothing but the same minor version of Python; or `ecr`,
+                for an image of both that is made in `ecr_repo_name`. `auto` is `image` if `container_image_uri` is
+                given, else `ecr` if `ecr_repo_name` is and an image can be made, else `bucket`. Default: `auto`.
             packages: What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made,
                 a list of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It
                 is fetched and packed once where `runtime` is not `image`. Default: empty.

@@ -46,7 +46,8 @@ def job_request(
         dispatch_id: The task's dispatch.
         node_id: Its number there.
         account: Account that the bucket has to belong to; empty for no check.
-        environment: What the job fetches first; None for an image that has its packages and starts the runner itself.
+        environment: What the job fetches first, or the image that has it; None for an image of the user's that has its
+            packages and starts the runner itself.
 
     Returns:
         What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
@@ -66,7 +67,7 @@ def job_request(
 def _definition(settings: Settings, environment: Environment | None) -> dict[str, Any]:
     """What all jobs of the same options share; nothing in it may differ from task to task."""
     container: dict[str, Any] = {
-        "image": settings.image,
+        "image": (environment and environment.image) or settings.image,
         "jobRoleArn": settings.batch_job_role_name,
         "executionRoleArn": settings.batch_execution_role_name,
         "resourceRequirements": _resources(_PLACEHOLDER),
@@ -80,7 +81,7 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
             },
         },
     }
-    if environment is not None:
+    if environment is not None and not environment.image:
         container["command"] = ["python3", "-c", program()]
         container["environment"] = _pairs(
             {

@@ -12,6 +12,7 @@ from typing import Any
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client, Job, Reader
 from covalent_awsbatch_plugin.agreement.naming import io_output_key, output_key
+from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 
@@ -207,8 +208,10 @@ async def failure(
         settings.platform == "FARGATE",
         _PACKAGED_BY.format_map(transfer.versions()) if silent else None,
     )
-    if job.cause == "image_unavailable" and (problem := await _fetch_image_problem(client, job)):
-        message = f"{message} {problem}"
+    if job.cause == "image_unavailable":
+        message = " ".join(filter(None, [message, await _fetch_image_problem(client, job)]))
+        if prepare.forget(job.image or ""):
+            message += " It was made of this server's packages; if it was deleted, the next task makes it again."
     if unread:
         message = f"{message} {unread}"
     if report is None:

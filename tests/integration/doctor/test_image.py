@@ -50,6 +50,14 @@ def test_a_manifest_of_any_kind_does_not_hide_that_the_image_is_there(
     assert "its architecture could not be told" in report.found("image")
 
 
+def test_the_repository_in_which_images_are_made(options: dict[str, Any]) -> None:
+    made = {**options, "runtime": "ecr"}
+    report = ask({**made, "ecr_repo_name": "team/jobs"})
+    assert report.found("repository") == "images are made in team/jobs"
+    assert "no ECR repository gone" in ask({**made, "ecr_repo_name": "gone"}).wrong()["repository"]
+    assert "repository" not in {one["name"] for one in ask(options).checks}
+
+
 def test_a_registry_that_cannot_be_asked(options: dict[str, Any]) -> None:
     report = ask({**options, "container_image_uri": "127.0.0.1:1/team/jobs:v1"})
     assert (report.code, list(report.untold())) == (2, ["image"])

@@ -99,6 +99,26 @@ def test_nothing_is_granted_that_the_configuration_does_not_use() -> None:
     image = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/jobs:v1"
     found = granted(document(USER, Settings(container_image_uri=image), PLACE))
     assert found["ecr:DescribeImages"] == ["arn:aws:ecr:eu-west-1:210987654321:repository/team/jobs"]
+    assert "ecr:PutImage" not in granted(
+        document(USER, Settings(container_image_uri=image, ecr_repo_name="own"), PLACE)
+    )
+
+
+def test_who_has_images_made_may_push_to_the_repository_and_read_a_private_base() -> None:
+    own = ["arn:aws:ecr:eu-central-1:123456789012:repository/own"]
+    found = granted(document(USER, Settings(ecr_repo_name="own"), PLACE))
+    assert found["ecr:PutImage"] == found["ecr:UploadLayerPart"] == found["ecr:DescribeImages"] == own
+    assert "ecr:GetDownloadUrlForLayer" not in found
+    base = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/python:3.11"
+    settings = Settings(ecr_repo_name="own", runtime="ecr", container_image_uri=base)
+    found = granted(document(USER, settings, PLACE))
+    assert found["ecr:GetDownloadUrlForLayer"] == ["arn:aws:ecr:eu-west-1:210987654321:repository/team/python"]
+    assert not [action for action in granted(document(JOB, settings, PLACE)) if action.startswith("ecr:")]
+    needed = {
+        right.action: right.without for right, _ in policy.needed(USER, settings, PLACE) if right.sid == "Repository"
+    }
+    assert needed["ecr:PutImage"] == "", "without it no task can run"
+    assert needed["ecr:BatchDeleteImage"] != ""
 
 
 def test_the_job_role_reaches_the_objects_alone() -> None:

@@ -24,6 +24,11 @@ PYTHONS_OWN = "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.vers
         ({"container_image_uri": FORMER_IMAGE, "runtime": "bucket"}, "bucket", PYTHONS_OWN),
         ({"container_image_uri": "python:3.11", "runtime": "bucket"}, "bucket", "python:3.11"),
         ({"runtime": "bucket"}, "bucket", PYTHONS_OWN),
+        ({"ecr_repo_name": "jobs"}, "ecr", PYTHONS_OWN),
+        ({"ecr_repo_name": "jobs", "container_image_uri": FORMER_IMAGE}, "ecr", PYTHONS_OWN),
+        ({"ecr_repo_name": "jobs", "container_image_uri": "team/jobs:1"}, "image", "team/jobs:1"),
+        ({"ecr_repo_name": "jobs", "container_image_uri": "python:3.11", "runtime": "ecr"}, "ecr", "python:3.11"),
+        ({"ecr_repo_name": "jobs", "runtime": "bucket"}, "bucket", PYTHONS_OWN),
     ],
 )
 def test_an_image_that_is_given_has_all_unless_it_is_said_otherwise(
@@ -33,8 +38,10 @@ def test_an_image_that_is_given_has_all_unless_it_is_said_otherwise(
     assert (settings.source, settings.image) == (source, image)
 
 
-def test_an_image_with_all_must_be_given() -> None:
+def test_an_image_with_all_or_a_repository_must_be_given() -> None:
     with pytest.raises(SettingsError, match=r"runtime='image' is not allowed .no image is given"):
         checks.checked({**DEFAULTS, "runtime": "image"})
+    with pytest.raises(SettingsError, match=r"runtime='ecr' is not allowed .no repository is given"):
+        checks.checked({**DEFAULTS, "runtime": "ecr"})
     # What the configuration of the server says is not known here.
     assert checks.check_given({"runtime": "image"}) == {"runtime": "image"}

@@ -196,7 +196,7 @@ variable "ephemeral_storage" {
 variable "runtime" {
   type        = string
   default     = "auto"
-  description = "Where a job has Covalent and this package from: its own 'image'; or the 'bucket', for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; 'auto' is 'image' if 'container_image_uri' is given, else 'bucket'."
+  description = "Where a job has Covalent and this package from: its own 'image'; or the 'bucket', for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; or 'ecr', for an image of both that is made in 'ecr_repo_name'. 'auto' is 'image' if 'container_image_uri' is given, else 'ecr' if 'ecr_repo_name' is and an image can be made, else 'bucket'."
 }
 
 variable "packages" {

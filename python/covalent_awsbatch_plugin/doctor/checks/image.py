@@ -1,4 +1,4 @@
-"""The container image."""
+"""The container image, and the repository in which one is made."""
 
 from __future__ import annotations
 
@@ -7,35 +7,56 @@ import time
 from collections.abc import Sequence
 
 from covalent_awsbatch_plugin.doctor import images
+from covalent_awsbatch_plugin.environment.image import TAG_PREFIX
 from covalent_awsbatch_plugin.errors import AWSBatchError
 
 from .base import Case, Check, failed, from_error, passed, unknown
 
 
 async def image(case: Case) -> Sequence[Check]:
-    """Whether the image is there, how old it is, and whether it is made for the queue's instances."""
+    """Whether the image is there, how old it is, and whether it is made for the queue's instances.
+
+    Where an image is made, this is about its base, and also about the repository.
+    """
+    return [await _image(case), *([await _repository(case)] if case.settings.source == "ecr" else [])]
+
+
+async def _repository(case: Case) -> Check:
+    name = case.settings.ecr_repo_name
+    try:
+        await case.connection.find_image(name, TAG_PREFIX)
+    except AWSBatchError as error:
+        if error.details.get("code") != "RepositoryNotFoundException":
+            return from_error("repository", error)
+        where = "" if case.settings.runtime == "ecr" else ": jobs get their packages from the bucket"
+        fix = "create it, or set `ecr_repo_name` to one that is there"
+        return failed("repository", f"there is no ECR repository {name} in this account and region{where}", fix)
+    return passed("repository", f"images are made in {name}")
+
+
+async def _image(case: Case) -> Check:
     uri = case.settings.image
     fix = "push it, or set `container_image_uri` to an image that is there"
     try:
         if problem := await case.connection.image_problem(uri):
-            return [failed("image", problem, fix)]
+            return failed("image", problem, fix)
         answer = json.loads(await case.inspector.image(uri))
     except AWSBatchError as error:
-        return [from_error("image", error)]
+        return from_error("image", error)
     if answer is None:
         found = await images.look_up_public(uri)
     else:
         found = images.ImageInfo(True, await images.ecr_architectures(case.inspector, uri), _age(answer["pushed_at"]))
     if found.exists is None:
-        return [unknown("image", f"{uri}: could not tell: {found.note}")]
+        return unknown("image", f"{uri}: could not tell: {found.note}")
     if not found.exists:
-        return [failed("image", f"{uri}: {found.note}", fix)]
+        return failed("image", f"{uri}: {found.note}", fix)
     if found.architectures and not found.architectures & case.architectures:
         made, needed = (" and ".join(sorted(names)) for names in (found.architectures, case.architectures))
         fix = f"build it for {needed}: `docker build --platform linux/{needed.split()[0]} …`"
-        return [failed("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)]
+        return failed("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)
     made = ", ".join(sorted(found.architectures)) or "its architecture could not be told"
-    return [passed("image", ", ".join(filter(None, [uri, made, found.note])))]
+    return passed("image", ", ".join(filter(None, [uri, made, found.note])))
 
 
 def _age(pushed_at: float | None) -> str:
