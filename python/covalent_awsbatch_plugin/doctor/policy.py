@@ -46,6 +46,7 @@ class Right:
 _REASONS = "a job that cannot start does not say why"
 _WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
+_LISTS = (*_READS, "s3:ListObjectsV2")
 _PARTS = "parts of an upload that broke off stay in the bucket, and cost"
 
 USER = (
@@ -63,7 +64,14 @@ USER = (
     Right("Objects", "s3:GetObject", "objects", _READS),
     Right("Objects", "s3:PutObject", "objects", _WRITES),
     Right("Cleanup", "s3:DeleteObject", "objects", ("s3:DeleteObjects",), without="s3_cleanup leaves objects behind"),
-    Right("Bucket", "s3:ListBucket", "bucket", _READS, without="an object that is missing looks denied"),
+    Right(
+        "Environments",
+        "s3:DeleteObject",
+        "environments",
+        ("s3:DeleteObjects",),
+        without="`covalent-awsbatch environment prune` deletes nothing",
+    ),
+    Right("Bucket", "s3:ListBucket", "bucket", _LISTS, without="an object that is missing looks denied"),
     Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
     Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
     Right("Images", "ecr:DescribeImages", "image", without="a job without its image does not say what is missing"),
@@ -155,6 +163,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
+        "environments": [f"{bucket}{'/object' * is_arn}/environments/*"] if settings.runtime == "bucket" else [],
         "bucket": [bucket],
         "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
         "image": _repository(settings.container_image_uri, place),
@@ -170,7 +179,7 @@ def role_arn(role: str, place: Place) -> str:
 def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tuple[Right, list[str]]]:
     """The rights that a configuration needs, each with its ARNs."""
     arns = resources(settings, place)
-    unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
+    unused = {"Cleanup"} if settings.s3_cleanup == "never" else {"Environments"}
     # Without this right a job with tags cannot be submitted.
     essential = {"batch:TagResource"} if settings.tags else set()
     return [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
-import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, TextIO
 from covalent_awsbatch_plugin import errors  # by its module: who imports that first gets here before it is whole
 from covalent_awsbatch_plugin._core import Client
 
-from .cache import Packed, packed
+from . import cache as packing
+from .cache import Packed
 from .distributions import CannotPackError, closure
+from .stored import description
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
@@ -31,8 +33,13 @@ _ROOTS = (_OWN, "cloudpickle")
 _FRESH_SECONDS = 600
 _PIECE = 8 * 1024 * 1024
 _NOTED_SECONDS = 1.0
+_PYTHON = "{}.{}".format(*sys.version_info)
 
 _log = logging.getLogger(__name__)
+
+
+class _DamagedError(OSError):
+    """A file of the cache is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,16 @@ def distributions() -> dict[str, Distribution]:
         CannotPackError: One of them is not installed.
     """
     return closure(_ROOTS)
+
+
+def groups() -> list[dict[str, Distribution]]:
+    """The same, in groups, each of which is an object in the bucket.
+
+    Raises:
+        CannotPackError: One of them is not installed.
+    """
+    found = distributions()
+    return [found, {_OWN: found.pop(_OWN)}]
 
 
 def begin(settings: Settings, client: Client) -> None:
@@ -122,31 +139,92 @@ def _known(client: Client, bucket: str) -> Environment | None:
     return found if time.monotonic() - at < _FRESH_SECONDS else None
 
 
+def forget(client: Client, bucket: str) -> None:
+    """Has the bucket looked at again before the next job is submitted: one could not use what was there."""
+    _ready.pop((client, bucket), None)
+
+
+def in_use() -> set[str]:
+    """Keys of the objects that a task of this machine would use; without those that are not packed yet.
+
+    Raises:
+        CannotPackError: One of the packages cannot be packed.
+    """
+    return {one.key for group in groups() if (one := packing.find(group)) is not None}
+
+
+class Watch:
+    """Is told of the work on an environment. This one lets it happen."""
+
+    def packing(self, packages: int) -> None:
+        """So many packages are being packed."""
+
+    def uploading(self, one: Packed, sent: int) -> None:
+        """So many bytes of a file are on their way."""
+
+
+def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> Environment:
+    """Packs what is not packed yet and uploads what is missing. Blocks.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        watch: Is told of it.
+        anew: Pack and upload everything, whatever is there.
+
+    Raises:
+        CannotPackError: One of the packages cannot be packed.
+        OSError: The cache cannot be written to.
+        AWSBatchError: The bucket cannot be written to.
+    """
+    parts = groups()
+    objects = [_packed(group, watch, anew=anew) for group in parts]
+    for number, group in enumerate(parts):
+        if anew or not asyncio.run(_is_kept(client, bucket, objects[number].key)):
+            try:
+                _upload(client, bucket, objects[number], watch)
+            except (_DamagedError, FileNotFoundError):  # or another process has packed it anew
+                objects[number] = _packed(group, watch, anew=True)
+                _upload(client, bucket, objects[number], watch)
+    size = sum(one.file.stat().st_size for one in objects)
+    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
+    return Environment(tuple(objects), _PYTHON, summary)
+
+
 def _prepare(client: Client, bucket: str) -> Environment:
     if (known := _known(client, bucket)) is not None:
         return known
-    found = distributions()
-    own = {_OWN: found.pop(_OWN)}
-    objects = [packed(found), packed(own)]
-    for one in objects:
-        if not asyncio.run(_is_kept(client, bucket, one.key)):
-            start = time.monotonic()
-            _upload(client, bucket, one)
-            _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
-    size = sum(one.file.stat().st_size for one in objects)
-    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
-    made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
+    made = make(client, bucket, Watch())
     _ready[client, bucket] = (time.monotonic(), made)
     return made
+
+
+def _packed(group: dict[str, Distribution], watch: Watch, *, anew: bool) -> Packed:
+    found = packing.find(group)
+    if found is not None and anew:
+        packing.forget(found)
+    if found is None or anew:
+        watch.packing(len(group))
+    return packing.packed(group)
 
 
 async def _is_kept(client: Client, bucket: str, key: str) -> bool:
     return await client.keep(bucket, key)
 
 
-def _upload(client: Client, bucket: str, one: Packed) -> None:
-    with client.writer(bucket, one.key) as writer, one.file.open("rb") as file:
-        shutil.copyfileobj(file, writer, _PIECE)
+def _upload(client: Client, bucket: str, one: Packed, watch: Watch) -> None:
+    """Uploads a file; what the power has cut off, or a bad disk changed, is not what its name says."""
+    start, sha256, sent = time.monotonic(), hashlib.sha256(), 0
+    with client.writer(bucket, one.key, description(one.packages, _PYTHON)) as writer, one.file.open("rb") as file:
+        while piece := file.read(_PIECE):
+            watch.uploading(one, sent)
+            sha256.update(piece)
+            writer.write(piece)
+            sent += len(piece)
+        watch.uploading(one, sent)
+        if sha256.hexdigest() not in one.key:
+            raise _DamagedError(f"{one.file} is damaged")
+    _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
 
 
 @cache

@@ -131,8 +131,8 @@ def test_without_a_role_it_asks_for_one(job: Job) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("noexec", "Mount a volume at one of them"),
-        ("ro", "Mount a volume at one of them"),
+        ("noexec", "Mount a volume at one"),
+        ("ro", "Mount a volume at one"),
         ("size=1m", "No space left"),
     ],
 )

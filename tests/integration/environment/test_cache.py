@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import signal
+import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +88,52 @@ def test_why_it_could_not_be_packed_is_told_and_nothing_is_left(home: Path) -> N
     with pytest.raises(CannotPackError, match="a has no record of its files"):
         cache.packed(distributions)
     assert list(cache.directory().iterdir()) == []
+
+
+def packing(home: Path) -> subprocess.Popen[str]:
+    """Another process that packs the same, and prints the key."""
+    program = f"""
+from {cache.__name__} import packed
+from covalent_awsbatch_plugin.environment.distributions import closure
+print(packed(closure(["a"])).key)
+"""
+    path = os.pathsep.join([str(home), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_processes_that_need_the_same_pack_it_once(home: Path) -> None:
+    others = [packing(home) for _ in range(3)]
+    keys = {process.communicate(timeout=120)[0].strip() for process in others}
+    [place] = cache.directory().iterdir()
+    [file] = place.iterdir()
+    assert keys == {f"environments/{file.name}"}
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in file.name
+    assert cache.packed(closure(["a"])).file == file
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_used(home: Path) -> None:
+    """A package that takes long: the process is killed while its file is being written."""
+    for number in range(80):
+        (home / "a" / f"more{number}.py").write_text(f"NUMBER = {number}\n" * 3000)
+    record = home / "a-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + "".join(f"a/more{number}.py,,\n" for number in range(80)))
+    process = packing(home)
+    deadline = time.monotonic() + 60
+    while not list(cache.directory().glob("new-*/packed")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    [left] = cache.directory().iterdir()
+    found = cache.packed(closure(["a"]))
+    assert hashlib.sha256(found.file.read_bytes()).hexdigest() in found.key
+    assert left.exists(), "another process may be at it"
+    os.utime(left, (0, 0))
+    cache.packed(closure(["a"]))
+    assert list(cache.directory().iterdir()) == [found.file.parent]
 
 
 @pytest.mark.usefixtures("home")

@@ -159,9 +159,22 @@ def test_a_document_fits_into_a_managed_policy() -> None:
     assert json.loads(policy.text(written)) == written
 
 
+@pytest.mark.parametrize("bucket", ["mine", "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine"])
+def test_environments_can_be_deleted_where_there_are_any(bucket: str) -> None:
+    def deletable(**options: Any) -> list[str]:
+        found = document(USER, Settings(s3_bucket_name=bucket, **options), PLACE)
+        return granted(found).get("s3:DeleteObject", [])
+
+    objects = f"{bucket}/object" if bucket.startswith("arn:") else f"arn:aws:s3:::{bucket}"
+    assert deletable(runtime="bucket") == [f"{objects}/environments/*"]
+    assert deletable(runtime="bucket", s3_cleanup="always") == [f"{objects}/*"]
+    assert deletable(runtime="image") == []
+
+
 def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
     ids = [statement["Sid"] for statement in document(USER, EXAMPLE, EXAMPLE_PLACE)["Statement"]]
-    assert set(ids) == {right.sid for right in USER} - {"Key"}
+    # Whoever may delete all objects may delete environments.
+    assert set(ids) == {right.sid for right in USER} - {"Key", "Environments"}
 
 
 def test_the_job_role_does_not_get_what_the_doctor_needs() -> None:
