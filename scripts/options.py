@@ -184,6 +184,8 @@ def _type(field: FieldInfo) -> str:
         return f"Literal[{', '.join(_json(value) for value in get_args(field.annotation))}]"
     if get_origin(field.annotation) is dict:
         return "dict[str, str]"
+    if field.annotation == str | list[str]:
+        return "str | list[str]"
     return "float" if field.annotation == int | float else _class(field).__name__
 
 

@@ -209,8 +209,13 @@ class Client:
     def image_problem(self, image: str) -> Awaitable[str | None]:
         """Find out from ECR why an image cannot be pulled; None if it exists or is in another registry."""
 
-    def reader(self, bucket: str, key: str) -> Reader:
+    def reader(self, bucket: str, key: str, hashed: bool = False) -> Reader:
         """Open an object for reading; blocks for the first range.
+
+        Args:
+            bucket: Name of the bucket.
+            key: Key of the object.
+            hashed: Whether its SHA-256 is computed, by another thread while it is read.
 
         Raises:
             FileNotFoundError: There is no such object.
@@ -286,6 +291,12 @@ class Reader:
         """The object's user metadata."""
     def read(self, size: int = ..., /) -> bytes: ...
     def readline(self) -> bytes: ...
+    def sha256(self) -> str | None:
+        """The SHA-256 of the object in hexadecimal digits, once, after it was read to its end; blocks.
+
+        Returns:
+            None if the object was not opened to be hashed.
+        """
 
 @final
 class Writer:

@@ -19,6 +19,7 @@ from covalent.executor.schemas import TaskUpdate
 from . import errors
 from .agreement.naming import FUNC_FILENAME, JOB_NAME, of_task
 from .environment import prepare
+from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
 from .server import presence, questions
@@ -83,6 +84,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             await self._stop_if_cancelled(task_metadata)
             task.uploading = True
             prepare.begin(self._settings(), task.client)
+            make.begin(self._settings(), task.client, function)
             await self._upload_task(function, args, kwargs, task_metadata)
             await self._stop_if_cancelled(task_metadata)
             task.submitting = True
@@ -139,8 +141,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
         account = "" if owner == "any" else owner
         connection = client(settings)
-        packages = await prepare.environment(settings, connection, self.task_stderr)
-        request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, packages)
+        environment = await prepare.environment(settings, connection, self.task_stderr)
+        environment = await make.complete(environment, settings, connection, self.task_stderr)
+        request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
         job_id = await submission.submit(connection, request, task_metadata)
         _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
         return job_id

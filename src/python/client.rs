@@ -177,9 +177,16 @@ impl Client {
         awaitable(py, async move { image::problem(&connection.session().await?.clients, &image).await })
     }
 
-    fn reader(&self, py: Python<'_>, bucket: String, key: String) -> PyResult<Reader> {
+    #[pyo3(signature = (bucket, key, hashed=false))]
+    fn reader(&self, py: Python<'_>, bucket: String, key: String, hashed: bool) -> PyResult<Reader> {
         let connection = self.connection()?;
-        let open = async move { Download::open(connection.storage().await?, &bucket, &key).await };
+        let open = async move {
+            let mut download = Download::open(connection.storage().await?, &bucket, &key).await?;
+            if hashed {
+                download.hash();
+            }
+            Ok(download)
+        };
         let download = py.detach(|| block_on(open))?;
         Ok(Reader::new(download))
     }

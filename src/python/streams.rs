@@ -131,6 +131,20 @@ impl Reader {
         self.count(line.len());
         Ok(PyBytes::new(py, &line))
     }
+
+    fn sha256(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.owner.check()?;
+        py.detach(|| {
+            let mut state = self.state();
+            let mut download = state.download.take().ok_or_else(read_interrupted_error)?;
+            let (download, digest) = block_on(async move {
+                let digest = download.sha256().await;
+                Ok((download, digest))
+            })?;
+            state.download = Some(download);
+            Ok(digest)
+        })
+    }
 }
 
 #[pyclass(frozen, module = "covalent_awsbatch_plugin._core")]

@@ -22,7 +22,14 @@ SVM_WORKFLOW = Path(covalent_server.__file__).with_name("svm_workflow.py")
 ENDED = {"SUCCEEDED", "FAILED"}
 
 # Small jobs, looked at often and tried once: what a test of a workflow wants.
-QUICK = {"vcpu": 1, "memory": 0.5, "poll_freq": 1, "retry_attempts": 1, "time_limit": 700}
+QUICK = {
+    "container_image_uri": "team/jobs:1",
+    "vcpu": 1,
+    "memory": 0.5,
+    "poll_freq": 1,
+    "retry_attempts": 1,
+    "time_limit": 700,
+}
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ class Lab:
             "endpoint_url": self.url,
             "s3_bucket_name": next(iter(self._setup.buckets)),
             "batch_queue": next(iter(self._setup.queues)),
+            # Its jobs are no processes, so none fetches an environment.
+            "container_image_uri": "laboratory/image:1",
         }
         return self
 

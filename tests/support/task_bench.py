@@ -55,6 +55,8 @@ class TaskBench:
         credentials = directory / "credentials"
         credentials.write_text(f"[default]\naws_access_key_id = AKIAPROXY\naws_secret_access_key = {SECRET}\n")
         access = {"endpoint_url": self.proxy.url, "credentials": str(credentials), "profile": "default"}
+        # Most tests are not about environments, and a job that has all it needs starts sooner.
+        access["container_image_uri"] = "team/jobs:1"
         self._options = {**access, "vcpu": 1, "memory": 0.5, "poll_freq": 0.2, "retry_attempts": 1}
 
     @property

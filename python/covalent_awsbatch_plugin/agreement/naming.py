@@ -28,6 +28,12 @@ ENVIRONMENT = "COVALENT_AWSBATCH_ENVIRONMENT"
 ENVIRONMENT_PYTHON = "COVALENT_AWSBATCH_PYTHON"
 """Variable of the definition: minor version of Python that they are for, such as `3.11`."""
 
+PACKAGES = "COVALENT_AWSBATCH_PACKAGES"
+"""Variable of the definition: key of the object that lists those of the function's packages."""
+
+INSTALLED = "COVALENT_AWSBATCH_INSTALLED"
+"""Variable of the definition: fingerprints of what `DepsPip` asks for and the environment has, with spaces between."""
+
 ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
 """Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
 

@@ -163,7 +163,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
-        "environments": [f"{bucket}{'/object' * is_arn}/environments/*"] if settings.runtime == "bucket" else [],
+        "environments": [f"{bucket}{'/object' * is_arn}/environments/*"] if settings.source == "bucket" else [],
         "bucket": [bucket],
         "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
         "image": _repository(settings.container_image_uri, place),

@@ -106,7 +106,7 @@ def directory() -> str:
                 return tempfile.mkdtemp(dir=parent)
         except OSError:
             pass
-    raise failure(f"nothing can be written and run in {tried}. Mount a volume at one")
+    raise failure(f"no place to write and run in {tried}. Mount a volume")
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def main() -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         raise failure(f"{prefix}: {error}") from None
     os.environ.update(VIRTUAL_ENV=prefix, PATH=f"{prefix}/bin:{env('PATH')}")
-    os.execv(f"{prefix}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.runner"])
+    os.execv(f"{prefix}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
 
 
 if __name__ == "__main__":

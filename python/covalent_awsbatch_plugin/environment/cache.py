@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .distributions import CannotPackError, fingerprint
 
-_FORMAT = 2
+_FORMAT = 3
 _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
 _UNFINISHED = "new-"
@@ -35,45 +35,58 @@ class Packed:
         key: Key of the object in the bucket, which holds the hash of its content.
         file: The file on this machine.
         packages: How many packages it has.
+        on_demand: Whether a job fetches it only when something in it is imported.
     """
 
     key: str
     file: Path
     packages: int
+    on_demand: bool = False
 
 
-def packed(distributions: Mapping[str, Distribution]) -> Packed:
+def packed(
+    distributions: Mapping[str, Distribution], folder: str = "site-packages", more: Mapping[str, str] | None = None
+) -> Packed:
     """Packs installed packages, or finds them packed. Blocks, for seconds where they have to be packed.
 
     Args:
         distributions: By their normalised names.
+        folder: Where they belong in the environment's `lib/pythonX.Y`.
+        more: Other files, texts by their paths in the environment.
 
     Raises:
         CannotPackError: One of them cannot be packed.
         OSError: The cache cannot be written to, for want of space or rights.
     """
     home = directory()
-    place = home / _name(distributions)
-    found = find(distributions)
+    more = more or {}
+    place = home / _name(distributions, folder, more)
+    found = find(distributions, folder, more)
     if found is None:
         with _alone(home):
-            found = find(distributions) or _packed(_pack(distributions, place), distributions)
+            found = find(distributions, folder, more)
+            found = found or _packed(_pack(distributions, folder, more, place), distributions)
     with suppress(OSError):
         os.utime(place)  # in use
         _remove_old(home)
     return found
 
 
-def find(distributions: Mapping[str, Distribution]) -> Packed | None:
-    """The file that holds these packages, if they are packed already.
+def find(
+    distributions: Mapping[str, Distribution], folder: str = "site-packages", more: Mapping[str, str] | None = None
+) -> Packed | None:
+    """The file that `packed` would return, if it is there already.
 
     Args:
-        distributions: By their normalised names.
+        distributions: See there.
+        folder: See there.
+        more: See there.
 
     Raises:
         CannotPackError: One of them cannot be packed.
     """
-    file = next((directory() / _name(distributions)).glob("sha256-*.tar.gz"), None)
+    place = directory() / _name(distributions, folder, more or {})
+    file = next(place.glob("sha256-*.tar.gz"), None)
     return None if file is None else _packed(file, distributions)
 
 
@@ -104,28 +117,31 @@ def _packed(file: Path, distributions: Mapping[str, Distribution]) -> Packed:
     return Packed(f"environments/{file.name}", file, len(distributions))
 
 
-def _name(distributions: Mapping[str, Distribution]) -> str:
+def _name(distributions: Mapping[str, Distribution], folder: str, more: Mapping[str, str]) -> str:
     """What changes when the content of the file would."""
     content = {
         "format": _FORMAT,
         "python": importlib.util.MAGIC_NUMBER.hex(),
         "platform": [sys.platform, platform.machine()],
+        "folder": folder,
+        "more": dict(more),
         "packages": [[name, one.version, fingerprint(one)] for name, one in sorted(distributions.items())],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _pack(distributions: Mapping[str, Distribution], place: Path) -> Path:
+def _pack(distributions: Mapping[str, Distribution], folder: str, more: Mapping[str, str], place: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=_UNFINISHED) as temporary:
         file = Path(temporary) / "packed"
-        program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.pack", *sorted(distributions), str(file)]
+        program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.pack", folder, str(file)]
+        program += sorted(distributions)
         # The same bytes each time: see `pack`. What is installed is found where this process finds it.
         variables = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
             ended = subprocess.run(
                 program,
                 env=variables,
-                stdin=subprocess.DEVNULL,
+                input=json.dumps(more).encode(),
                 capture_output=True,
                 timeout=_PACKING_SECONDS,
                 check=False,

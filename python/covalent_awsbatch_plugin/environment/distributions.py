@@ -86,6 +86,16 @@ def files(distribution: Distribution) -> Iterator[File]:
             yield File(str(path), source)
 
 
+def modules(distribution: Distribution) -> set[str]:
+    """The names of a package's modules and packages, at the top.
+
+    Raises:
+        CannotPackError: As `files`.
+    """
+    tops = {PurePosixPath(file.path).parts[0] for file in files(distribution)}
+    return {name for name in (top.partition(".")[0] for top in tops if "-" not in top) if name.isidentifier()}
+
+
 def fingerprint(distribution: Distribution) -> str:
     """What changes when a file of the package does: the hash of its record, or of all files if it is editable."""
     found = hashlib.sha256()

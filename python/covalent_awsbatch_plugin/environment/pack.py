@@ -1,4 +1,4 @@
-"""Packs installed packages as those of a virtual environment: `python -m …environment.pack NAME … FILE`.
+"""Packs installed packages as those of a virtual environment: `python -m …environment.pack FOLDER FILE NAME …`.
 
 It runs as a process of its own, since byte code takes seconds of processor time, and so that the same packages give the
 same bytes: strings are hashed alike, and nothing was imported before that would change how a constant is written.
@@ -10,29 +10,35 @@ import gzip
 import importlib.metadata
 import importlib.util
 import io
+import json
 import marshal
 import os
 import stat
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from .distributions import CannotPackError, File, files
 
-# A program that pip installs names its interpreter, and where that will be is not known yet.
-_PIP = b"""#!/bin/sh
-exec "$(dirname "$0")/python" -m pip "$@"
-"""
 _LEVEL = 6
 
 PREFIX = "opt/job"
 """Where the virtual environment stands in the file: below `/` if that is a layer of an image."""
 
+LIBRARY = "lib/python{}.{}".format(*sys.version_info)
+"""Where its packages are."""
 
-def pack(names: Iterable[str], file: Path) -> None:
-    """Writes the packages of these names to a tar file, with byte code; the same bytes each time.
+
+def pack(names: Iterable[str], folder: str, more: Mapping[str, bytes], file: Path) -> None:
+    """Writes packages to a tar file, with byte code; the same bytes each time.
+
+    Args:
+        names: Of the packages.
+        folder: Where they belong in the environment's `lib/pythonX.Y`.
+        more: Other files, by their paths in the environment. Those with a `bin` are programs.
+        file: What is written.
 
     Raises:
         CannotPackError: What belongs to one of them is not on record.
@@ -43,11 +49,11 @@ def pack(names: Iterable[str], file: Path) -> None:
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
     ):
-        for name in ("pip", "pip3"):
-            _add(tar, f"{PREFIX}/bin/{name}", _PIP, executable=True)
-        site = "{}/lib/python{}.{}/site-packages".format(PREFIX, *sys.version_info)
+        for path, content in sorted(more.items()):
+            _add(tar, f"{PREFIX}/{path}", content, executable=path.startswith("bin/"))
+        place = f"{PREFIX}/{LIBRARY}/{folder}"
         for path in sorted(found):
-            _add_file(tar, site, found[path])
+            _add_file(tar, place, found[path])
 
 
 def _add_file(tar: tarfile.TarFile, site: str, file: File) -> None:
@@ -55,14 +61,14 @@ def _add_file(tar: tarfile.TarFile, site: str, file: File) -> None:
     executable = bool(file.source.stat().st_mode & stat.S_IXUSR) or ".so" in file.path
     _add(tar, f"{site}/{file.path}", content, executable=executable)
     if file.path.endswith(".py"):
-        code = _byte_code(content, file.path)
+        code = byte_code(content, file.path)
         if code is not None:
             path = PurePosixPath(file.path)
             cached = PurePosixPath(importlib.util.cache_from_source(str(path)))
             _add(tar, f"{site}/{cached}", code, executable=False)
 
 
-def _byte_code(source: bytes, path: str) -> bytes | None:
+def byte_code(source: bytes, path: str) -> bytes | None:
     """Byte code that is not compared with its source (PEP 552); None if it is no Python of this version."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
@@ -82,8 +88,8 @@ def _add(tar: tarfile.TarFile, path: str, content: bytes, *, executable: bool) -
 
 if __name__ == "__main__":
     os.nice(5)
-    *NAMES, FILE = sys.argv[1:]
+    FOLDER, FILE, *NAMES = sys.argv[1:]
     try:
-        pack(NAMES, Path(FILE))
+        pack(NAMES, FOLDER, {path: text.encode() for path, text in json.load(sys.stdin).items()}, Path(FILE))
     except (CannotPackError, OSError) as error:
         sys.exit(str(error))

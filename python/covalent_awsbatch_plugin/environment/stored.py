@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from covalent_awsbatch_plugin._core import Client
@@ -12,9 +12,8 @@ from covalent_awsbatch_plugin._core import Client
 PREFIX = "environments/"
 # What has another name was not written by this package.
 _NAME = re.compile(PREFIX + r"[a-z0-9]+-[0-9a-f]{64}(\.[a-z0-9]+)*")
-
-MOST_DELETED = 1000
-"""Objects that one call deletes."""
+# Objects that one call deletes.
+_MOST_DELETED = 1000
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Stored:
         packages: How many packages it holds; None if it does not say.
         python: Minor version of Python that it is for; empty if it does not say.
         version: The version of this package that made it; empty if it does not say.
-        in_use: Whether tasks of this machine use it.
+        in_use: Whether tasks of this machine use it for the runner. Of the packages of functions it cannot be told.
     """
 
     key: str
@@ -78,20 +77,19 @@ async def stored(client: Client, bucket: str, used: Collection[str]) -> list[Sto
     return sorted(objects, key=lambda one: (-one.used_at, one.key))
 
 
-async def delete(client: Client, bucket: str, objects: Collection[Stored]) -> None:
+async def delete(client: Client, bucket: str, keys: Sequence[str]) -> None:
     """Deletes objects.
 
     Args:
         client: Connection to use.
         bucket: Name of the bucket.
-        objects: Which.
+        keys: Of the objects.
 
     Raises:
         AWSBatchError: One of them could not be deleted.
     """
-    keys = [one.key for one in objects]
-    for first in range(0, len(keys), MOST_DELETED):
-        await client.delete(bucket, keys[first : first + MOST_DELETED])
+    for first in range(0, len(keys), _MOST_DELETED):
+        await client.delete(bucket, list(keys[first : first + _MOST_DELETED]))
 
 
 def _number(text: str) -> int | None:

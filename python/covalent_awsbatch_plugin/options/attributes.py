@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.server import questions
 
-from . import checks, configuration
+from . import checks, configuration, packages
 from .limits import written
 from .settings import OPTIONS, Settings
 from .signature import OptionKeywords
@@ -127,12 +127,17 @@ class Options(OptionKeywords):
         """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`.
 
         Options that were not given are no attributes: whoever reads it fills them in.
+
+        Raises:
+            SettingsError: The file that `packages` names cannot be read.
         """
-        attributes = {
+        attributes: dict[str, Any] = {
             name: copy.deepcopy(dict(value) if isinstance(value, _FormattableDict) else value)
             for name, value in self.__dict__.items()
             if name not in _RUNTIME_ATTRIBUTES and (name not in OPTIONS or self._is_given(name))
         }
+        if "packages" in attributes:  # what it stands for is looked up where the workflow is made
+            attributes["packages"] = packages.captured(attributes["packages"])
         return {"type": str(type(self)), "short_name": self.short_name(), "attributes": attributes}
 
     def from_dict(self, object_dict: dict[str, Any] | None) -> Self:

@@ -132,12 +132,12 @@ def check_names(unknown: Collection[str]) -> None:
 
 def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:
     why = problem["msg"].removeprefix("Value error, ")
-    if name in ("environment", "tags"):  # the validator has named the entry, and shows no value of a variable
+    if name in ("environment", "tags", "packages"):  # the validator has named the entry, and shows no value
         return f"{name} is not allowed ({why})"
     if name == "credentials":  # people have put the keys themselves here
         return f"{name} is not allowed ({f'it is a {type(value).__name__}' if not isinstance(value, str) else why})"
     if name == "endpoint_url" and isinstance(value, str):
         value = limits.without_password(value)
-    if name in ("memory", "platform", "ephemeral_storage") and problem["type"] == "value_error":
+    if name in ("memory", "platform", "ephemeral_storage", "runtime") and problem["type"] == "value_error":
         return f"{name}={limits.shown(value)} is not allowed ({why})"
     return f"{name}={limits.shown(value)} is not allowed"

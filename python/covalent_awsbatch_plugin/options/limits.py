@@ -17,9 +17,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, ENVIRONMENT, ENVIRONMENT_PYTHON, KMS_KEY
+from covalent_awsbatch_plugin.agreement.naming import (
+    BUCKET_OWNER,
+    ENVIRONMENT,
+    ENVIRONMENT_PYTHON,
+    INSTALLED,
+    KMS_KEY,
+    PACKAGES,
+)
 
-from . import fargate, pairs
+from . import fargate, packages, pairs
 
 RESERVED_ENVIRONMENT = frozenset(
     {
@@ -30,6 +37,8 @@ RESERVED_ENVIRONMENT = frozenset(
         KMS_KEY,
         ENVIRONMENT,
         ENVIRONMENT_PYTHON,
+        PACKAGES,
+        INSTALLED,
     }
 )
 """Variables by which the executor tells the container what to run; nobody else may set them."""
@@ -132,6 +141,12 @@ def _disk(size: int, info: ValidationInfo) -> int:
     if size and size not in fargate.DISK:
         raise ValueError("out of range")
     return size
+
+
+def _runtime(runtime: str, info: ValidationInfo) -> str:
+    if runtime == "image" and info.data.get("container_image_uri") == "":
+        raise ValueError("no image is given")
+    return runtime
 
 
 def _limit(seconds: int) -> int:
@@ -290,7 +305,7 @@ KmsKey = Annotated[str, _matching(_KMS_KEY)]
 Queue = Annotated[str, _matching(_QUEUE)]
 Role = Annotated[str, _matching(_ROLE)]
 LogGroup = Annotated[str, _matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
-Image = Annotated[Text, _matching(r"\S{1,255}")]
+Image = Annotated[Text, _matching(r"\S{0,255}")]
 DefinitionName = Annotated[str, _matching(_NAME)]
 Repository = Annotated[str, _matching(_ECR_NAME)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
@@ -302,3 +317,5 @@ Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
 Platform = Annotated[Literal["EC2", "FARGATE"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
+Runtime = Annotated[Literal["auto", "image", "bucket"], AfterValidator(_runtime)]
+Packages = Annotated[str | list[str], BeforeValidator(packages.checked), FROM_PATH]

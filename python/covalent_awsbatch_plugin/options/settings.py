@@ -17,6 +17,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from . import fargate, limits
 from .definition import Variable, option
 
+FORMER_IMAGE = "public.ecr.aws/covalent/covalent-executor-base:stable"
+"""The default up to version 1.0, which older versions also wrote into the configuration.
+
+It has Python 3.8 and an older Covalent, so that no supported server can use it. It counts as no image.
+"""
+
 _ROLE_RULE = "must be the name of an IAM role (up to 64 letters, digits and _+=,.@-, after its path if any) or its ARN"
 
 
@@ -138,9 +144,10 @@ class Settings(BaseModel):
         doc="Accepted for the sake of older workflows; nothing is written there.",
     )
     container_image_uri: limits.Image = option(
-        "public.ecr.aws/covalent/covalent-executor-base:stable",
-        rule="must be the address of a container image (up to 255 characters, no spaces)",
-        doc="Container image of the jobs.",
+        "",
+        rule="must be the address of a container image (up to 255 characters, no spaces), or empty for Python's own",
+        doc="Container image of the jobs; empty for Python's own, `public.ecr.aws/docker/library/python:X.Y-slim` with "
+        "the X.Y of the Python that dispatches.",
         command_line=True,
     )
     batch_job_definition_name: limits.DefinitionName = option(
@@ -243,23 +250,51 @@ class Settings(BaseModel):
         deploy=Variable("GiB of disk of a job on Fargate, 21 to 200; 0 for disk_gb."),
     )
 
-    runtime: Literal["image", "bucket"] = option(
-        "image",
-        rule="must be 'image' (it has Covalent and this package, and starts the runner) or 'bucket' (the server's own "
-        "packages reach the job through the bucket, and the image has Python)",
-        doc="Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages, "
-        "packed once, in an image that has nothing but the same minor version of Python; Python's own if none is "
-        "given.",
+    runtime: limits.Runtime = option(
+        "auto",
+        rule="must be 'auto', 'image' (the image of container_image_uri has Covalent and this package, and starts the "
+        "runner) or 'bucket' (the server's own packages reach the job through the bucket, and the image has Python)",
+        doc="Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's own "
+        "packages, packed once, in an image that has nothing but the same minor version of Python; `auto` is `image` "
+        "if `container_image_uri` is given, else `bucket`.",
         command_line=True,
+    )
+    packages: limits.Packages = option(
+        "",
+        rule="must be 'sync' (what is installed where the workflow is made), a list of requirements such as "
+        "['numpy>=2'], or the path of a requirements file or of a pylock.toml; empty for what DepsPip says",
+        doc="What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list "
+        "of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It is fetched "
+        "and packed once where `runtime` is not `image`.",
+        deploy=Variable(
+            "What functions need: sync, the path of a requirements file or a pylock.toml, or a JSON list of "
+            "requirements."
+        ),
+    )
+    packages_required: limits.Flag = option(
+        False,
+        rule="must be True (a task fails if its packages cannot be packed) or False (they are then installed in its "
+        "job)",
+        doc="Whether a task fails if its packages cannot be packed; else they are installed when its job starts.",
     )
 
     @property
+    def source(self) -> Literal["image", "bucket"]:
+        """Where a job has Covalent and this package from: `runtime`, with `auto` resolved."""
+        if self.runtime == "auto":
+            return "image" if self._given_image else "bucket"
+        return self.runtime
+
+    @property
     def image(self) -> str:
-        """The container's image: the one that was given, else with `runtime="bucket"` Python's own."""
-        default = type(self).model_fields["container_image_uri"].default
-        if self.runtime == "bucket" and self.container_image_uri == default:
-            return "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)
-        return self.container_image_uri
+        """The container's image: the one that was given, else Python's own."""
+        if self.source == "image":
+            return self.container_image_uri
+        return self._given_image or "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)
+
+    @property
+    def _given_image(self) -> str:
+        return "" if self.container_image_uri == FORMER_IMAGE else self.container_image_uri
 
     @property
     def memory_mib(self) -> int:

@@ -49,7 +49,9 @@ class OptionKeywords:
     cache_dir: str
     """Accepted for the sake of older workflows; nothing is written there."""
     container_image_uri: str
-    """Container image of the jobs."""
+    """Container image of the jobs; empty for Python's own, `public.ecr.aws/docker/library/python:X.Y-slim` with the X.Y
+    of the Python that dispatches.
+    """
     batch_job_definition_name: str
     """Name under which job definitions are registered."""
     ecr_repo_name: str
@@ -90,10 +92,18 @@ class OptionKeywords:
     """
     ephemeral_storage: int
     """GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20."""
-    runtime: Literal["image", "bucket"]
-    """Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages, packed once,
-    in an image that has nothing but the same minor version of Python; Python's own if none is given.
+    runtime: Literal["auto", "image", "bucket"]
+    """Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's own packages,
+    packed once, in an image that has nothing but the same minor version of Python; `auto` is `image` if
+    `container_image_uri` is given, else `bucket`.
     """
+    packages: str | list[str]
+    """What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list of
+    requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It is fetched and packed
+    once where `runtime` is not `image`.
+    """
+    packages_required: bool
+    """Whether a task fails if its packages cannot be packed; else they are installed when its job starts."""
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -127,7 +137,9 @@ class OptionKeywords:
         platform: Literal["EC2", "FARGATE"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
-        runtime: Literal["image", "bucket"] | None = None,
+        runtime: Literal["auto", "image", "bucket"] | None = None,
+        packages: str | list[str] | PathLike[str] | None = None,
+        packages_required: bool | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -153,8 +165,9 @@ class OptionKeywords:
             poll_freq: Seconds that a job's end may go unnoticed, up to 86,400; it is one second at most up to 500
                 running jobs, and whatever AWS's limit of calls allows beyond 5,000. Default: `10`.
             cache_dir: Accepted for the sake of older workflows; nothing is written there. Default: `/tmp/covalent`.
-            container_image_uri: Container image of the jobs. Default:
-                `public.ecr.aws/covalent/covalent-executor-base:stable`.
+            container_image_uri: Container image of the jobs; empty for Python's own,
+                `public.ecr.aws/docker/library/python:X.Y-slim` with the X.Y of the Python that dispatches. Default:
+                empty.
             batch_job_definition_name: Name under which job definitions are registered. Default: `covalent-batch-jobs`.
             ecr_repo_name: ECR repository; not used yet. Default: empty.
             endpoint_url: URL of an AWS-compatible service in place of AWS. Default: empty.
@@ -176,9 +189,14 @@ class OptionKeywords:
             assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
-            runtime: Where a job has Covalent and this package from: `image`, or `bucket` for the server's own packages,
-                packed once, in an image that has nothing but the same minor version of Python; Python's own if none is
-                given. Default: `image`.
+            runtime: Where a job has Covalent and this package from: its own `image`; or the `bucket`, for the server's
+                own packages, packed once, in an image that has nothing but the same minor version of Python; `auto` is
+                `image` if `container_image_uri` is given, else `bucket`. Default: `auto`.
+            packages: What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made,
+                a list of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It
+                is fetched and packed once where `runtime` is not `image`. Default: empty.
+            packages_required: Whether a task fails if its packages cannot be packed; else they are installed when its
+                job starts. Default: `False`.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

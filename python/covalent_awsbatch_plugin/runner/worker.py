@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
 
-from . import channel
+from . import channel, installed
 from .container import FreshPathFinder, fast_covalent_import
 from .explanation import Terminated, explain, name_of, version_warning
 from .output import text_stream
@@ -58,6 +58,7 @@ class Task:
         with fast_covalent_import():
             # Nearly every task needs it, even if its pickle does not refer to it.
             importlib.import_module("covalent.executor.utils.wrappers")
+        installed.skip_what_is_there()
         _redirect_covalent_log(log)
         with open(source, "rb", buffering=1024 * 1024) as file:
             self.sender = json.loads(file.readline())

@@ -61,8 +61,8 @@ def run_make(settings: Settings, *, anew: bool, as_json: bool) -> None:
         content = {"place": place.name, "python": made.python, "seconds": round(work.seconds, 1), "objects": objects}
         click.echo(json.dumps(content, indent=2))
         return
-    if settings.runtime != "bucket":
-        _say(f'Tasks do not use it: runtime is "{settings.runtime}".')
+    if settings.source != "bucket":
+        _say(f"Tasks do not use it: their image is {settings.image}, which has its own.")
     did = "Made" if work.uploaded else "There already"
     click.echo(printable(f"{did}: {made.summary}, Python {made.python}, in {place.name} ({work.seconds:.1f} s)."))
 
@@ -79,7 +79,7 @@ def run_list(settings: Settings, *, as_json: bool) -> None:
     """
     place = _place(settings)
     with _waiting(place):
-        found = asyncio.run(place.stored())
+        found, is_complete = asyncio.run(place.stored())
     if as_json:
         click.echo(json.dumps({"place": place.name, "environments": [_to_dict(one) for one in found]}, indent=2))
         return
@@ -88,7 +88,7 @@ def run_list(settings: Settings, *, as_json: bool) -> None:
         return
     _show(found)
     click.echo(printable(f"{_amount(found)} in {place.name}"))
-    if sum(one.in_use for one in found) < place.parts:
+    if not is_complete:
         _say("Not all that tasks of this machine need is there. The first of them brings it, or: environment build")
 
 
@@ -125,7 +125,8 @@ def run_prune(settings: Settings, *, older_than: int, yes: bool, as_json: bool) 
 
 
 async def _unused(place: Bucket, days: int) -> list[Stored]:
-    return [one for one in await place.stored() if not one.in_use and time.time() - one.used_at > days * _DAY]
+    found, _ = await place.stored()
+    return [one for one in found if not one.in_use and time.time() - one.used_at > days * _DAY]
 
 
 def _place(settings: Settings) -> Bucket:

@@ -46,7 +46,7 @@ class Work(Watch):
 
     def packing(self, packages: int) -> None:
         """Shows that so many packages are being packed."""
-        self._show(f"packing {packages} package{'s' * (packages > 1)}")
+        self._show(f"packing {packages} package{'s' * (packages != 1)}")
 
     def uploading(self, one: Packed, sent: int) -> None:
         """Shows how far an upload is."""

@@ -83,7 +83,11 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     if environment is not None:
         container["command"] = ["python3", "-c", program()]
         container["environment"] = _pairs(
-            {ENVIRONMENT: " ".join(environment.keys), ENVIRONMENT_PYTHON: environment.python}
+            {
+                ENVIRONMENT: " ".join(environment.keys),
+                ENVIRONMENT_PYTHON: environment.python,
+                **environment.variables,
+            }
         )
     if settings.platform == "FARGATE":
         container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}

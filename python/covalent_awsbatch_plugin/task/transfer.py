@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import platform
 from collections.abc import Callable
@@ -116,7 +115,8 @@ def load_output(client: Client, bucket: str, key: str, sha256: str | None = None
         ResultError: It is corrupt, or not what the job wrote.
         ServiceError: It arrived damaged, also at the second attempt.
     """
-    return _load_with_retry(partial(_load_checked, partial(_load_archive, sha256)), client.reader, bucket, key)
+    load = partial(_load_checked, partial(_load_archive, sha256))
+    return _load_with_retry(load, partial(client.reader, hashed=sha256 is not None), bucket, key)
 
 
 def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = None) -> Any:
@@ -140,31 +140,9 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
     return _load_with_retry(partial(_load_checked, bare.load), client.reader, bucket, key)
 
 
-class _HashingReader:
-    """A file that is hashed while it is read."""
-
-    def __init__(self, file: Reader) -> None:
-        self._file = file
-        self.size = file.size
-        self.sha256 = hashlib.sha256()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._file.read(size)
-        self.sha256.update(data)
-        return data
-
-    def readline(self) -> bytes:
-        line = self._file.readline()
-        self.sha256.update(line)
-        return line
-
-
 def _load_archive(sha256: str | None, reader: Reader) -> Any:
-    if sha256 is None:
-        return archive.load(reader)
-    file = _HashingReader(reader)
-    result = archive.load(file)
-    if file.sha256.hexdigest() != sha256:
+    result = archive.load(reader)
+    if sha256 is not None and reader.sha256() != sha256:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")
     return result
 

@@ -62,7 +62,7 @@ def aws(program: list[str]) -> Iterator[LocalAWS]:
 
 @pytest.fixture(scope="module")
 def client(aws: LocalAWS) -> Iterator[Client]:
-    section = {**aws.options, "vcpu": 1, "poll_freq": 1, "retry_attempts": 1}
+    section = {**aws.options, "container_image_uri": "public:stable", "vcpu": 1, "poll_freq": 1, "retry_attempts": 1}
     with (
         CovalentServer(environment=aws.environment, config={"awsbatch": section}) as server,
         client_of(server) as client,

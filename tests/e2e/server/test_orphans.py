@@ -20,7 +20,14 @@ from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 from covalent_awsbatch_plugin.server.orphans import REASON
 
 ENDED = {"SUCCEEDED", "FAILED"}
-QUICK = {"vcpu": 1, "memory": 0.5, "poll_freq": 1, "retry_attempts": 1, "time_limit": 1000}
+QUICK = {
+    "container_image_uri": "team/jobs:1",
+    "vcpu": 1,
+    "memory": 0.5,
+    "poll_freq": 1,
+    "retry_attempts": 1,
+    "time_limit": 1000,
+}
 QUEUE = "covalent-batch-queue"
 
 

@@ -46,7 +46,7 @@ def aws() -> Iterator[LocalAWS]:
 
 
 def run(aws: LocalAWS, dispatch: str, **options: Any) -> Any:
-    executor = AWSBatchExecutor(**{**aws.options, "poll_freq": 0.2, **options})
+    executor = AWSBatchExecutor(**{**aws.options, "container_image_uri": "team/jobs:1", "poll_freq": 0.2, **options})
     executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
     executor.set_job_handle = _nothing  # type: ignore[method-assign]
     executor.get_cancel_requested = _nothing  # type: ignore[method-assign]

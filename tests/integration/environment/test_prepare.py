@@ -53,7 +53,7 @@ def asked(bench: TaskBench, method: str) -> list[str]:
 
 
 def run(bench: TaskBench, function: Any = where, **options: Any) -> Any:
-    executor = bench.executor(runtime="bucket", memory=2, time_limit=300, **options)
+    executor = bench.executor(container_image_uri="", memory=2, time_limit=300, **options)
     return asyncio.run(executor.run(function, [], {}, bench.task())).get_deserialized(), executor
 
 
@@ -72,22 +72,23 @@ def test_packages_reach_a_job_that_has_none(bench: TaskBench, monkeypatch: pytes
     assert found["prefix"] != sys.prefix
     assert found["version"] == importlib.metadata.version("covalent")
     assert not [place for place in found["path"] if place.startswith(sys.prefix)], "nothing of the server's own"
-    assert len(stored(bench)) == 2
+    assert len(stored(bench)) == 3
     assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
 
 
 @pytest.mark.usefixtures("small_packages")
 def test_they_are_uploaded_once(bench: TaskBench) -> None:
     first, _ = environment_of(bench)
-    assert len(asked(bench, "PUT")) == 2
-    objects = {key: stored(bench)[key] for key in first.keys}
+    assert len(asked(bench, "PUT")) == 3
+    keys = [one.key for one in first.objects]
+    objects = {key: stored(bench)[key] for key in keys}
     bench.requests.clear()
     assert environment_of(bench) == (first, "")
     assert asked(bench, "HEAD") == asked(bench, "PUT") == [], "this process knows"
     prepare._ready.clear()
     assert environment_of(bench)[0] == first
-    assert len(asked(bench, "HEAD")) == 2
-    assert {key: stored(bench)[key] for key in first.keys} == objects, "another process finds them"
+    assert len(asked(bench, "HEAD")) == 3
+    assert {key: stored(bench)[key] for key in keys} == objects, "another process finds them"
 
 
 @pytest.mark.usefixtures("small_packages")
@@ -120,13 +121,13 @@ def test_what_cannot_be_packed_is_told_before_there_is_a_job(bench: TaskBench, m
     monkeypatch.setattr(prepare, "_ROOTS", (*prepare._ROOTS, "not-installed-anywhere"))
     with pytest.raises(SettingsError, match="not-installed-anywhere is needed and not installed here") as raised:
         run(bench)
-    assert 'set runtime="image"' in raised.value.message
+    assert "set container_image_uri to an image" in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
 
 
 @pytest.mark.usefixtures("small_packages")
 def test_a_task_that_is_cancelled_meanwhile_leaves_the_work_to_others(bench: TaskBench) -> None:
-    executor = bench.executor(runtime="bucket")
+    executor = bench.executor(container_image_uri="")
     settings = executor._settings()
 
     async def both() -> Any:

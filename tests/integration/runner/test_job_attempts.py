@@ -24,6 +24,7 @@ PROGRAM = [
     *("sh", "{python}", "covalent_awsbatch_plugin.runner"),
 ]
 REGION = "eu-west-1"
+QUICK = {"container_image_uri": "team/jobs:1", "vcpu": 1, "memory": 0.5, "poll_freq": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,7 @@ def aws() -> Iterator[LocalAWS]:
 
 
 def executor(aws: LocalAWS, **options: Any) -> AWSBatchExecutor:
-    executor = AWSBatchExecutor(
-        **{**aws.options, "vcpu": 1, "memory": 0.5, "poll_freq": 0.2, "region": REGION, **options}
-    )
+    executor = AWSBatchExecutor(**{**aws.options, **QUICK, "region": REGION, **options})
     executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
     return executor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 
@@ -75,6 +76,18 @@ def test_an_object_that_is_replaced_while_it_is_read(s3: S3, size: int) -> None:
     with pytest.raises(AWSBatchError, match="PreconditionFailed"):
         reader.read()
     assert replaced.is_set()
+
+
+@pytest.mark.parametrize("size", [0, 5, PART, 5 * PART + 7])
+def test_it_is_hashed_while_it_is_read(s3: S3, size: int) -> None:
+    data = data_of(size)
+    s3.put(data)
+    reader = s3.client.reader(BUCKET, KEY, hashed=True)
+    assert reader.readline() + reader.read(3) + reader.read() == data
+    assert reader.sha256() == hashlib.sha256(data).hexdigest()
+    unhashed = s3.client.reader(BUCKET, KEY)
+    unhashed.read()
+    assert unhashed.sha256() is None
 
 
 def test_a_range_whose_answer_is_lost_is_asked_for_again(s3: S3) -> None:

@@ -68,9 +68,10 @@ def test_what_is_built_is_what_a_task_would_bring(aws: LocalAWS, s3: Any) -> Non
     assert built.exit_code == 0, built.output
     assert built.stdout.startswith("Made: 2 packages, 0 MB, Python 3."), built.stdout
     assert f" in {PLACE} (" in built.stdout
-    assert keys(s3) == prepare.in_use()
+    assert keys(s3) == prepare.in_use()[0]
     assert built.stderr.splitlines() == [
-        *("looking at what is installed here", "packing 1 package", "uploading 0.0 MB"),
+        *("looking at what is installed here", "packing 1 package", "packing 0 packages", "packing 1 package"),
+        "uploading 0.0 MB",
     ]
     again = ask(aws, "build", runtime="bucket")
     assert again.stdout.startswith("There already: 2 packages")
@@ -84,13 +85,14 @@ def test_what_is_there_is_listed_with_what_it_is(aws: LocalAWS, s3: Any) -> None
     listed = json.loads(ask(aws, "list", "--json").stdout)
     assert listed["place"] == built["place"] == PLACE
     *here, old = listed["environments"]
-    assert {one["key"] for one in here} == {one["key"] for one in built["objects"]} == prepare.in_use()
-    assert [(one["packages"], one["in_use"], one["python"]) for one in here] == [(1, True, built["python"])] * 2
+    assert {one["key"] for one in here} == {one["key"] for one in built["objects"]} == prepare.in_use()[0]
+    assert sorted(one["packages"] for one in here) == [0, 1, 1]
+    assert {(one["in_use"], one["python"]) for one in here} == {(True, built["python"])}
     assert (old["key"], old["packages"], old["in_use"], old["size"]) == (OLD, None, False, 1_500_000)
     shown = ask(aws, "list")
     assert "sha256-000000000000 │        - │ 1.5 MB │ -      │ 40 days ago │ no" in shown.stdout
     assert "│ today       │ yes" in shown.stdout
-    assert shown.stdout.endswith(f"3 objects, 1.5 MB in {PLACE}\n")
+    assert shown.stdout.endswith(f"4 objects, 1.5 MB in {PLACE}\n")
     assert shown.stderr == ""
     assert max(map(len, shown.stdout.splitlines())) <= 80
     s3.delete_object(Bucket=BUCKET, Key=here[0]["key"])
@@ -99,7 +101,7 @@ def test_what_is_there_is_listed_with_what_it_is(aws: LocalAWS, s3: Any) -> None
 
 def test_what_was_not_in_use_for_long_is_deleted_after_asking(aws: LocalAWS, s3: Any) -> None:
     ask(aws, "build")
-    used = prepare.in_use()
+    used = prepare.in_use()[0]
     put(s3, OLD, 40)
     put(s3, FOREIGN, 40)
     young = OLD.replace("0", "1")
@@ -145,9 +147,20 @@ def test_what_came_into_use_while_it_was_asked_stays(aws: LocalAWS, s3: Any) -> 
     assert keys(s3) == {OLD}
 
 
+def test_refresh_has_the_index_asked_again(aws: LocalAWS, s3: Any) -> None:
+    """Servers agree in the bucket on the versions that they found; another program's object there stays."""
+    versions = "environments/resolved-" + "0" * 64 + ".json"
+    s3.put_object(Bucket=BUCKET, Key=versions, Body=b"{}")
+    s3.put_object(Bucket=BUCKET, Key=FOREIGN, Body=b"{}")
+    ask(aws, "build")
+    assert versions in keys(s3)
+    assert ask(aws, "refresh").exit_code == 0
+    assert keys(s3) == {*prepare.in_use()[0], FOREIGN}
+
+
 def test_refresh_mends_what_was_tampered_with(aws: LocalAWS, s3: Any, small_packages: Path) -> None:
     ask(aws, "build")
-    used = sorted(prepare.in_use())
+    used = sorted(prepare.in_use()[0])
     s3.put_object(Bucket=BUCKET, Key=used[0], Body=b"mine")
     done = json.loads(ask(aws, "refresh", "--json").stdout)
     assert {one["key"]: one["uploaded"] for one in done["objects"]} == dict.fromkeys(used, True)

@@ -168,7 +168,7 @@ def test_environments_can_be_deleted_where_there_are_any(bucket: str) -> None:
     objects = f"{bucket}/object" if bucket.startswith("arn:") else f"arn:aws:s3:::{bucket}"
     assert deletable(runtime="bucket") == [f"{objects}/environments/*"]
     assert deletable(runtime="bucket", s3_cleanup="always") == [f"{objects}/*"]
-    assert deletable(runtime="image") == []
+    assert deletable(container_image_uri="registry/mine") == []
 
 
 def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:

@@ -135,7 +135,6 @@ BAD = [
     ("poll_freq", 86_401),
     ("poll_freq", "1e20"),
     ("cache_dir", 5),
-    ("container_image_uri", ""),
     ("container_image_uri", "my image"),
     ("batch_job_definition_name", "-x"),
     ("batch_job_definition_name", "a" * 129),
@@ -249,7 +248,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("time_limit", 300),
         ("poll_freq", 10),
         ("cache_dir", "/tmp/covalent"),
-        ("container_image_uri", "public.ecr.aws/covalent/covalent-executor-base:stable"),
+        ("container_image_uri", ""),
         ("batch_job_definition_name", "covalent-batch-jobs"),
         ("ecr_repo_name", ""),
         ("endpoint_url", ""),
@@ -263,7 +262,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("platform", "EC2"),
         ("assign_public_ip", True),
         ("ephemeral_storage", 0),
-        ("runtime", "image"),
+        ("runtime", "auto"),
     ]
     checks.checked(DEFAULTS)
 

@@ -93,8 +93,8 @@ variable "cache_dir" {
 
 variable "container_image_uri" {
   type        = string
-  default     = "public.ecr.aws/covalent/covalent-executor-base:stable"
-  description = "Container image of the jobs."
+  default     = ""
+  description = "Container image of the jobs; empty for Python's own, 'public.ecr.aws/docker/library/python:X.Y-slim' with the X.Y of the Python that dispatches."
 }
 
 variable "batch_job_definition_name" {
@@ -195,8 +195,20 @@ variable "ephemeral_storage" {
 
 variable "runtime" {
   type        = string
-  default     = "image"
-  description = "Where a job has Covalent and this package from: 'image', or 'bucket' for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; Python's own if none is given."
+  default     = "auto"
+  description = "Where a job has Covalent and this package from: its own 'image'; or the 'bucket', for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; 'auto' is 'image' if 'container_image_uri' is given, else 'bucket'."
+}
+
+variable "packages" {
+  type        = string
+  default     = ""
+  description = "What functions need: sync, the path of a requirements file or a pylock.toml, or a JSON list of requirements."
+}
+
+variable "packages_required" {
+  type        = bool
+  default     = false
+  description = "Whether a task fails if its packages cannot be packed; else they are installed when its job starts."
 }
 
 locals {
@@ -231,5 +243,7 @@ locals {
     assign_public_ip          = var.assign_public_ip
     ephemeral_storage         = var.ephemeral_storage
     runtime                   = var.runtime
+    packages                  = var.packages
+    packages_required         = var.packages_required
   }
 }

@@ -13,7 +13,7 @@ from .base import Case, Check, failed, passed
 
 async def packages(case: Case) -> Sequence[Check]:
     """Whether the packages of this machine can be packed; no check where the image has all that a job needs."""
-    if case.settings.runtime != "bucket":
+    if case.settings.source != "bucket":
         return []
     try:
         found = prepare.distributions()

@@ -1,0 +1,103 @@
+"""Packages that few functions use: a job fetches them when something imports one, or asks which packages there are.
+
+`install` runs at the start of each Python of a job's environment, by the `.pth` file that `pack` adds. So this imports
+little, and nothing of this package before it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import PathFinder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from importlib.metadata import Distribution, DistributionFinder
+    from types import ModuleType
+
+DESCRIPTION = "on-demand.json"
+"""What can be fetched, in the environment's directory: `key` of the object, `modules` and `distributions` in it."""
+
+FOLDER = "more-packages"
+"""Where it is unpacked, beside `site-packages`, which goes first."""
+
+
+def install() -> None:
+    """Adds the folder to `sys.path`, and a finder that fills it, unless it is there or there is nothing to fetch."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__)))), FOLDER)  # noqa: PTH118, PTH120
+    if folder in sys.path:  # Python reads a `.pth` file twice where the base's packages are visible
+        return
+    sys.path.append(folder)
+    description = os.path.join(sys.prefix, DESCRIPTION)  # noqa: PTH118
+    if os.path.exists(description) and not os.path.exists(folder):  # noqa: PTH110
+        import json
+
+        with open(description, encoding="utf-8") as file:  # noqa: PTH123
+            # First, since the image's own packages come after the folder.
+            sys.meta_path.insert(0, Finder(folder, **json.load(file)))
+
+
+class Finder:
+    """A finder on `sys.meta_path` that fetches the packages when one of them is looked for. Others find them then.
+
+    Args:
+        folder: Where they belong.
+        key: Key of the object that has them; its name holds the hash of its content.
+        modules: Names that can be imported then.
+        distributions: Their packages, by normalised names.
+    """
+
+    def __init__(self, folder: str, key: str, modules: Iterable[str], distributions: Iterable[str]) -> None:
+        self._folder = folder
+        self._key = key
+        self._modules = frozenset(modules)
+        self._distributions = frozenset(distributions)
+        self._fetched = False
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+        """See `importlib.abc.MetaPathFinder`."""
+        if self._fetched or path is not None or name not in self._modules or self._folder not in sys.path:
+            return
+        # Another version may have been installed since, or a directory with that name put first.
+        if PathFinder.find_spec(name, sys.path[: sys.path.index(self._folder)], target) is None:
+            self._fetch()
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        """See `importlib.metadata.DistributionFinder`. Whoever asks for all packages gets these, too."""
+        import re
+        from importlib.metadata import DistributionFinder, MetadataPathFinder
+
+        name = re.sub("[-_.]+", "-", context.name or "").lower()
+        path = [str(place) for place in context.path]
+        if self._fetched or self._folder not in path or (name and name not in self._distributions):
+            return ()
+        before = DistributionFinder.Context(name=context.name, path=path[: path.index(self._folder)])
+        if not name or not any(MetadataPathFinder.find_distributions(before)):
+            self._fetch()
+        return ()
+
+    def _fetch(self) -> None:
+        import fcntl
+        import importlib
+        import subprocess
+        import tempfile
+
+        from .bootstrap import fetch
+
+        try:
+            # Threads and processes of a function wait for the first one. A lock of a file does not outlive a process.
+            with open(f"{self._folder}.lock", "w") as lock:  # noqa: PTH123
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not os.path.exists(self._folder):  # noqa: PTH110
+                    with tempfile.TemporaryDirectory(dir=os.path.dirname(self._folder)) as place:  # noqa: PTH120
+                        with tempfile.TemporaryFile(dir=place) as file:
+                            fetch(self._key, file)
+                            file.seek(0)
+                            subprocess.run(["tar", "xzoC", place], stdin=file, check=True)  # noqa: S607
+                        inside = os.path.relpath(self._folder, sys.prefix)
+                        os.rename(os.path.join(place, "opt/job", inside), self._folder)  # noqa: PTH104, PTH118
+        except (OSError, SystemExit, subprocess.CalledProcessError) as error:
+            raise ImportError(f"the packages of {self._key} are not here: {error}") from None
+        importlib.invalidate_caches()
+        self._fetched = True

@@ -1,0 +1,178 @@
+"""Wheels as objects of a bucket: built once on this machine, and joined so that there are not too many of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from covalent_awsbatch_plugin.environment import cache
+from covalent_awsbatch_plugin.environment.cache import Packed
+from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+
+from .download import downloaded
+from .resolve import Wheel
+from .splice import END, member
+
+_FORMAT = "1"
+_LARGE = 1024 * 1024
+_ALONE = 40
+_GROUPS = 20
+_SECONDS = 1800
+_PIECE = 1024 * 1024
+_PATTERN = "sha256-*.tar.gz"
+
+
+def packed(wheels: list[Wheel], python: str, variables: Callable[[], Mapping[str, str]]) -> list[Packed]:
+    """The objects that hold wheels. Each large wheel has its own; the small ones share some, by their names.
+
+    So one small package more changes one of these, and there are never more than 60.
+
+    Args:
+        wheels: Which.
+        python: Minor version of Python, such as `3.11`.
+        variables: Makes what `index.variables` returns, where an index has to be asked.
+
+    Raises:
+        CannotPackError: One of them cannot be had, or is not safe to unpack.
+        OSError: The cache cannot be written to.
+    """
+    if missing := [wheel for wheel in wheels if _built(wheel) is None]:
+        _build(missing, python, variables())
+    files = {wheel: _built(wheel) for wheel in wheels}
+    sizes = {wheel: file.stat().st_size for wheel, file in files.items() if file}
+    alone = {wheel for wheel in sorted(sizes, key=lambda wheel: -sizes[wheel])[:_ALONE] if sizes[wheel] >= _LARGE}
+    groups: dict[int, list[Path]] = {}
+    for wheel in sorted(wheels, key=lambda wheel: wheel.name):
+        if wheel not in alone:
+            number = int(hashlib.sha256(wheel.name.encode()).hexdigest(), 16) % _GROUPS
+            groups.setdefault(number, []).append(_found(wheel))
+    objects = [_object(_found(wheel), 1) for wheel in wheels if wheel in alone]
+    return objects + [_object(_joined(group), len(group)) for _, group in sorted(groups.items())]
+
+
+def stored(content: bytes, suffix: str) -> Packed:
+    """A small object that is not of wheels, found by its content."""
+    place = cache.directory() / hashlib.sha256(content + suffix.encode()).hexdigest()
+    name = f"sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
+    if not (place / name).exists():
+        with _new() as temporary:
+            (temporary / name).write_bytes(content)
+            _take(temporary, place)
+    os.utime(place)
+    return _object(place / name, 0)
+
+
+def _object(file: Path, packages: int) -> Packed:
+    return Packed(f"environments/{file.name}", file, packages)
+
+
+def _place(wheel: Wheel) -> Path:
+    content = f"{_FORMAT} {importlib.util.MAGIC_NUMBER.hex()} {wheel.sha256}"
+    return cache.directory() / hashlib.sha256(content.encode()).hexdigest()
+
+
+def _built(wheel: Wheel) -> Path | None:
+    place = _place(wheel)
+    found = next(place.glob(_PATTERN), None)
+    if found is not None:
+        with suppress(OSError):
+            os.utime(place)  # in use
+    return found
+
+
+def _found(wheel: Wheel) -> Path:
+    file = _built(wheel)
+    if file is None:  # removed meanwhile
+        raise CannotPackError(f"{wheel.file} is not in {cache.directory()} any more")
+    return file
+
+
+def _new() -> _Temporary:
+    home = cache.directory()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _Temporary(dir=home, prefix="new-")
+
+
+class _Temporary(tempfile.TemporaryDirectory[str]):
+    def __enter__(self) -> Path:  # type: ignore[override]
+        return Path(super().__enter__())
+
+
+def _build(wheels: list[Wheel], python: str, variables: Mapping[str, str]) -> None:
+    with _new() as temporary:
+        files = downloaded(wheels, temporary, variables)
+        targets = [temporary / f"{number}" for number in range(len(wheels))]
+        pairs = [str(path) for pair in zip(files, targets, strict=True) for path in pair]
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.build", python, *pairs]
+        try:
+            ended = subprocess.run(
+                program,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotPackError(f"packing took more than {_SECONDS} s") from None
+        if ended.returncode:
+            why = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            for wheel in wheels:
+                why = why.replace(wheel.sha256, wheel.file)
+            raise CannotPackError(why)
+        for wheel, target in zip(wheels, targets, strict=True):
+            _finish(target, _place(wheel))
+
+
+def _joined(files: list[Path]) -> Path:
+    """Some files as one, which ends once."""
+    name = hashlib.sha256(" ".join([_FORMAT, *(file.name for file in files)]).encode()).hexdigest()
+    place = cache.directory() / name
+    found = next(place.glob(_PATTERN), None)
+    if found is not None:
+        os.utime(place)
+        return found
+    end = len(member(END))
+    with _new() as temporary:
+        target = temporary / "joined"
+        with target.open("wb") as out:
+            for file in files:
+                with file.open("rb") as part:
+                    left = file.stat().st_size - end
+                    while left:
+                        left -= out.write(part.read(min(left, _PIECE)))
+            out.write(member(END))
+        return _finish(target, place)
+
+
+def _finish(file: Path, place: Path) -> Path:
+    """Gives a file the name of its content, in its place."""
+    sha256 = hashlib.sha256()
+    with file.open("rb") as content:
+        for piece in iter(lambda: content.read(_PIECE), b""):
+            sha256.update(piece)
+    finished = file.with_name(f"{file.name}-finished")
+    finished.mkdir()
+    name = f"sha256-{sha256.hexdigest()}.tar.gz"
+    file.rename(finished / name)
+    _take(finished, place)
+    return next(place.glob(_PATTERN))
+
+
+def _take(finished: Path, place: Path) -> None:
+    """Puts a directory in its place, unless another process was first: what that has is as good."""
+    try:
+        finished.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        shutil.rmtree(finished, ignore_errors=True)

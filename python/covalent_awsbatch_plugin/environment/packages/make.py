@@ -1,0 +1,233 @@
+"""The packages of a task's function, in its bucket: made by one thread, once for all tasks that ask for the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
+from covalent_awsbatch_plugin.environment import prepare
+from covalent_awsbatch_plugin.environment.cache import Packed
+from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.prepare import Environment
+from covalent_awsbatch_plugin.environment.stored import description
+
+from . import index, layers
+from .locked import Bucket, locked
+from .wanted import Wanted, requirements, wanted
+
+if TYPE_CHECKING:
+    from covalent_awsbatch_plugin.options.settings import Settings
+
+# Seconds for which the bucket is not asked again, and for which nobody tries again what failed.
+_FRESH_SECONDS = 600
+_FAILED_SECONDS = 60
+_NOTED_SECONDS = 1.0
+_PIECE = 8 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What a job has besides the runner.
+
+    Attributes:
+        objects: The files that hold it, here and in the bucket, in the order in which they are unpacked.
+        replaced: Packages of the runner's that are there in another version, and have to go.
+        install: Requirements that the job has to install, since they could not be packed.
+        constraints: Versions that it then keeps to.
+        installed: Fingerprints of what need not be installed any more.
+        summary: How much it is, such as `87 packages, 62 MB`.
+        why: Why it could not be packed; empty if it was.
+        manifest: The object that says all this to the job; None if it has nothing to do.
+    """
+
+    objects: tuple[Packed, ...] = ()
+    replaced: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    installed: tuple[str, ...] = ()
+    summary: str = ""
+    why: str = ""
+    manifest: Packed | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells the job of it."""
+        found = {PACKAGES: self.manifest.key if self.manifest else "", INSTALLED: " ".join(self.installed)}
+        return {name: value for name, value in found.items() if value}
+
+
+_Key = tuple[Client, str, Wanted]
+
+_ready: dict[_Key, tuple[float, Packages]] = {}
+_asked: ContextVar[Wanted] = ContextVar("asked", default=Wanted())  # noqa: B039  (it cannot be changed)
+
+
+def begin(settings: Settings, client: Client, function: Any) -> None:
+    """Has the packages made while the task's function is on its way; `packages` then waits for the rest.
+
+    Args:
+        settings: The task's options.
+        client: Connection to use.
+        function: What Covalent wants to be run; its `DepsPip` is read, and nothing of it runs.
+    """
+    asked = wanted(function, settings.packages)
+    _asked.set(asked)
+    key = client, settings.s3_bucket_name, asked
+    if asked and settings.runtime != "image" and _known(key) is None:
+        making = _thread().submit(_prepare, key)
+        making.add_done_callback(lambda done: _log.debug("The packages: %r", done.exception()))
+
+
+async def complete(
+    environment: Environment | None, settings: Settings, client: Client, stream: TextIO
+) -> Environment | None:
+    """An environment with what its job is told of the packages; the rest as for `packages`.
+
+    Args:
+        environment: As `prepare.environment` returns it.
+        settings: See there.
+        client: See there.
+        stream: See there.
+    """
+    found = await packages(settings, client, stream)
+    return replace(environment, variables=found.variables) if environment else None
+
+
+async def packages(settings: Settings, client: Client, stream: TextIO) -> Packages:
+    """The packages for the task that `begin` was told of in this context.
+
+    All tasks of a process wait for the same work. It goes on if the task that began it is cancelled.
+
+    Args:
+        settings: The task's options.
+        client: Connection to use.
+        stream: Where a task that had to wait says so, and why packages are installed in its job: the electron's stderr.
+
+    Raises:
+        SettingsError: They cannot be packed, and `packages_required` says that they have to be.
+        AWSBatchError: The bucket cannot be written to.
+    """
+    asked = _asked.get()
+    if not asked:
+        return Packages()
+    key = client, settings.s3_bucket_name, asked
+    start = time.monotonic()
+    if settings.runtime == "image":
+        made = Packages(why='runtime="image" leaves them to the image')
+    elif (known := _known(key)) is not None:
+        made = known
+    else:
+        made = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, key)
+    if (waited := time.monotonic() - start) > _NOTED_SECONDS and made.summary:
+        print(f"Making the environment of {made.summary}: {waited:.0f} s", file=stream)
+    if not made.why:
+        return made
+    if settings.packages_required:
+        raise errors.SettingsError(
+            f"AWSBatchExecutor: the packages of this task cannot be packed: {made.why}. Mend that, or set "
+            "packages_required=False to have them installed when its job starts."
+        )
+    if settings.runtime != "image" or settings.packages:
+        rest = "They are installed when the job starts, each time." if settings.runtime != "image" else ""
+        print(f"The packages of this task are not packed: {made.why}. {rest}".rstrip(), file=stream)
+    return made
+
+
+def forget(client: Client, bucket: str) -> None:
+    """Has the bucket looked at again before the next job is submitted: one could not use what was there."""
+    for key in [key for key in list(_ready) if key[:2] == (client, bucket)]:
+        _ready.pop(key, None)
+
+
+def _known(key: _Key) -> Packages | None:
+    at, found = _ready.get(key, (0.0, None))
+    fresh = _FAILED_SECONDS if found is not None and found.why else _FRESH_SECONDS
+    return found if time.monotonic() - at < fresh else None
+
+
+def _prepare(key: _Key) -> Packages:
+    if (known := _known(key)) is not None:
+        return known
+    client, bucket, asked = key
+    option = requirements(Wanted(packages=asked.packages))  # a DepsPip is installed by Covalent
+    try:
+        made = _made(Bucket(client, bucket), asked)
+    except (CannotPackError, OSError) as error:
+        _log.warning("Packages are installed in jobs, and not packed: %s", error)
+        made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
+    made = replace(made, manifest=_manifest(made))
+    objects = [*made.objects, *([made.manifest] if made.manifest else [])]
+    for one, is_kept in zip(objects, asyncio.run(_kept(client, bucket, objects)), strict=True):
+        if not is_kept:
+            about = description(one.packages, "{}.{}".format(*sys.version_info))
+            with client.writer(bucket, one.key, about) as writer, one.file.open("rb") as file:
+                shutil.copyfileobj(file, writer, _PIECE)
+    _ready[key] = (time.monotonic(), made)
+    return made
+
+
+def _manifest(made: Packages) -> Packed | None:
+    if not (made.objects or made.install):
+        return None
+    content = {
+        "objects": [one.key for one in made.objects],
+        "replaced": made.replaced,
+        "install": made.install,
+        "constraints": made.constraints,
+    }
+    return layers.stored(json.dumps(content, sort_keys=True).encode(), ".json")
+
+
+def _made(bucket: Bucket, asked: Wanted) -> Packages:
+    start = time.monotonic()
+    python = "{}.{}".format(*sys.version_info)
+    variables = cache(index.variables)
+    runtime = prepare.distributions()
+    lock = locked(bucket, requirements(asked), runtime, python, variables)
+    wheels = lock.wheels
+    if wheels:
+        _log.info("Making the environment of %d packages", len(wheels))
+    try:
+        objects = layers.packed(wheels, python, variables)
+    except CannotPackError:
+        lock.drop()
+        raise
+    lock.keep()
+    size = sum(one.file.stat().st_size for one in objects)
+    summary = f"{len(wheels)} packages, {size / 1e6:.0f} MB" if wheels else ""
+    if wheels:
+        _log.info("Making the environment of %s: %.0f s", summary, time.monotonic() - start)
+    return Packages(
+        tuple(objects),
+        replaced=tuple(wheel.name for wheel in wheels if wheel.name in runtime),
+        installed=tuple(sorted(call.fingerprint for call in asked.calls)),
+        summary=summary,
+    )
+
+
+async def _kept(client: Client, bucket: str, objects: list[Packed]) -> list[bool]:
+    return await asyncio.gather(*(client.keep(bucket, one.key) for one in objects))
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "awsbatch-packages")
+
+
+# A child of fork() has none of its parent's threads.
+os.register_at_fork(after_in_child=_thread.cache_clear)

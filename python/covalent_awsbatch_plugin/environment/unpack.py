@@ -1,0 +1,102 @@
+"""What a job runs second: it fetches the packages of its function, if it has any, and becomes the runner.
+
+It stands in the object that `bootstrap` has fetched and verified, and uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from covalent_awsbatch_plugin.agreement.naming import PACKAGES
+
+from . import bootstrap
+
+_AT_ONCE = 4
+_RUNNER = "covalent_awsbatch_plugin.runner"
+
+
+def unpack(manifest: dict[str, Any], root: Path) -> None:
+    """Puts packages into the virtual environment.
+
+    Args:
+        manifest: As `packages.make` describes it.
+        root: The directory below which the environment stands.
+
+    Raises:
+        SystemExit: An object cannot be had, or is not what its name says; or pip fails.
+    """
+    start = time.monotonic()
+    for name in manifest["replaced"]:
+        _remove(name)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for done in [threads.submit(_take, key, root) for key in manifest["objects"]]:
+            done.result()
+    if manifest["install"]:
+        _install(manifest["install"], manifest["constraints"], root)
+    print(f"The function's packages are there: {time.monotonic() - start:.1f} s", file=sys.stderr)
+
+
+def _take(key: str, root: Path) -> None:
+    with tempfile.TemporaryFile(dir=root) as file:
+        bootstrap.fetch(key, file)
+        file.seek(0)
+        subprocess.run(["tar", "xzoC", str(root)], stdin=file, check=True)  # noqa: S607
+
+
+def _remove(name: str) -> None:
+    """Removes a package of the runner's that the function needs in another version.
+
+    What is fetched on demand stands behind it, and may stay.
+    """
+    for distribution in importlib.metadata.distributions(name=name, path=[sysconfig.get_path("purelib")]):
+        for file in distribution.files or ():
+            path = Path(str(distribution.locate_file(file)))
+            path.unlink(missing_ok=True)
+            if path.name == "RECORD":
+                shutil.rmtree(path.parent)  # else it would still count as installed
+
+
+def _install(lines: list[str], constraints: list[str], root: Path) -> None:
+    files = []
+    for option, content in (("--requirement", lines), ("--constraint", constraints)):
+        with tempfile.NamedTemporaryFile("w", dir=root, delete=False) as file:
+            file.write("\n".join(content) + "\n")
+        files += [option, file.name]
+    command = [sys.executable, "-m", "pip", "install", "--no-input", "--quiet", "--root-user-action", "ignore", *files]
+    print(f"Installing {len(lines)} packages", file=sys.stderr)
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+
+
+def main() -> None:
+    """Goes on as the runner."""
+    key = os.environ.get(PACKAGES)
+    if not key:
+        runpy.run_module(_RUNNER, run_name="__main__", alter_sys=True)
+        return
+    root = Path(sys.prefix).parents[1]
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            bootstrap.fetch(key, file)
+            file.seek(0)
+            manifest = json.load(file)
+        unpack(manifest, root)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise bootstrap.failure(error) from None
+    # Anew, since a package may have files that Python reads when it starts.
+    os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
