@@ -263,6 +263,8 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("assign_public_ip", True),
         ("ephemeral_storage", 0),
         ("runtime", "auto"),
+        ("packages", ""),
+        ("packages_required", False),
     ]
     checks.checked(DEFAULTS)
 

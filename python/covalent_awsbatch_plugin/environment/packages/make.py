@@ -88,7 +88,7 @@ def begin(settings: Settings, client: Client, function: Any) -> None:
     asked = wanted(function, settings.packages)
     _asked.set(asked)
     key = client, settings.s3_bucket_name, asked
-    if asked and settings.runtime != "image" and _known(key) is None:
+    if asked and settings.source != "image" and _known(key) is None:
         making = _thread().submit(_prepare, key)
         making.add_done_callback(lambda done: _log.debug("The packages: %r", done.exception()))
 
@@ -127,8 +127,8 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
         return Packages()
     key = client, settings.s3_bucket_name, asked
     start = time.monotonic()
-    if settings.runtime == "image":
-        made = Packages(why='runtime="image" leaves them to the image')
+    if settings.source == "image":
+        made = Packages(why="an image of its own is to have them")
     elif (known := _known(key)) is not None:
         made = known
     else:
@@ -142,8 +142,8 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
             f"AWSBatchExecutor: the packages of this task cannot be packed: {made.why}. Mend that, or set "
             "packages_required=False to have them installed when its job starts."
         )
-    if settings.runtime != "image" or settings.packages:
-        rest = "They are installed when the job starts, each time." if settings.runtime != "image" else ""
+    if settings.source != "image" or settings.packages:
+        rest = "They are installed when the job starts, each time." if settings.source != "image" else ""
         print(f"The packages of this task are not packed: {made.why}. {rest}".rstrip(), file=stream)
     return made
 

@@ -229,7 +229,7 @@ def test_what_somebody_writes_into_the_bucket_sends_nobody_anywhere(bench: TaskB
 def test_with_an_image_of_its_own_the_option_is_not_used_and_says_so(bench: TaskBench) -> None:
     executor = bench.executor(packages=["toolbox"])
     bench.run(executor)
-    assert 'runtime="image" leaves them to the image' in executor.task_stderr.getvalue()
+    assert "an image of its own is to have them" in executor.task_stderr.getvalue()
 
 
 def test_nothing_of_the_users_runs_on_the_server(index: Index) -> None:
