@@ -237,9 +237,12 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 @main.command(cls=_ExecutorCommand)
 @click.argument("whose", type=click.Choice(["user", "job"]))
 @click.option("--doctor", "for_doctor", is_flag=True, help="With what the doctor can tell more by.")
+@click.option("--prune", "for_prune", is_flag=True, help="With what `environment prune` and `refresh` delete by.")
 @click.option("--account", help="Account number; AWS is asked for it where it is not given.")
 @click.option("--example", is_flag=True, help="With placeholders, whatever is configured.")
-def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, **options: str | None) -> None:
+def policy(
+    *, whose: str, for_doctor: bool, for_prune: bool, account: str | None, example: bool, **options: str | None
+) -> None:
     """Print the least IAM policy for whoever runs Covalent's server (user) or for the job role (job).
 
     Its resources are those of the section [executors.awsbatch] of Covalent's configuration, unless an option says
@@ -247,13 +250,15 @@ def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, 
     """
     import covalent  # noqa: F401
 
-    from .doctor.policy import printed
+    from .doctor.policy import DOCTOR, PRUNE, printed
     from .errors import AWSBatchError
 
     try:
-        if for_doctor and whose == "job":
-            raise click.UsageError("--doctor is about whoever runs the doctor: covalent-awsbatch policy user --doctor")
-        click.echo(printed(whose, _given(options), for_doctor=for_doctor, account=account, example=example))
+        if (for_doctor or for_prune) and whose == "job":
+            flag = "--doctor" if for_doctor else "--prune"
+            raise click.UsageError(f"{flag} is about whoever runs the command: covalent-awsbatch policy user {flag}")
+        more = (*(DOCTOR if for_doctor else ()), *(PRUNE if for_prune else ()))
+        click.echo(printed(whose, _given(options), more, account=account, example=example))
     except AWSBatchError as error:
         raise click.ClickException(_said(error)) from error
 

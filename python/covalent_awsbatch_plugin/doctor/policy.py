@@ -64,13 +64,6 @@ USER = (
     Right("Objects", "s3:GetObject", "objects", _READS),
     Right("Objects", "s3:PutObject", "objects", _WRITES),
     Right("Cleanup", "s3:DeleteObject", "objects", ("s3:DeleteObjects",), without="s3_cleanup leaves objects behind"),
-    Right(
-        "Environments",
-        "s3:DeleteObject",
-        "environments",
-        ("s3:DeleteObjects",),
-        without="`covalent-awsbatch environment prune` deletes nothing",
-    ),
     Right("Bucket", "s3:ListBucket", "bucket", _LISTS, without="an object that is missing looks denied"),
     Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
     Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
@@ -100,6 +93,9 @@ DOCTOR = (
     Right("DoctorImages", "ecr:GetDownloadUrlForLayer", "image"),
 )
 """Additional rights with which `covalent-awsbatch doctor` finds out more. The executor never makes these calls."""
+
+PRUNE = (Right("Environments", "s3:DeleteObject", "environments", ("s3:DeleteObjects",)),)
+"""Additional right with which `covalent-awsbatch environment prune` deletes, and `refresh`. No task needs it."""
 
 FREE = ("sts:GetCallerIdentity",)
 """Calls that need no right."""
@@ -179,7 +175,7 @@ def role_arn(role: str, place: Place) -> str:
 def needed(rights: Iterable[Right], settings: Settings, place: Place) -> list[tuple[Right, list[str]]]:
     """The rights that a configuration needs, each with its ARNs."""
     arns = resources(settings, place)
-    unused = {"Cleanup"} if settings.s3_cleanup == "never" else {"Environments"}
+    unused = {"Cleanup"} if settings.s3_cleanup == "never" else set()
     # Without this right a job with tags cannot be submitted.
     essential = {"batch:TagResource"} if settings.tags else set()
     return [
@@ -222,21 +218,26 @@ def text(policy: dict[str, Any]) -> str:
 
 
 def printed(
-    whose: str, given: Mapping[str, Any], *, for_doctor: bool = False, account: str | None = None, example: bool = False
+    whose: str,
+    given: Mapping[str, Any],
+    more: Iterable[Right] = (),
+    *,
+    account: str | None = None,
+    example: bool = False,
 ) -> str:
     """What `covalent-awsbatch policy` prints.
 
     Args:
         whose: `user` or `job`.
         given: Options of the executor that override the section of Covalent's configuration.
-        for_doctor: Whether to add what the doctor can tell more by.
+        more: Rights to add: `DOCTOR`, `PRUNE`.
         account: Account number; AWS is asked where it is not known.
         example: Whether to use placeholders and the defaults.
 
     Raises:
         AWSBatchError: An option cannot work, or AWS does not say which account this is.
     """
-    rights = (USER if whose == "user" else JOB) + (DOCTOR if for_doctor else ())
+    rights = (*(USER if whose == "user" else JOB), *more)
     if example:
         return text(document(rights, EXAMPLE, EXAMPLE_PLACE))
     settings = checked(resolved(given), given)

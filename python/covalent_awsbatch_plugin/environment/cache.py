@@ -25,6 +25,7 @@ _FORMAT = 3
 _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
 _UNFINISHED = "new-"
+_UNFINISHED_SECONDS = 2 * 3600  # longer than anything takes that has such a directory
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,6 @@ def _remove_old(home: Path) -> None:
     """Removes what nobody has used for a month, and sooner what a process left that was killed."""
     now = time.time()
     for place in home.iterdir():
-        kept = 2 * _PACKING_SECONDS if place.name.startswith(_UNFINISHED) else _KEPT_DAYS * 24 * 3600
+        kept = _UNFINISHED_SECONDS if place.name.startswith(_UNFINISHED) else _KEPT_DAYS * 24 * 3600
         if place.stat().st_mtime < now - kept:
             shutil.rmtree(place, ignore_errors=True)
