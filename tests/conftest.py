@@ -17,6 +17,13 @@ import pytest
 _HOME = tempfile.mkdtemp(prefix="covalent-awsbatch-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
+# What jobs need is packed once for all processes of a run: the first of them makes the place, and removes it.
+if "TESTS_PACKED" not in os.environ:
+    os.environ["TESTS_PACKED"] = tempfile.mkdtemp(prefix="covalent-awsbatch-tests-packed-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_PACKED"], ignore_errors=True)
+(Path(_HOME) / ".cache").mkdir()
+(Path(_HOME) / ".cache" / "covalent-awsbatch").symlink_to(os.environ["TESTS_PACKED"])
+
 # What builds and installs keeps its caches where they are.
 for _name, _place in {"CARGO_HOME": "~/.cargo", "RUSTUP_HOME": "~/.rustup", "PIP_CACHE_DIR": "~/.cache/pip"}.items():
     os.environ.setdefault(_name, os.path.expanduser(_place))  # noqa: PTH111

@@ -49,7 +49,12 @@ def decode_bare(data: bytes) -> None:
 
 def decode_manifest(data: bytes) -> None:
     """An image's manifest, as a registry tells it."""
-    _decode(lambda file: images.platforms(images.document(file.read())), data)
+
+    def look(file: Any) -> None:
+        found = images.document(file.read())
+        images.platforms(found), images.digest_for(found, {"amd64"}), images.python_of(found)
+
+    _decode(look, data)
 
 
 def decode_wheel(data: bytes) -> None:

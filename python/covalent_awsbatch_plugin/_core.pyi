@@ -189,6 +189,13 @@ class Client:
     def delete(self, bucket: str, keys: list[str]) -> Awaitable[None]:
         """Delete up to 1,000 objects, whether they are there or not."""
 
+    def list_objects(self, bucket: str, prefix: str) -> Awaitable[list[dict[str, Any]]]:
+        """List the objects whose keys begin with `prefix`, by key.
+
+        Returns:
+            A dict each with `key`, `size` in bytes, `modified_at` in seconds since 1970, and `metadata`.
+        """
+
     def keep(self, bucket: str, key: str) -> Awaitable[bool]:
         """Tell whether an object is there that many tasks share.
 

@@ -20,6 +20,18 @@ _JOBS_FLAGS = {
 }
 """The executor's options by which the queue is found."""
 
+_ENVIRONMENT_FLAGS = {
+    "--s3-bucket-name": "s3_bucket_name",
+    "--s3-bucket-owner": "s3_bucket_owner",
+    "--s3-kms-key-id": "s3_kms_key_id",
+    "--runtime": "runtime",
+    "--region": "region",
+    "--profile": "profile",
+    "--credentials": "credentials",
+    "--endpoint-url": "endpoint_url",
+}
+"""The executor's options by which the bucket is found and written to."""
+
 
 class _ExecutorCommand(click.Command):
     """A command that takes options of the executor; one that is not given is None.
@@ -134,6 +146,74 @@ def jobs(  # noqa: PLR0913  (one for each option)
         raise click.ClickException(_said(error)) from error
 
 
+@main.group()
+def environment() -> None:
+    """What jobs fetch from the bucket where their image has nothing but Python: make it, list it, delete old ones.
+
+    Bucket, account and region are those of the section [executors.awsbatch] of Covalent's configuration, unless an
+    option says otherwise.
+    """
+
+
+@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def build(*, as_json: bool, **options: str | None) -> None:
+    """Make the environment of this machine, so that its first task does not wait for it.
+
+    It has Covalent, this package and all that they need, as they are installed here. Where it is in the bucket
+    already, nothing is done.
+    """
+    _on_environments("run_make", options, anew=False, as_json=as_json)
+
+
+@environment.command("list", cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def list_(*, as_json: bool, **options: str | None) -> None:
+    """Show what is in the bucket: how much, when it was last in use (to a day), and whether this machine uses it."""
+    _on_environments("run_list", options, as_json=as_json)
+
+
+@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def refresh(*, as_json: bool, **options: str | None) -> None:
+    """Make the environment of this machine anew and upload all of it, whatever is there."""
+    _on_environments("run_make", options, anew=True, as_json=as_json)
+
+
+@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@click.option(
+    "--older-than",
+    default=30,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Days since it was last in use; 2 at least, as a job may wait that long.",
+)
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def prune(*, older_than: int, yes: bool, as_json: bool, **options: str | None) -> None:
+    """Delete what no server has used for some time, after showing it and asking.
+
+    What tasks of this machine use stays, and what a server uses, which renews it each day.
+    """
+    _on_environments("run_prune", options, older_than=older_than, yes=yes, as_json=as_json)
+
+
+def _on_environments(name: str, options: dict[str, str | None], **flags: Any) -> None:
+    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+    import covalent  # noqa: F401
+
+    from .errors import AWSBatchError
+    from .options.checks import checked
+    from .options.configuration import resolved
+    from .show import environments
+
+    given = _given(options)
+    try:
+        getattr(environments, name)(checked(resolved(given), given), **flags)
+    except AWSBatchError as error:
+        raise click.ClickException(_said(error)) from error
+
+
 @main.command(cls=_ExecutorCommand)
 @click.option("--run", is_flag=True, help="Submit one tiny job, too, and follow it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -157,9 +237,12 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 @main.command(cls=_ExecutorCommand)
 @click.argument("whose", type=click.Choice(["user", "job"]))
 @click.option("--doctor", "for_doctor", is_flag=True, help="With what the doctor can tell more by.")
+@click.option("--prune", "for_prune", is_flag=True, help="With what `environment prune` and `refresh` delete by.")
 @click.option("--account", help="Account number; AWS is asked for it where it is not given.")
 @click.option("--example", is_flag=True, help="With placeholders, whatever is configured.")
-def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, **options: str | None) -> None:
+def policy(
+    *, whose: str, for_doctor: bool, for_prune: bool, account: str | None, example: bool, **options: str | None
+) -> None:
     """Print the least IAM policy for whoever runs Covalent's server (user) or for the job role (job).
 
     Its resources are those of the section [executors.awsbatch] of Covalent's configuration, unless an option says
@@ -167,13 +250,15 @@ def policy(*, whose: str, for_doctor: bool, account: str | None, example: bool, 
     """
     import covalent  # noqa: F401
 
-    from .doctor.policy import printed
+    from .doctor.policy import DOCTOR, PRUNE, printed
     from .errors import AWSBatchError
 
     try:
-        if for_doctor and whose == "job":
-            raise click.UsageError("--doctor is about whoever runs the doctor: covalent-awsbatch policy user --doctor")
-        click.echo(printed(whose, _given(options), for_doctor=for_doctor, account=account, example=example))
+        if (for_doctor or for_prune) and whose == "job":
+            flag = "--doctor" if for_doctor else "--prune"
+            raise click.UsageError(f"{flag} is about whoever runs the command: covalent-awsbatch policy user {flag}")
+        more = (*(DOCTOR if for_doctor else ()), *(PRUNE if for_prune else ()))
+        click.echo(printed(whose, _given(options), more, account=account, example=example))
     except AWSBatchError as error:
         raise click.ClickException(_said(error)) from error
 

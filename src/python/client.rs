@@ -23,6 +23,7 @@ use crate::ecr::push::PushRequest;
 use crate::ecr::{self, base, image, push};
 use crate::envelope::{Envelope, StoredResult};
 use crate::s3::download::{self, Download};
+use crate::s3::listing::{self as objects, ListedObject};
 use crate::s3::storage::BucketRequirements;
 use crate::s3::upload::Upload;
 use crate::s3::{cleanup, shared};
@@ -154,6 +155,14 @@ impl Client {
         awaitable(py, async move { cleanup::delete(&connection.storage().await?, &bucket, &keys).await })
     }
 
+    fn list_objects<'py>(&self, py: Python<'py>, bucket: String, prefix: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let found = objects::list(&connection.storage().await?, &bucket, &prefix).await?;
+            Ok(found.into_iter().map(PyListedObject).collect::<Vec<_>>())
+        })
+    }
+
     fn keep<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { shared::keep(&connection.storage().await?, &bucket, &key).await })
@@ -279,6 +288,24 @@ impl<'py> IntoPyObject<'py> for PyListedJob {
         job.set_item("started_at", self.0.started_at)?;
         job.set_item("stopped_at", self.0.stopped_at)?;
         Ok(job)
+    }
+}
+
+/// An object for Python: a dict.
+struct PyListedObject(ListedObject);
+
+impl<'py> IntoPyObject<'py> for PyListedObject {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let object = PyDict::new(py);
+        object.set_item("key", self.0.key)?;
+        object.set_item("size", self.0.size)?;
+        object.set_item("modified_at", self.0.modified_at)?;
+        object.set_item("metadata", self.0.metadata)?;
+        Ok(object)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Objects that many tasks share. They are named by their content, so one that is there need not be written again.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::{MetadataDirective, ServerSideEncryption};
@@ -29,12 +30,12 @@ pub async fn keep(storage: &Storage, bucket: &str, key: &str) -> Result<bool> {
     let modified = found.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
     let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok()).unwrap_or_default();
     if age > RENEWED_AFTER {
-        renew(storage, bucket, key).await?;
+        renew(storage, bucket, key, found.metadata).await?;
     }
     Ok(true)
 }
 
-async fn renew(storage: &Storage, bucket: &str, key: &str) -> Result<()> {
+async fn renew(storage: &Storage, bucket: &str, key: &str, metadata: Option<HashMap<String, String>>) -> Result<()> {
     let kms_key = storage.kms_key();
     let separator = if bucket.starts_with("arn:") { "/object/" } else { "/" }; // of an access point
     storage
@@ -47,8 +48,9 @@ async fn renew(storage: &Storage, bucket: &str, key: &str) -> Result<()> {
         .set_expected_source_bucket_owner(storage.owner())
         .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
         .set_ssekms_key_id(kms_key)
-        // S3 refuses a copy onto itself that changes nothing.
+        // S3 refuses a copy onto itself that changes nothing, and takes this for a change.
         .metadata_directive(MetadataDirective::Replace)
+        .set_metadata(metadata)
         .customize()
         .config_override(transfer_timeouts())
         .send()

@@ -14,6 +14,7 @@ import pytest
 from lab import Lab
 from moto.server import ThreadedMotoServer
 from support.bucket import Bucket
+from support.installed import install
 from support.paths import TESTS
 from support.probing import Probe
 from support.recorded_s3 import BUCKET as S3_BUCKET
@@ -23,6 +24,7 @@ from support.sts import answer
 from support.task_bench import PROGRAM, TaskBench
 
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.environment import prepare, runtime
 from covalent_awsbatch_plugin.local import LocalAWS
 
 
@@ -100,6 +102,21 @@ def bench(shared_bench: TaskBench) -> Iterator[TaskBench]:
     shared_bench.requests.clear()
     yield shared_bench
     shared_bench.instead = lambda _: None
+
+
+@pytest.fixture
+def small_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where two small packages are installed that are packed in place of Covalent and this package; an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    site = tmp_path / "site"
+    site.mkdir()
+    install(site, "small_one", {"small_one/__init__.py": "NUMBER = 1"})
+    install(site, "small_two", {"small_two/__init__.py": "NUMBER = 2"})
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(runtime, "_ROOTS", ("small-one", "small-two"))
+    monkeypatch.setattr(runtime, "_OWN", "small-two")
+    yield site
+    prepare._ready.clear()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from covalent_awsbatch_plugin._core import Inspector
@@ -29,31 +29,50 @@ class ImageInfo:
         exists: None if unknown.
         architectures: `amd64`, `arm64` …; empty if unknown.
         note: An addition for the report.
+        python: Minor version of its Python, as Python's own images and those made from them name it; empty if unknown.
     """
 
     exists: bool | None
     architectures: set[str] = field(default_factory=set)
     note: str = ""
+    python: str = ""
 
 
-async def ecr_architectures(inspector: Inspector, uri: str) -> set[str]:
-    """The architectures of an image in ECR; empty if the call is denied."""
+async def look_into_ecr(inspector: Inspector, uri: str, wanted: set[str]) -> ImageInfo:
+    """What is in an image in ECR that is there; whatever may not be asked is unknown.
+
+    Args:
+        inspector: Connection to use.
+        uri: The image.
+        wanted: Architectures, of which an image for several is looked at for one.
+    """
+    architectures: set[str] = set()
     try:
         manifest = document(json.loads(await inspector.image_manifest(uri)) or "{}")
-        if found := platforms(manifest):
-            return found
+        if architectures := platforms(manifest):
+            host, name, _ = _parts(uri)
+            one = f"{host}/{name}@{digest_for(manifest, wanted)}"
+            manifest = document(json.loads(await inspector.image_manifest(one)) or "{}")
         digest = _get_path(manifest, "config", "digest")
         url = json.loads(await inspector.image_part(uri, digest)) if isinstance(digest, str) else None
-        return _nonempty_strings(_get_path(await asyncio.to_thread(_get, url), "architecture")) if url else set()
+        configuration = await asyncio.to_thread(_get, url) if url else {}
     except (AWSBatchError, OSError, ValueError):
-        return set()
+        return ImageInfo(True, architectures)
+    architectures = architectures or _nonempty_strings(_get_path(configuration, "architecture"))
+    return ImageInfo(True, architectures, python=python_of(configuration))
 
 
-async def look_up_public(uri: str) -> ImageInfo:
-    """Look an image up in another registry, without credentials."""
+async def look_up_public(uri: str, wanted: set[str]) -> ImageInfo:
+    """Look an image up in another registry, without credentials.
+
+    Args:
+        uri: The image.
+        wanted: Architectures, of which an image for several is looked at for one.
+    """
     host, name, version = _parts(uri)
+    registry = _Registry(host, name)
     try:
-        manifest = await asyncio.to_thread(_manifest, host, name, version)
+        manifest = await asyncio.to_thread(registry.get, f"manifests/{version}")
     except urllib.error.HTTPError as error:
         if error.code == 404 and "/manifests/" in error.url:
             return ImageInfo(False, note=f"{host} has no such image")
@@ -62,7 +81,16 @@ async def look_up_public(uri: str) -> ImageInfo:
         )
     except (OSError, ValueError) as error:
         return ImageInfo(None, note=f"{host} could not be asked from here ({error})")
-    return ImageInfo(True, platforms(manifest), f"public in {host}")
+    found = ImageInfo(True, platforms(manifest), f"public in {host}")
+    try:
+        if digest := digest_for(manifest, wanted):
+            manifest = await asyncio.to_thread(registry.get, f"manifests/{digest}")
+        digest = _get_path(manifest, "config", "digest")
+        configuration = await asyncio.to_thread(registry.get, f"blobs/{digest}")
+    except (OSError, ValueError):
+        return found
+    architectures = found.architectures or _nonempty_strings(_get_path(configuration, "architecture"))
+    return replace(found, architectures=architectures, python=python_of(configuration))
 
 
 def _parts(uri: str) -> tuple[str, str, str]:
@@ -77,28 +105,37 @@ def _parts(uri: str) -> tuple[str, str, str]:
     return host, name, tag or "latest"
 
 
-def _manifest(host: str, name: str, version: str) -> Any:
-    url = f"https://{host}/v2/{name}/manifests/{version}"
-    try:
-        return _get(url)
-    except urllib.error.HTTPError as error:
-        challenge = dict(re.findall(r'(\w+)="([^"]*)"', error.headers.get("WWW-Authenticate", "")))
-        if error.code != 401 or not challenge.get("realm", "").startswith("https://"):
-            raise
-    scope = f"repository:{name}:pull"
-    answer = _get(f"{challenge['realm']}?service={challenge.get('service', '')}&scope={scope}")
-    return _get(
-        url,
-        next(
-            iter(_nonempty_strings(_get_path(answer, "token")) or _nonempty_strings(_get_path(answer, "access_token"))),
-            None,
-        ),
-    )
+class _Registry:
+    """A repository of a registry that speaks as the OCI distribution specification says."""
+
+    def __init__(self, host: str, name: str) -> None:
+        # As Docker has it, a registry of this machine may do without TLS.
+        self._scheme = "http" if host.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
+        self._url = f"{self._scheme}://{host}/v2/{name}/"
+        self._scope = f"repository:{name}:pull"
+        self._token: str | None = None
+
+    def get(self, path: str) -> Any:
+        """A document. A registry that asks for it gets the token that anybody gets."""
+        url = self._url + path
+        try:
+            return _get(url, self._token)
+        except urllib.error.HTTPError as error:
+            challenge = dict(re.findall(r'(\w+)="([^"]*)"', error.headers.get("WWW-Authenticate", "")))
+            realm = challenge.get("realm", "")
+            if error.code != 401 or not realm.startswith(f"{self._scheme}://"):
+                raise
+        answer = _get(f"{realm}?service={challenge.get('service', '')}&scope={self._scope}")
+        tokens = (_nonempty_strings(_get_path(answer, name)) for name in ("token", "access_token"))
+        self._token = next((token for found in tokens for token in found), None)
+        return _get(url, self._token)
 
 
 def _get(url: str, token: str | None = None) -> Any:
-    headers = {"Accept": _ACCEPT} | ({"Authorization": f"Bearer {token}"} if token else {})
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  (https, or a URL that ECR gave)
+    request = urllib.request.Request(url, headers={"Accept": _ACCEPT})  # noqa: S310  (as the user or ECR named it)
+    if token:
+        # Where a registry keeps its blobs is not to see it.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
         return document(answer.read(_MAX_MANIFEST_BYTES))
 
@@ -121,6 +158,25 @@ def platforms(manifest: Any) -> set[str]:
     found = [_get_path(entry, "platform", "architecture") for entry in (entries if isinstance(entries, list) else [])]
     # Attestations are images for "unknown" in an index.
     return _nonempty_strings(*found) - {"unknown"}
+
+
+def digest_for(manifest: Any, wanted: set[str]) -> str:
+    """The image in an index for one of some architectures; empty if it is none, or has none for them."""
+    entries = _get_path(manifest, "manifests")
+    for entry in entries if isinstance(entries, list) else []:
+        digest = _get_path(entry, "digest")
+        if _nonempty_strings(_get_path(entry, "platform", "architecture")) & wanted and isinstance(digest, str):
+            return digest
+    return ""
+
+
+def python_of(configuration: Any) -> str:
+    """The version of Python that an image's configuration names; empty if it names none."""
+    variables = _get_path(configuration, "config", "Env")
+    for variable in variables if isinstance(variables, list) else []:
+        if isinstance(variable, str) and (found := re.fullmatch(r"PYTHON_VERSION=(\d+\.\d+)[\w.]*", variable)):
+            return found[1]
+    return ""
 
 
 def _get_path(value: Any, *names: str) -> Any:

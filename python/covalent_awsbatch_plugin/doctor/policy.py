@@ -46,6 +46,7 @@ class Right:
 _REASONS = "a job that cannot start does not say why"
 _WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
+_LISTS = (*_READS, "s3:ListObjectsV2")
 _PARTS = "parts of an upload that broke off stay in the bucket, and cost"
 _IMAGE = "no image is made, and jobs get their packages from the bucket"
 
@@ -64,7 +65,7 @@ USER = (
     Right("Objects", "s3:GetObject", "objects", _READS),
     Right("Objects", "s3:PutObject", "objects", _WRITES),
     Right("Cleanup", "s3:DeleteObject", "objects", ("s3:DeleteObjects",), without="s3_cleanup leaves objects behind"),
-    Right("Bucket", "s3:ListBucket", "bucket", _READS, without="an object that is missing looks denied"),
+    Right("Bucket", "s3:ListBucket", "bucket", _LISTS, without="an object that is missing looks denied"),
     Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
     Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
     Right("Images", "ecr:DescribeImages", "image", without="a job without its image does not say what is missing"),
@@ -103,6 +104,9 @@ DOCTOR = (
     Right("DoctorImages", "ecr:GetDownloadUrlForLayer", "image"),
 )
 """Additional rights with which `covalent-awsbatch doctor` finds out more. The executor never makes these calls."""
+
+PRUNE = (Right("Environments", "s3:DeleteObject", "environments", ("s3:DeleteObjects",)),)
+"""Additional right with which `covalent-awsbatch environment prune` deletes, and `refresh`. No task needs it."""
 
 FREE = ("sts:GetCallerIdentity",)
 """Calls that need no right."""
@@ -169,6 +173,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
+        "environments": [f"{bucket}{'/object' * is_arn}/environments/*"] if settings.source == "bucket" else [],
         "bucket": [bucket],
         "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
         "image": image,
@@ -233,21 +238,26 @@ def text(policy: dict[str, Any]) -> str:
 
 
 def printed(
-    whose: str, given: Mapping[str, Any], *, for_doctor: bool = False, account: str | None = None, example: bool = False
+    whose: str,
+    given: Mapping[str, Any],
+    more: Iterable[Right] = (),
+    *,
+    account: str | None = None,
+    example: bool = False,
 ) -> str:
     """What `covalent-awsbatch policy` prints.
 
     Args:
         whose: `user` or `job`.
         given: Options of the executor that override the section of Covalent's configuration.
-        for_doctor: Whether to add what the doctor can tell more by.
+        more: Rights to add: `DOCTOR`, `PRUNE`.
         account: Account number; AWS is asked where it is not known.
         example: Whether to use placeholders and the defaults.
 
     Raises:
         AWSBatchError: An option cannot work, or AWS does not say which account this is.
     """
-    rights = (USER if whose == "user" else JOB) + (DOCTOR if for_doctor else ())
+    rights = (*(USER if whose == "user" else JOB), *more)
     if example:
         return text(document(rights, EXAMPLE, EXAMPLE_PLACE))
     settings = checked(resolved(given), given)

@@ -4,7 +4,6 @@
 syntax of Python 3.8 (to say that this is too old), and has to stay small. What it prints ends up in the job's log.
 """
 
-import datetime
 import hashlib
 import hmac
 import http.client
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import time
 import typing
-import urllib.error
 import urllib.request
 
 
@@ -47,7 +45,7 @@ def signed(key: str, region: str) -> urllib.request.Request:
     china = ".cn" if region.startswith("cn-") else ""
     endpoint = env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com{china}"
     path = f"/{env('S3_BUCKET_NAME')}/{key}"
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     body = "UNSIGNED-PAYLOAD"
     headers = {
         "host": endpoint.split("/")[2],
@@ -86,7 +84,9 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
             if sha256.hexdigest() in key:
                 return
             why = "not what was uploaded"
-        except urllib.error.HTTPError as error:
+            if pause and not answer.length:  # twice, and all of it
+                break
+        except urllib.request.HTTPError as error:
             why = f"S3 answers {error.code}: {error.read(500)!r}"
             there = error.headers.get("x-amz-bucket-region", region)
             if there == region and error.code < 500:
@@ -94,6 +94,8 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
             region = there
         except (OSError, http.client.HTTPException) as error:
             why = str(error)
+            if "Errno 28]" in why:  # no space left
+                break
     raise failure(f"{key}: {why}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -12,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -23,6 +24,8 @@ from .distributions import CannotPackError, fingerprint
 _FORMAT = 3
 _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
+_UNFINISHED = "new-"
+_UNFINISHED_SECONDS = 2 * 3600  # longer than anything takes that has such a directory
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,60 @@ def packed(
     home = directory()
     more = more or {}
     place = home / _name(distributions, folder, more)
-    found = next(place.glob("sha256-*.tar.gz"), None)
+    found = find(distributions, folder, more)
     if found is None:
-        found = _pack(distributions, folder, more, place)
+        with _alone(home):
+            found = find(distributions, folder, more)
+            found = found or _packed(_pack(distributions, folder, more, place), distributions)
     with suppress(OSError):
         os.utime(place)  # in use
         _remove_old(home)
-    return Packed(f"environments/{found.name}", found, len(distributions))
+    return found
+
+
+def find(
+    distributions: Mapping[str, Distribution], folder: str = "site-packages", more: Mapping[str, str] | None = None
+) -> Packed | None:
+    """The file that `packed` would return, if it is there already.
+
+    Args:
+        distributions: See there.
+        folder: See there.
+        more: See there.
+
+    Raises:
+        CannotPackError: One of them cannot be packed.
+    """
+    place = directory() / _name(distributions, folder, more or {})
+    file = next(place.glob("sha256-*.tar.gz"), None)
+    return None if file is None else _packed(file, distributions)
+
+
+def forget(one: Packed) -> None:
+    """Has packages packed again that a file holds which is damaged, or out of date."""
+    shutil.rmtree(one.file.parent, ignore_errors=True)
 
 
 def directory() -> Path:
     """Where they are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "covalent-awsbatch" / "environments"
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Lets one process of a machine pack at a time: the others find its work done."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = os.open(home, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # without locks, as on some network file systems, the first to end is taken
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
+def _packed(file: Path, distributions: Mapping[str, Distribution]) -> Packed:
+    return Packed(f"environments/{file.name}", file, len(distributions))
 
 
 def _name(distributions: Mapping[str, Distribution], folder: str, more: Mapping[str, str]) -> str:
@@ -87,8 +132,7 @@ def _name(distributions: Mapping[str, Distribution], folder: str, more: Mapping[
 
 
 def _pack(distributions: Mapping[str, Distribution], folder: str, more: Mapping[str, str], place: Path) -> Path:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix="new-") as temporary:
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=_UNFINISHED) as temporary:
         file = Path(temporary) / "packed"
         program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.pack", folder, str(file)]
         program += sorted(distributions)
@@ -123,8 +167,9 @@ def _pack(distributions: Mapping[str, Distribution], folder: str, more: Mapping[
 
 
 def _remove_old(home: Path) -> None:
-    """Removes what nobody has used for a month, also what a process left that was killed."""
-    before = time.time() - _KEPT_DAYS * 24 * 3600
+    """Removes what nobody has used for a month, and sooner what a process left that was killed."""
+    now = time.time()
     for place in home.iterdir():
-        if place.stat().st_mtime < before:
+        kept = _UNFINISHED_SECONDS if place.name.startswith(_UNFINISHED) else _KEPT_DAYS * 24 * 3600
+        if place.stat().st_mtime < now - kept:
             shutil.rmtree(place, ignore_errors=True)

@@ -1,94 +1,36 @@
-"""The environment of a server's jobs, in its bucket or in an image: made and renewed by one thread, for all tasks."""
+"""The environment of a task's job, in its bucket or in an image: made and renewed by one thread, for all tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import shutil
-import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
-from importlib.metadata import Distribution
 from typing import TYPE_CHECKING, TextIO
 
 from covalent_awsbatch_plugin import errors  # by its module: who imports that first gets here before it is whole
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
-from . import on_demand
 from .bake import bake
-from .cache import Packed, packed
-from .distributions import CannotPackError, closure, modules
+from .distributions import CannotPackError
 from .image import CannotBakeError
-from .pack import LIBRARY
+from .store import Environment, Watch, pack, store
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
 
-# What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
-_OWN = "covalent-awsbatch-plugin"
-_ROOTS = (_OWN, "cloudpickle")
-# What a job fetches at its start, as the runner imports it; the rest when something asks for it. One that is missing in
-# this list would cost each job that time.
-_FIRST = """
-    aiofiles annotated-types certifi charset-normalizer cloudpickle covalent filelock furl idna orderedmultidict
-    pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
-"""
-# A program that pip installs names its interpreter, and where that will be is not known yet.
-_PIP = """#!/bin/sh
-exec "$(dirname "$0")/python" -m pip "$@"
-"""
-_INSTALL = f"import {on_demand.__name__} as one; one.install()\n"
-
 # Seconds for which the bucket is not asked again. A lifecycle rule removes nothing that is younger than a day.
 _FRESH_SECONDS = 600
-_PIECE = 8 * 1024 * 1024
 _NOTED_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Environment:
-    """What a job fetches.
-
-    Attributes:
-        objects: The files that hold it, here and in the bucket.
-        python: Minor version of Python that it is for, such as `3.11`.
-        summary: How much it is, such as `80 packages, 81 MB`.
-        variables: What else tells the job what it has.
-        image: The image that has it all; empty if a job has to fetch it.
-        warning: Why it is in no image although one was to be made.
-    """
-
-    objects: tuple[Packed, ...]
-    python: str
-    summary: str
-    variables: Mapping[str, str] = field(default_factory=dict)
-    image: str = ""
-    warning: str = ""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Keys of the objects that a job fetches at its start."""
-        return tuple(one.key for one in self.objects if not one.on_demand)
-
-
-_ready: dict[tuple[Client, tuple[str, ...]], tuple[float, Environment]] = {}
-
-
-def distributions() -> dict[str, Distribution]:
-    """The packages that a job needs for the runner, by their normalised names.
-
-    Raises:
-        CannotPackError: One of them is not installed.
-    """
-    return closure(_ROOTS)
+# By the connection, the bucket and, where an image is made, all that tells which.
+_ready: dict[tuple[Client, str, tuple[str, ...]], tuple[float, Environment]] = {}
 
 
 def begin(settings: Settings, client: Client) -> None:
@@ -147,7 +89,13 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     return found
 
 
-def forget(image: str) -> bool:
+def forget(client: Client, bucket: str) -> None:
+    """Has the bucket looked at again before the next job is submitted: one could not use what was there."""
+    for key in [key for key in list(_ready) if key[:2] == (client, bucket)]:
+        _ready.pop(key, None)
+
+
+def forget_image(image: str) -> bool:
     """Forgets an image that could not be pulled, so that the next task looks whether it is there.
 
     Args:
@@ -156,9 +104,9 @@ def forget(image: str) -> bool:
     Returns:
         Whether it is one that was made here.
     """
-    found = [key for key, (_, known) in _ready.items() if image and known.image == image]
+    found = [key for key, (_, known) in list(_ready.items()) if image and known.image == image]
     for key in found:
-        del _ready[key]
+        _ready.pop(key, None)
     return bool(found)
 
 
@@ -172,28 +120,25 @@ def _advise_on_former_image() -> None:
     )
 
 
-def _place(settings: Settings) -> tuple[str, ...]:
+def _key(settings: Settings, client: Client) -> tuple[Client, str, tuple[str, ...]]:
     image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
-    return (settings.s3_bucket_name, *image)
+    return client, settings.s3_bucket_name, image
 
 
 def _known(settings: Settings, client: Client) -> Environment | None:
-    at, found = _ready.get((client, _place(settings)), (0.0, None))
+    at, found = _ready.get(_key(settings, client), (0.0, None))
     return found if time.monotonic() - at < _FRESH_SECONDS else None
 
 
 def _prepare(settings: Settings, client: Client) -> Environment:
     if (known := _known(settings, client)) is not None:
         return known
-    objects = _pack(distributions())
-    size = sum(one.file.stat().st_size for one in objects)
-    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
-    made = Environment(tuple(objects), "{}.{}".format(*sys.version_info), summary)
+    made = pack(Watch())
     if settings.source == "ecr":
         made = _bake(settings, client, made)
     if not made.image:
-        _store(client, settings.s3_bucket_name, made)
-    _ready[client, _place(settings)] = (time.monotonic(), made)
+        store(client, settings.s3_bucket_name, made, Watch())
+    _ready[_key(settings, client)] = (time.monotonic(), made)
     return made
 
 
@@ -210,43 +155,6 @@ def _bake(settings: Settings, client: Client, made: Environment) -> Environment:
         return replace(made, warning=warning)
     _log.info("The image %s is there after %.1f s", image, time.monotonic() - start)
     return replace(made, image=image)
-
-
-def _store(client: Client, bucket: str, made: Environment) -> None:
-    for one in made.objects:
-        if not asyncio.run(_is_kept(client, bucket, one.key)):
-            start = time.monotonic()
-            _upload(client, bucket, one)
-            _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
-
-
-def _pack(found: dict[str, Distribution]) -> list[Packed]:
-    own = {_OWN: found.pop(_OWN)}
-    first = {name: one for name, one in found.items() if name in _FIRST.split()}
-    names = {module for one in first.values() for module in modules(one)}
-    # What shares the name of a package with them belongs to them.
-    first.update((name, one) for name, one in found.items() if not names.isdisjoint(modules(one)))
-    rest = {name: one for name, one in found.items() if name not in first}
-    more = packed(rest, on_demand.FOLDER)
-    description = {
-        "key": more.key,
-        "modules": sorted({module for one in rest.values() for module in modules(one)}),
-        "distributions": sorted(rest),
-    }
-    return [
-        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(description)}),
-        packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
-        replace(more, on_demand=True),
-    ]
-
-
-async def _is_kept(client: Client, bucket: str, key: str) -> bool:
-    return await client.keep(bucket, key)
-
-
-def _upload(client: Client, bucket: str, one: Packed) -> None:
-    with client.writer(bucket, one.key) as writer, one.file.open("rb") as file:
-        shutil.copyfileobj(file, writer, _PIECE)
 
 
 @cache

@@ -19,6 +19,8 @@ def program() -> str:
     """The text, to be run by `python -c`."""
     tree = ast.parse(Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8"))
     tree.body = _together(_bare(tree).body)
+    if isinstance(tree.body[-1], ast.If):  # only the file may be imported
+        tree.body[-1:] = tree.body[-1].body
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             _bare(node).returns = None

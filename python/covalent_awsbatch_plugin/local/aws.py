@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ RUNNER = ("{python}", "-m", "covalent_awsbatch_plugin.runner")
 
 _SHORTEST_TIMEOUT_SECONDS = 60
 _STOP_GRACE_SECONDS = 5.0
+_NOT_RUNNING = "the embedded AWS is not running: use it in a `with` block, or call start()"
 
 
 class LocalAWS:
@@ -83,6 +85,8 @@ class LocalAWS:
         self._cleanup: ExitStack | None = None
         self._pid = 0
         self._keys = Keys()
+        self._session: boto3.session.Session | None = None
+        self._session_lock = threading.Lock()  # a session is not made for threads, unlike its clients
         self._server: Server | None = None
         self._directory: Path | None = None
         self._scheduler: Scheduler | None = None
@@ -95,7 +99,7 @@ class LocalAWS:
             RuntimeError: It is not running.
         """
         if self._server is None:
-            raise RuntimeError("the embedded AWS is not running: use it in a `with` block, or call start()")
+            raise RuntimeError(_NOT_RUNNING)
         return self._server.url
 
     @property
@@ -136,16 +140,22 @@ class LocalAWS:
         Raises:
             RuntimeError: It is not running.
         """
+        if self._session is None:
+            raise RuntimeError(_NOT_RUNNING)
+        own = {"proxies": {}, "s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 3}, **config}
+        with self._session_lock:
+            return self._session.client(service, endpoint_url=self.endpoint_url, config=botocore.config.Config(**own))
+
+    def _new_session(self) -> boto3.session.Session:
+        """One for all clients, since each session parses the models of services and their endpoints for itself."""
         nothing = (None, None, os.devnull, None)
         variables = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
-        session = boto3.session.Session(
+        return boto3.session.Session(
             aws_access_key_id=self._keys.access_key,
             aws_secret_access_key=self._keys.secret_key,
             region_name=self._region,
             botocore_session=botocore.session.Session(session_vars=variables),
         )
-        own = {"proxies": {}, "s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 3}, **config}
-        return session.client(service, endpoint_url=self.endpoint_url, config=botocore.config.Config(**own))
 
     def jobs(self) -> list[JobSummary]:
         """Returns every job in the order of submission; an array is one job. Empty when it is not running."""
@@ -168,6 +178,7 @@ class LocalAWS:
         LocalAWS._current = self
         self._pid = os.getpid()
         self._keys = Keys()
+        self._session = self._new_session()
         with ExitStack() as cleanup:
             cleanup.callback(self._forget)
             clear()
@@ -227,7 +238,7 @@ class LocalAWS:
         return str(s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}))
 
     def _forget(self) -> None:
-        self._server = self._directory = self._scheduler = None
+        self._server = self._directory = self._scheduler = self._session = None
         LocalAWS._current = None
 
 

@@ -18,7 +18,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
 from covalent_awsbatch_plugin.environment.program import program
 
 if TYPE_CHECKING:
-    from covalent_awsbatch_plugin.environment.prepare import Environment
+    from covalent_awsbatch_plugin.environment.store import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
 
 

@@ -8,6 +8,8 @@ from covalent._shared_files.exceptions import TaskCancelledError
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement import naming
+from covalent_awsbatch_plugin.environment import prepare
+from covalent_awsbatch_plugin.environment.packages import make
 from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import retrieval, termination, unstarted
@@ -53,4 +55,8 @@ async def wait(
         termination.request(connection, job_id, reason)
     if job.cause == "stuck":
         raise await unstarted.stuck(connection, settings, job)
+    if report is None:
+        # It may have missed its environment, which the next task then brings at once.
+        prepare.forget(connection, settings.s3_bucket_name)
+        make.forget(connection, settings.s3_bucket_name)
     raise await retrieval.failure(connection, settings, job, report, unread)

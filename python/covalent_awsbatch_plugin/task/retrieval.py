@@ -210,7 +210,7 @@ async def failure(
     )
     if job.cause == "image_unavailable":
         message = " ".join(filter(None, [message, await _fetch_image_problem(client, job)]))
-        if prepare.forget(job.image or ""):
+        if prepare.forget_image(job.image or ""):
             message += " It was made of this server's packages; if it was deleted, the next task makes it again."
     if unread:
         message = f"{message} {unread}"

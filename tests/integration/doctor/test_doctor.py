@@ -30,6 +30,7 @@ NAMES = [
     "job role's rights",
     "log group",
     "image",
+    "packages",
     "permissions",
 ]
 

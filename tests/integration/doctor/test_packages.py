@@ -7,23 +7,37 @@ from typing import Any
 import pytest
 from support.doctor import ask
 
-from covalent_awsbatch_plugin.environment import prepare
+from covalent_awsbatch_plugin.environment import runtime
+from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
 
 def test_the_packages_of_this_machine_are_counted(options: dict[str, Any]) -> None:
     report = ask({**options, "runtime": "bucket"})
     assert report.code == 0, report.checks
     assert report.found("packages").startswith(
-        f"{len(prepare.distributions())} of this machine, for an image with Python 3."
+        f"{len(runtime.distributions())} of this machine, through the bucket, for an image with Python 3."
     )
 
 
 def test_a_package_that_is_missing_is_named_with_its_fix(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "_ROOTS", ("not-installed-anywhere",))
+    monkeypatch.setattr(runtime, "_ROOTS", ("not-installed-anywhere",))
     report = ask({**options, "runtime": "bucket"})
     assert report.wrong() == {
-        "packages": "not-installed-anywhere is needed and not installed here → install it with pip, or set `runtime` "
-        'to "image"'
+        "packages": "not-installed-anywhere is needed and not installed here → install it with pip, or set "
+        "`container_image_uri` to an image that has Covalent and this package"
     }
+
+
+def test_an_image_of_its_own_is_to_have_them(options: dict[str, Any]) -> None:
+    assert ask(options).found("packages").startswith("those of the image, which `container_image_uri` names")
+
+
+def test_the_former_default_is_named_with_what_to_do(options: dict[str, Any]) -> None:
+    report = ask({**options, "container_image_uri": FORMER_IMAGE})
+    assert "the former default, with Python 3.8; it counts as not given: public.ecr.aws/docker/library/python:3." in (
+        report.found("packages")
+    )
+    [fix] = [one["fix"] for one in report.checks if one["name"] == "packages"]
+    assert fix.startswith("remove `container_image_uri` from [executors.awsbatch]")

@@ -36,7 +36,7 @@ class Cancelled(AWSBatchExecutor):  # type: ignore[misc]  # covalent ships no ty
 
 def run(lab: Lab, argument: Any = 0, kind: Callable[..., Any] = AWSBatchExecutor, **options: Any) -> None:
     """Runs one task to whatever end."""
-    executor = kind(**lab.options, poll_freq=0.2, container_image_uri=IMAGE, **options)
+    executor = kind(**{**lab.options, "poll_freq": 0.2, "container_image_uri": IMAGE, **options})
     with contextlib.suppress(AWSBatchError, TaskCancelledError):
         asyncio.run(executor.run(abs, [argument], {}, {"dispatch_id": "dispatch", "node_id": 0}))
 

@@ -107,8 +107,9 @@ def test_what_comes_next_runs_in_an_environment_of_all_objects(job: Job) -> None
 def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:
     job.put(CONTENT)
     _, other = packed({f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": b"print('mine')"})
-    job.s3.put_object(Bucket=BUCKET, Key=job.variables[ENVIRONMENT], Body=other)
-    assert "not what was uploaded" in said(job)
+    with HttpServer(lambda _: Answer(other)) as server:
+        assert "not what was uploaded" in said(job, AWS_ENDPOINT_URL=server.url)
+    assert len(server.requests) == 2, "the first may have been damaged on its way"
 
 
 def test_an_object_that_is_missing_is_named(job: Job) -> None:
@@ -139,13 +140,16 @@ def test_without_a_role_it_asks_for_one(job: Job) -> None:
 )
 def test_no_place_for_it_says_what_to_do(job: Job, options: str, message: str) -> None:
     """Real file systems, in a mount namespace of the job's own."""
-    job.put({**CONTENT, "data": random.Random(1).randbytes(4 * 1024 * 1024)})
+    job.variables[ENVIRONMENT], data = packed({**CONTENT, "data": random.Random(1).randbytes(4 * 1024 * 1024)})
     mounts = " && ".join(f"mount -t tmpfs -o {options} none {place}" for place in ("/opt", "/tmp", "/var/tmp"))
     command = ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {shlex.join([sys.executable, '-c', program()])}"]
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("no mount namespaces without more rights")
     job.variables[ENVIRONMENT_DIRECTORY] = "/opt"
-    ended = subprocess.run(command, env=job.variables, capture_output=True, text=True, timeout=120)
+    with HttpServer(lambda _: Answer(data)) as server:
+        variables = {**job.variables, "AWS_ENDPOINT_URL": server.url}
+        ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    assert len(server.requests) <= 1, "a disk that is full is not tried again"
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
     assert message in ended.stderr, ended.stderr

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import signal
+import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("home")
 def test_what_is_packed_can_be_used_without_being_compiled(tmp_path: Path) -> None:
-    one = cache.packed(closure(["a"]))
+    one = cache.packed(closure(["a"]), more={"bin/pip": "#!/bin/sh\n"})
     assert one.packages == 1
     with tarfile.open(one.file) as tar:
         entries = {entry.name: entry for entry in tar}
@@ -85,12 +90,58 @@ def test_why_it_could_not_be_packed_is_told_and_nothing_is_left(home: Path) -> N
     assert list(cache.directory().iterdir()) == []
 
 
+def packing(home: Path) -> subprocess.Popen[str]:
+    """Another process that packs the same, and prints the key."""
+    program = f"""
+from {cache.__name__} import packed
+from covalent_awsbatch_plugin.environment.distributions import closure
+print(packed(closure(["a"])).key)
+"""
+    path = os.pathsep.join([str(home), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_processes_that_need_the_same_pack_it_once(home: Path) -> None:
+    others = [packing(home) for _ in range(3)]
+    keys = {process.communicate(timeout=120)[0].strip() for process in others}
+    [place] = cache.directory().iterdir()
+    [file] = place.iterdir()
+    assert keys == {f"environments/{file.name}"}
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in file.name
+    assert cache.packed(closure(["a"])).file == file
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_used(home: Path) -> None:
+    """A package that takes long: the process is killed while its file is being written."""
+    for number in range(80):
+        (home / "a" / f"more{number}.py").write_text(f"NUMBER = {number}\n" * 3000)
+    record = home / "a-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + "".join(f"a/more{number}.py,,\n" for number in range(80)))
+    process = packing(home)
+    deadline = time.monotonic() + 60
+    while not list(cache.directory().glob("new-*/packed")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    [left] = cache.directory().iterdir()
+    found = cache.packed(closure(["a"]))
+    assert hashlib.sha256(found.file.read_bytes()).hexdigest() in found.key
+    assert left.exists(), "another process may be at it"
+    os.utime(left, (0, 0))
+    cache.packed(closure(["a"]))
+    assert list(cache.directory().iterdir()) == [found.file.parent]
+
+
 @pytest.mark.usefixtures("home")
 def test_what_another_process_packed_meanwhile_is_taken() -> None:
     """Its file is there when this one has finished, and may have other bytes."""
     first = cache.packed(closure(["a"]))
     other = first.file.with_name("sha256-other.tar.gz")
     first.file.rename(other)
-    found = cache._pack(closure(["a"]), other.parent)
+    found = cache._pack(closure(["a"]), "site-packages", {}, other.parent)
     assert found == other
     assert [entry.name for entry in cache.directory().iterdir()] == [other.parent.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import cloudpickle
 import pytest
 from support.task_bench import BUCKET, TaskBench
 
-from covalent_awsbatch_plugin.environment import prepare
+from covalent_awsbatch_plugin.environment import prepare, runtime
+from covalent_awsbatch_plugin.environment.store import Environment
 from covalent_awsbatch_plugin.errors import JobFailedError, SettingsError
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -55,46 +57,75 @@ def run(bench: TaskBench, function: Any = where, **options: Any) -> Any:
     return asyncio.run(executor.run(function, [], {}, bench.task())).get_deserialized(), executor
 
 
-def test_packages_reach_a_job_that_has_none_and_are_uploaded_once(bench: TaskBench) -> None:
+def environment_of(bench: TaskBench) -> tuple[Environment, str]:
+    """What a task's job is to fetch, and what the task said of it."""
+    settings, stream = bench.executor(runtime="bucket")._settings(), io.StringIO()
+    found = asyncio.run(prepare.environment(settings, client(settings), stream))
+    assert found is not None
+    return found, stream.getvalue()
+
+
+def test_packages_reach_a_job_that_has_none(bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "_NOTED_SECONDS", 0.0)
     found, executor = run(bench)
     assert found["covalent"].startswith(found["prefix"])
     assert found["prefix"] != sys.prefix
     assert found["version"] == importlib.metadata.version("covalent")
     assert not [place for place in found["path"] if place.startswith(sys.prefix)], "nothing of the server's own"
-    objects = stored(bench)
-    assert len(objects) == 3
+    assert len(stored(bench)) == 3
     assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
+
+
+@pytest.mark.usefixtures("small_packages")
+def test_they_are_uploaded_once(bench: TaskBench) -> None:
+    first, _ = environment_of(bench)
+    assert len(asked(bench, "PUT")) == 3
+    keys = [one.key for one in first.objects]
+    objects = {key: stored(bench)[key] for key in keys}
     bench.requests.clear()
-    _, executor = run(bench)
+    assert environment_of(bench) == (first, "")
     assert asked(bench, "HEAD") == asked(bench, "PUT") == [], "this process knows"
-    assert executor.task_stderr.getvalue() == ""
     prepare._ready.clear()
-    run(bench)
+    assert environment_of(bench)[0] == first
     assert len(asked(bench, "HEAD")) == 3
-    assert stored(bench) == objects, "another process finds them"
+    assert {key: stored(bench)[key] for key in keys} == objects, "another process finds them"
 
 
+@pytest.mark.usefixtures("small_packages")
 def test_an_environment_that_was_removed_is_there_again_for_the_next_task(bench: TaskBench) -> None:
-    run(bench)
-    before = stored(bench)
-    for key in before:
+    """At once, and not when the bucket is looked at again ten minutes later."""
+    first, _ = environment_of(bench)
+    for key in first.keys:
         bench.s3.delete_object(Bucket=BUCKET, Key=key)
     with pytest.raises(JobFailedError, match="environment cannot be used") as raised:
         run(bench)
     assert "S3 answers 404" in raised.value.message
-    prepare._ready.clear()  # as after ten minutes
-    run(bench)
-    assert stored(bench).keys() == before.keys()
+    assert environment_of(bench)[0] == first
+    assert set(first.keys) <= stored(bench).keys()
+
+
+@pytest.mark.usefixtures("small_packages")
+def test_a_file_that_was_damaged_on_this_machine_is_packed_again(bench: TaskBench) -> None:
+    first, _ = environment_of(bench)
+    for one in first.objects:
+        bench.s3.delete_object(Bucket=BUCKET, Key=one.key)
+    whole = first.objects[0].file.read_bytes()
+    first.objects[0].file.write_bytes(whole[:100])
+    prepare._ready.clear()
+    assert environment_of(bench)[0] == first
+    assert bench.s3.get_object(Bucket=BUCKET, Key=first.keys[0])["Body"].read() == whole
+    assert first.objects[0].file.read_bytes() == whole
 
 
 def test_what_cannot_be_packed_is_told_before_there_is_a_job(bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "_ROOTS", (*prepare._ROOTS, "not-installed-anywhere"))
+    monkeypatch.setattr(runtime, "_ROOTS", (*runtime._ROOTS, "not-installed-anywhere"))
     with pytest.raises(SettingsError, match="not-installed-anywhere is needed and not installed here") as raised:
         run(bench)
     assert "set container_image_uri to an image" in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
 
 
+@pytest.mark.usefixtures("small_packages")
 def test_a_task_that_is_cancelled_meanwhile_leaves_the_work_to_others(bench: TaskBench) -> None:
     executor = bench.executor(container_image_uri="")
     settings = executor._settings()
@@ -121,6 +152,6 @@ def test_a_forked_server_packs_with_a_thread_of_its_own() -> None:
 
 def test_the_runner_needs_no_more_than_is_packed() -> None:
     """Each of its requirements is there: a package that is installed without its own would fail in the job."""
-    found = prepare.distributions()
+    found = runtime.distributions()
     assert {"covalent", "cloudpickle", "covalent-awsbatch-plugin", "pydantic"} <= found.keys()
     assert "pytest" not in found

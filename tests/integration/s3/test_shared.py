@@ -56,6 +56,7 @@ def test_one_that_is_a_day_old_is_made_new_with_the_same_content(core: Client) -
     assert kept(core, "environments/a")
     assert stored().last_modified - before > dt.timedelta(hours=24)
     assert stored().value == b"content"
+    assert stored().metadata["x-amz-meta-left"] == "alone"
 
 
 def test_a_bucket_that_is_missing_is_an_object_that_is_missing(core: Client) -> None:

@@ -179,6 +179,16 @@ def test_a_document_fits_into_a_managed_policy() -> None:
     assert json.loads(policy.text(written)) == written
 
 
+@pytest.mark.parametrize("bucket", ["mine", "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine"])
+def test_environments_can_be_deleted_by_whoever_is_to(bucket: str) -> None:
+    flags = ["policy", "user", "--prune", "--account=123456789012", f"--s3-bucket-name={bucket}"]
+    found = granted(json.loads(CliRunner().invoke(main, flags).output))
+    objects = f"{bucket}/object" if bucket.startswith("arn:") else f"arn:aws:s3:::{bucket}"
+    assert found["s3:DeleteObject"] == [f"{objects}/environments/*"]
+    found = granted(json.loads(CliRunner().invoke(main, [*flags, "--container-image-uri=registry/mine"]).output))
+    assert "s3:DeleteObject" not in found
+
+
 def test_the_example_has_every_statement_that_is_not_for_a_key() -> None:
     ids = [statement["Sid"] for statement in document(USER, EXAMPLE, EXAMPLE_PLACE)["Statement"]]
     assert set(ids) == {right.sid for right in USER} - {"Key"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from covalent_awsbatch_plugin.doctor import images
 from covalent_awsbatch_plugin.environment.image import TAG_PREFIX
@@ -14,7 +16,7 @@ from .base import Case, Check, failed, from_error, passed, unknown
 
 
 async def image(case: Case) -> Sequence[Check]:
-    """Whether the image is there, how old it is, and whether it is made for the queue's instances.
+    """Whether the image is there, how old it is, whether it is made for the queue's instances, and has this Python.
 
     Where an image is made, this is about its base, and also about the repository.
     """
@@ -44,9 +46,10 @@ async def _image(case: Case) -> Check:
     except AWSBatchError as error:
         return from_error("image", error)
     if answer is None:
-        found = await images.look_up_public(uri)
+        found = await images.look_up_public(uri, case.architectures)
     else:
-        found = images.ImageInfo(True, await images.ecr_architectures(case.inspector, uri), _age(answer["pushed_at"]))
+        found = await images.look_into_ecr(case.inspector, uri, case.architectures)
+        found = replace(found, note=_age(answer["pushed_at"]))
     if found.exists is None:
         return unknown("image", f"{uri}: could not tell: {found.note}")
     if not found.exists:
@@ -55,8 +58,13 @@ async def _image(case: Case) -> Check:
         made, needed = (" and ".join(sorted(names)) for names in (found.architectures, case.architectures))
         fix = f"build it for {needed}: `docker build --platform linux/{needed.split()[0]} …`"
         return failed("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)
+    own = "{}.{}".format(*sys.version_info)
+    if found.python and found.python != own:
+        fix = f"set `container_image_uri` to an image with Python {own}, or to nothing for Python's own"
+        return failed("image", f"{uri} has Python {found.python}, and this machine has {own}", fix)
     made = ", ".join(sorted(found.architectures)) or "its architecture could not be told"
-    return passed("image", ", ".join(filter(None, [uri, made, found.note])))
+    python = f"Python {found.python}" if found.python else ""
+    return passed("image", ", ".join(filter(None, [uri, made, python, found.note])))
 
 
 def _age(pushed_at: float | None) -> str:

@@ -1,25 +1,33 @@
-"""What a job gets through the bucket, where its image has nothing but Python."""
+"""Where a job has Covalent and this package from."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from covalent_awsbatch_plugin.environment import prepare
+from covalent_awsbatch_plugin.environment import runtime
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError, files
+from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
-from .base import Case, Check, failed, passed
+from .base import Case, Check, State, failed, passed
 
 
 async def packages(case: Case) -> Sequence[Check]:
-    """Whether the packages of this machine can be packed; no check where the image has all that a job needs."""
-    if case.settings.source != "bucket":
-        return []
+    """Where a job has Covalent and this package from, and whether they can be packed here if it is the bucket."""
+    settings = case.settings
+    if settings.source == "image":
+        return [passed("packages", "those of the image, which `container_image_uri` names: it is to start the runner")]
     try:
-        found = prepare.distributions()
+        found = runtime.distributions()
         for distribution in found.values():
             next(files(distribution), None)
     except CannotPackError as error:
-        return [failed("packages", str(error), 'install it with pip, or set `runtime` to "image"')]
+        fix = "install it with pip, or set `container_image_uri` to an image that has Covalent and this package"
+        return [failed("packages", str(error), fix)]
     python = "{}.{}".format(*sys.version_info)
-    return [passed("packages", f"{len(found)} of this machine, for an image with Python {python}")]
+    way = f"{len(found)} of this machine, through the bucket, for an image with Python {python}"
+    if settings.container_image_uri != FORMER_IMAGE:
+        return [passed("packages", way)]
+    former = f"`container_image_uri` is the former default, with Python 3.8; it counts as not given: {settings.image}"
+    fix = "remove `container_image_uri` from [executors.awsbatch] of Covalent's configuration"
+    return [Check("packages", State.PASSED, f"{way}. {former}", fix)]

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
-from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.environment.cache import Packed
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.runtime import distributions
+from covalent_awsbatch_plugin.environment.stored import description
 from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
 from . import index, layers, locked
@@ -27,7 +29,7 @@ from .resolve import Target, target
 from .wanted import Wanted, requirements, wanted
 
 if TYPE_CHECKING:
-    from covalent_awsbatch_plugin.environment.prepare import Environment
+    from covalent_awsbatch_plugin.environment.store import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
 
 # Seconds for which the bucket is not asked again, and for which nobody tries again what failed.
@@ -151,6 +153,12 @@ def _key(settings: Settings, client: Client, asked: Wanted) -> _Key:
     return client, settings.s3_bucket_name, asked, settings.container_image_uri != DEFAULTS["container_image_uri"]
 
 
+def forget(client: Client, bucket: str) -> None:
+    """Has the bucket looked at again before the next job is submitted: one could not use what was there."""
+    for key in [key for key in list(_ready) if key[:2] == (client, bucket)]:
+        _ready.pop(key, None)
+
+
 def _known(key: _Key) -> Packages | None:
     at, found = _ready.get(key, (0.0, None))
     fresh = _FAILED_SECONDS if found is not None and found.why else _FRESH_SECONDS
@@ -171,7 +179,8 @@ def _prepare(key: _Key) -> Packages:
     objects = [*made.objects, *([made.manifest] if made.manifest else [])]
     for one, is_kept in zip(objects, asyncio.run(_kept(client, bucket, objects)), strict=True):
         if not is_kept:
-            with client.writer(bucket, one.key) as writer, one.file.open("rb") as file:
+            about = description(one.packages, "{}.{}".format(*sys.version_info))
+            with client.writer(bucket, one.key, about) as writer, one.file.open("rb") as file:
                 shutil.copyfileobj(file, writer, _PIECE)
     _ready[key] = (time.monotonic(), made)
     return made
@@ -192,7 +201,7 @@ def _manifest(made: Packages) -> Packed | None:
 def _made(bucket: locked.Bucket, asked: Wanted, fits: Target) -> Packages:
     start = time.monotonic()
     variables = cache(index.variables)
-    runtime = prepare.distributions()
+    runtime = distributions()
     lock = locked.locked(bucket, requirements(asked), runtime, fits, variables)
     wheels = lock.wheels
     if wheels:

@@ -1,0 +1,88 @@
+"""The runtime of a job: what the runner needs of what is installed here, in three files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any
+
+from . import cache, on_demand
+from .cache import Packed
+from .distributions import closure, modules
+from .pack import LIBRARY
+
+# What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
+_OWN = "covalent-awsbatch-plugin"
+_ROOTS = (_OWN, "cloudpickle")
+# What a job fetches at its start, as the runner imports it; the rest when something asks for it. One that is missing in
+# this list would cost each job that time.
+_FIRST = """
+    aiofiles annotated-types certifi charset-normalizer cloudpickle covalent filelock furl idna orderedmultidict
+    pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
+"""
+# A program that pip installs names its interpreter, and where that will be is not known yet.
+_PIP = """#!/bin/sh
+exec "$(dirname "$0")/python" -m pip "$@"
+"""
+_INSTALL = f"import {on_demand.__name__} as one; one.install()\n"
+
+
+def distributions() -> dict[str, Distribution]:
+    """The packages that a job needs for the runner, by their normalised names.
+
+    Raises:
+        CannotPackError: One of them is not installed.
+    """
+    return closure(_ROOTS)
+
+
+def pack(packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
+    """Packs the runtime.
+
+    Args:
+        packed: Packs one file; see `cache.packed`.
+
+    Raises:
+        CannotPackError: One of the packages cannot be packed.
+        OSError: The cache cannot be written to.
+    """
+    found = distributions()
+    own = {_OWN: found.pop(_OWN)}
+    first = {name: one for name, one in found.items() if name in _FIRST.split()}
+    names = {module for one in first.values() for module in modules(one)}
+    # What shares the name of a package with them belongs to them.
+    first.update((name, one) for name, one in found.items() if not names.isdisjoint(modules(one)))
+    rest = {name: one for name, one in found.items() if name not in first}
+    more = packed(rest, on_demand.FOLDER)
+    description = {
+        "key": more.key,
+        "modules": sorted({module for one in rest.values() for module in modules(one)}),
+        "distributions": sorted(rest),
+    }
+    return [
+        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(description)}),
+        packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
+        replace(more, on_demand=True),
+    ]
+
+
+def in_use() -> tuple[set[str], int]:
+    """What a task of this machine would use for the runner.
+
+    Returns:
+        Keys of the objects, but for those that are not packed yet; and how many there would be.
+
+    Raises:
+        CannotPackError: One of the packages cannot be packed.
+    """
+    keys: set[str] = set()
+
+    def find(*group: Any, **options: Any) -> Packed:
+        one = cache.find(*group, **options)
+        keys.update([one.key] if one else [])
+        return one or Packed("", Path(), 0)
+
+    return keys, len(pack(find))

@@ -1,0 +1,133 @@
+"""Makes the runtime of jobs and stores it in a bucket, where it is not there yet."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import Distribution
+from typing import Any
+
+from covalent_awsbatch_plugin._core import Client
+
+from . import cache, runtime
+from .cache import Packed
+from .stored import description
+
+_PIECE = 8 * 1024 * 1024
+_PYTHON = "{}.{}".format(*sys.version_info)
+
+_log = logging.getLogger(__name__)
+
+
+class _DamagedError(OSError):
+    """A file of the cache is not what was written."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a job fetches.
+
+    Attributes:
+        objects: The files that hold it, here and in the bucket.
+        python: Minor version of Python that it is for, such as `3.11`.
+        summary: How much it is, such as `80 packages, 81 MB`.
+        variables: What else tells the job what it has.
+        image: The image that has it all; empty if a job has to fetch it.
+        warning: Why it is in no image although one was to be made.
+    """
+
+    objects: tuple[Packed, ...]
+    python: str
+    summary: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    warning: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the objects that a job fetches at its start."""
+        return tuple(one.key for one in self.objects if not one.on_demand)
+
+
+class Watch:
+    """Is told of the work on an environment. This one lets it happen."""
+
+    def packing(self, packages: int) -> None:
+        """So many packages are being packed."""
+
+    def uploading(self, one: Packed, sent: int) -> None:
+        """So many bytes of a file are on their way."""
+
+
+def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> Environment:
+    """Packs what is not packed yet and uploads what is missing. Blocks.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        watch: Is told of it.
+        anew: Pack and upload everything, whatever is there.
+
+    Raises:
+        CannotPackError: One of the packages cannot be packed.
+        OSError: The cache cannot be written to.
+        AWSBatchError: The bucket cannot be written to.
+    """
+    made = pack(watch, anew=anew)
+    store(client, bucket, made, watch, anew=anew)
+    return made
+
+
+def pack(watch: Watch, *, anew: bool = False) -> Environment:
+    """Packs what is not packed yet; see `make`."""
+    objects = runtime.pack(partial(_packed, watch, anew=anew))
+    size = sum(one.file.stat().st_size for one in objects)
+    summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
+    return Environment(tuple(objects), _PYTHON, summary)
+
+
+def store(client: Client, bucket: str, made: Environment, watch: Watch, *, anew: bool = False) -> None:
+    """Uploads what is missing; see `make`."""
+    for one in made.objects:
+        if anew or not asyncio.run(_is_kept(client, bucket, one.key)):
+            try:
+                _upload(client, bucket, one, watch)
+            except (_DamagedError, FileNotFoundError):  # or another process is packing it anew
+                cache.forget(one)
+                runtime.pack(partial(_packed, watch, anew=False))
+                _upload(client, bucket, one, watch)
+
+
+def _packed(watch: Watch, group: dict[str, Distribution], *more: Any, anew: bool, **options: Any) -> Packed:
+    """As `cache.packed`, and says so where it takes time."""
+    found = cache.find(group, *more, **options)
+    if found is not None and anew:
+        cache.forget(found)
+    if found is None or anew:
+        watch.packing(len(group))
+    return cache.packed(group, *more, **options)
+
+
+async def _is_kept(client: Client, bucket: str, key: str) -> bool:
+    return await client.keep(bucket, key)
+
+
+def _upload(client: Client, bucket: str, one: Packed, watch: Watch) -> None:
+    """Uploads a file; what the power has cut off, or a bad disk changed, is not what its name says."""
+    start, sha256, sent = time.monotonic(), hashlib.sha256(), 0
+    with client.writer(bucket, one.key, description(one.packages, _PYTHON)) as writer, one.file.open("rb") as file:
+        while piece := file.read(_PIECE):
+            watch.uploading(one, sent)
+            sha256.update(piece)
+            writer.write(piece)
+            sent += len(piece)
+        watch.uploading(one, sent)
+        if sha256.hexdigest() not in one.key:
+            raise _DamagedError(f"{one.file} is damaged")
+    _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)
