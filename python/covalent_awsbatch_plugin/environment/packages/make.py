@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # Seconds for which the bucket is not asked again, and for which nobody tries again what failed.
 _FRESH_SECONDS = 600
 _FAILED_SECONDS = 60
+_REMEMBERED = 1000
 _NOTED_SECONDS = 1.0
 _PIECE = 8 * 1024 * 1024
 
@@ -182,6 +183,8 @@ def _prepare(key: _Key) -> Packages:
             about = description(one.packages, "{}.{}".format(*sys.version_info))
             with client.writer(bucket, one.key, about) as writer, one.file.open("rb") as file:
                 shutil.copyfileobj(file, writer, _PIECE)
+    if len(_ready) >= _REMEMBERED:
+        _ready.clear()
     _ready[key] = (time.monotonic(), made)
     return made
 

@@ -1,0 +1,119 @@
+"""What a job runs second: the packages of its function, from real S3 requests, and what goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bench import BUCKET, Bench
+
+from covalent_awsbatch_plugin.agreement.naming import PACKAGES
+from covalent_awsbatch_plugin.environment.pack import PREFIX
+
+MINOR = "{}.{}".format(*sys.version_info)
+SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
+
+
+class Job:
+    """A virtual environment as `bootstrap` leaves it, whose runner says what it finds."""
+
+    def __init__(self, bench: Bench, directory: Path) -> None:
+        self.s3 = bench.s3
+        self.root = directory
+        package = directory / SITE / "covalent_awsbatch_plugin"
+        source = Path(sys.modules["covalent_awsbatch_plugin"].__path__[0])
+        for folder in ("environment", "agreement", "runner"):
+            (package / folder).mkdir(parents=True)
+        for file in ("agreement/naming.py", "environment/bootstrap.py", "environment/unpack.py"):
+            (package / file).write_bytes((source / file).read_bytes())
+        (package / "runner" / "__main__.py").write_text("import one; print(one.VERSION)\n")
+        python = Path(sys.executable).resolve()
+        (directory / PREFIX / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
+        (directory / PREFIX / "bin").mkdir()
+        (directory / PREFIX / "bin" / "python").symlink_to(python)
+        self.variables = {name: value for name, value in bench.environment.items() if name != "PYTHONPATH"}
+
+    def object(self, content: dict[str, str]) -> str:
+        """Puts an object with these files; returns its key."""
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w:gz") as tar:
+            for name, text in content.items():
+                entry = tarfile.TarInfo(f"{SITE}/{name}")
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        return self._put(file.getvalue(), ".tar.gz")
+
+    def manifest(self, *objects: str, replaced: Any = ()) -> str:
+        """Puts a manifest and names it to the job; returns its key."""
+        content = {"objects": objects, "replaced": replaced, "install": [], "constraints": []}
+        self.variables[PACKAGES] = key = self._put(json.dumps(content).encode(), ".json")
+        return key
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end."""
+        program = [self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
+        return subprocess.run(program, env=self.variables, capture_output=True, text=True, timeout=120)
+
+    def _put(self, content: bytes, suffix: str) -> str:
+        key = f"environments/sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        return key
+
+
+@pytest.fixture
+def job(runner_bench: Bench, tmp_path: Path) -> Job:
+    return Job(runner_bench, tmp_path / "place")
+
+
+def test_the_runner_finds_the_packages_also_what_python_reads_at_its_start(job: Job) -> None:
+    job.manifest(job.object({"one.py": "from two import VERSION\n", "paths.pth": "elsewhere\n"}), job.object({"x": ""}))
+    (job.root / SITE / "elsewhere").mkdir()
+    (job.root / SITE / "elsewhere" / "two.py").write_text("VERSION = 2\n")
+    ended = job.run()
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+    assert "The function's packages are there" in ended.stderr
+
+
+def test_without_packages_it_is_the_runner(job: Job) -> None:
+    (job.root / SITE / "one.py").write_text("VERSION = 1\n")
+    ended = job.run()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+
+
+def test_a_package_of_the_runner_that_is_replaced_leaves_nothing(job: Job) -> None:
+    site = job.root / SITE
+    for path, text in {
+        "one/__init__.py": "VERSION = 0\n",
+        "one/gone.py": "",
+        f"one/__pycache__/gone.{sys.implementation.cache_tag}.pyc": "",
+        "one-0.dist-info/METADATA": "Name: one\nVersion: 0\n",
+        "one-0.dist-info/RECORD": "one/__init__.py,,\none/gone.py,,\none-0.dist-info/METADATA,,\n"
+        "one-0.dist-info/RECORD,,\n",
+    }.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(text)
+    job.manifest(job.object({"one.py": "VERSION = 7\n"}), replaced=["one", "never-there"])
+    ended = job.run()
+    assert (ended.returncode, ended.stdout) == (0, "7\n"), ended.stderr
+    assert not (site / "one").exists()
+    assert not (site / "one-0.dist-info").exists()
+
+
+@pytest.mark.parametrize("which", ["manifest", "object"])
+def test_what_was_tampered_with_does_not_run(job: Job, which: str) -> None:
+    good, evil = job.object({"one.py": "VERSION = 1\n"}), job.object({"one.py": "print('mine')\n"})
+    wanted = job.manifest(evil)
+    bad = job.s3.get_object(Bucket=BUCKET, Key=wanted if which == "manifest" else evil)["Body"].read()
+    wanted = job.manifest(good)
+    job.s3.put_object(Bucket=BUCKET, Key=wanted if which == "manifest" else good, Body=bad)
+    ended = job.run()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "This job's environment cannot be used: " in ended.stderr
+    assert "not what was uploaded" in ended.stderr
