@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +32,7 @@ def tar(files: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, data in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size = len(data)
+            entry.size, entry.mode = len(data), 0o755
             archive.addfile(entry, io.BytesIO(data))
     return content.getvalue()
 
@@ -52,13 +53,17 @@ class Image:
     architecture: str = "amd64"
     more: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def plain(self) -> bytes:
+        return tar(self.files)
+
+    @cached_property
     def layer(self) -> bytes:
-        return gzip.compress(tar(self.files), mtime=0)
+        return gzip.compress(self.plain, 1, mtime=0)
 
     @property
     def configuration(self) -> bytes:
-        rootfs = {"type": "layers", "diff_ids": [digest_of(tar(self.files))]}
+        rootfs = {"type": "layers", "diff_ids": [digest_of(self.plain)]}
         own = {"architecture": self.architecture, "os": "linux", "config": self.config, "rootfs": rootfs}
         return json.dumps({**own, **self.more}).encode()
 
@@ -105,6 +110,10 @@ class Registry:
         self._manifests[name] = images[0].manifest if len(images) == 1 else index(list(images))
         return f"127.0.0.1:{self.server.port}/library/{name}"
 
+    def keep(self, digest: str, content: bytes) -> None:
+        """Has a blob or manifest under its digest."""
+        self._blobs[digest] = self._manifests[digest] = content
+
     def asked(self, what: str) -> list[str]:
         """The paths that were asked for, of manifests, blobs or data."""
         return [request.path for request in self.server.requests if f"/{what}/" in request.path]
@@ -115,6 +124,10 @@ class Registry:
     def answer(self, request: Request) -> Answer:
         """What the registry says."""
         path, token = urlsplit(request.path), request.headers.get("authorization")
+        asked = f'Bearer realm="{self.server.url}/token",service="tests"'
+        challenge = Answer(status=401, headers={"WWW-Authenticate": asked})
+        if path.path == "/v2/":  # Docker looks how to sign in
+            return challenge
         if path.path == "/token":
             scope = parse_qs(path.query)["scope"][0]
             return Answer(json.dumps({"token": f"for {scope}"}).encode())
@@ -125,13 +138,17 @@ class Registry:
             assert token is None, "a token is for the registry alone"
             return _ranged(self._blobs[name], request)
         if token != f"Bearer for repository:{repository}:pull":
-            asked = f'Bearer realm="{self.server.url}/token",service="tests"'
-            return Answer(status=401, headers={"WWW-Authenticate": asked})
+            return challenge
         if kind == "blobs":
             return Answer(status=307, headers={"Location": f"http://localhost:{self.server.port}/data/{name}"})
         key = name if name.startswith("sha256:") else f"{repository.removeprefix('library/')}:{name}"
         content = self._manifests.get(key)
-        return Answer(b"{}", 404) if content is None else Answer(content)
+        if content is None:
+            return Answer(b"{}", 404)
+        kind = json.loads(content).get("mediaType", f"{OCI}.index.v1+json")
+        headers = {"Content-Type": kind, "Docker-Content-Digest": digest_of(content)}
+        length = {"Content-Length": str(len(content))} if request.method == "HEAD" else {}
+        return Answer(content, headers={**headers, **length})
 
 
 def _ranged(content: bytes, request: Request) -> Answer:
