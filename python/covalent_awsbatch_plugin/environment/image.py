@@ -34,7 +34,8 @@ _FORMAT = 1
 _MOST_LAYERS = 127
 _PIECE = 1024 * 1024
 _ROOT = f"/{PREFIX}"
-_COMMAND = [f"{_ROOT}/bin/python", "-m", "covalent_awsbatch_plugin.runner"]
+# It fetches what no layer could hold, if there is something, and becomes the runner.
+_COMMAND = [f"{_ROOT}/bin/python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MUSL = re.compile(r"\balpine|\bapk (add|--)")
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -16,6 +17,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
 from .bake import bake
+from .cache import Packed
 from .distributions import CannotPackError
 from .image import CannotBakeError
 from .store import Environment, Watch, pack, store
@@ -73,9 +75,7 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     try:
         found = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare, settings, client)
     except CannotBakeError as error:
-        raise errors.SettingsError(
-            f'AWSBatchExecutor: no image can be made (runtime="ecr"): {error}. Mend that, or set runtime="bucket".'
-        ) from error
+        raise _refusal(error) from error
     except (CannotPackError, OSError) as error:
         raise errors.SettingsError(
             f"AWSBatchExecutor: the packages of this machine cannot be sent to a job: {error}. Mend that, or set "
@@ -87,6 +87,45 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     if found.warning:
         print(found.warning, file=stream)
     return found
+
+
+async def baked(
+    environment: Environment, more: Sequence[Packed], settings: Settings, client: Client, stream: TextIO
+) -> Environment | None:
+    """The environment in an image with more packages, made once for all tasks of a process that have the same.
+
+    Args:
+        environment: As `environment` returns it, in an image.
+        more: The files of these packages.
+        settings: The task's options.
+        client: Connection to use.
+        stream: Where it says that no such image can be made.
+
+    Returns:
+        None if no such image can be made, and need not be.
+
+    Raises:
+        SettingsError: No such image can be made, and has to be.
+        AWSBatchError: The same, for what a registry or ECR answers.
+    """
+    whole = replace(environment, objects=(*environment.objects, *more))
+    if (known := _known(settings, client, more)) is None:
+        try:
+            known = await asyncio.get_running_loop().run_in_executor(
+                _thread(), _prepare_more, settings, client, whole, more
+            )
+        except CannotBakeError as error:
+            raise _refusal(error) from error
+    if known.warning:
+        print(known.warning, file=stream)
+        return None
+    return known
+
+
+def _refusal(error: CannotBakeError) -> errors.SettingsError:
+    return errors.SettingsError(
+        f'AWSBatchExecutor: no image can be made (runtime="ecr"): {error}. Mend that, or set runtime="bucket".'
+    )
 
 
 def forget(client: Client, bucket: str) -> None:
@@ -120,13 +159,13 @@ def _advise_on_former_image() -> None:
     )
 
 
-def _key(settings: Settings, client: Client) -> tuple[Client, str, tuple[str, ...]]:
+def _key(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> tuple[Client, str, tuple[str, ...]]:
     image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
-    return client, settings.s3_bucket_name, image
+    return client, settings.s3_bucket_name, (*image, *(one.key for one in more))
 
 
-def _known(settings: Settings, client: Client) -> Environment | None:
-    at, found = _ready.get(_key(settings, client), (0.0, None))
+def _known(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> Environment | None:
+    at, found = _ready.get(_key(settings, client, more), (0.0, None))
     return found if time.monotonic() - at < _FRESH_SECONDS else None
 
 
@@ -139,6 +178,14 @@ def _prepare(settings: Settings, client: Client) -> Environment:
     if not made.image:
         store(client, settings.s3_bucket_name, made, Watch())
     _ready[_key(settings, client)] = (time.monotonic(), made)
+    return made
+
+
+def _prepare_more(settings: Settings, client: Client, whole: Environment, more: Sequence[Packed]) -> Environment:
+    if (known := _known(settings, client, more)) is not None:
+        return known
+    made = _bake(settings, client, replace(whole, image=""))
+    _ready[_key(settings, client, more)] = (time.monotonic(), made)
     return made
 
 

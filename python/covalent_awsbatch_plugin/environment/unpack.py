@@ -45,12 +45,12 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
         for done in [threads.submit(_take, key, root) for key in manifest["objects"]]:
             done.result()
     if manifest["install"]:
-        _install(manifest["install"], manifest["constraints"], root)
+        _install(manifest["install"], manifest["constraints"])
     print(f"The function's packages are there: {time.monotonic() - start:.1f} s", file=sys.stderr)
 
 
 def _take(key: str, root: Path) -> None:
-    with tempfile.TemporaryFile(dir=root) as file:
+    with tempfile.TemporaryFile(dir=sys.prefix) as file:
         bootstrap.fetch(key, file)
         file.seek(0)
         subprocess.run(["tar", "xzoC", str(root)], stdin=file, check=True)  # noqa: S607
@@ -71,10 +71,10 @@ def _remove(name: str) -> None:
                     os.removedirs(each.parent)
 
 
-def _install(lines: list[str], constraints: list[str], root: Path) -> None:
+def _install(lines: list[str], constraints: list[str]) -> None:
     files = []
     for option, content in (("--requirement", lines), ("--constraint", constraints)):
-        with tempfile.NamedTemporaryFile("w", dir=root, delete=False) as file:
+        with tempfile.NamedTemporaryFile("w", dir=sys.prefix, delete=False) as file:
             file.write("\n".join(content) + "\n")
         files += [option, file.name]
     command = [sys.executable, "-m", "pip", "install", "--no-input", "--quiet", "--root-user-action", "ignore", *files]
@@ -90,7 +90,7 @@ def main() -> None:
         return
     root = Path(sys.prefix).parents[1]
     try:
-        with tempfile.TemporaryFile(dir=root) as file:
+        with tempfile.TemporaryFile(dir=sys.prefix) as file:
             bootstrap.fetch(key, file)
             file.seek(0)
             manifest = json.load(file)

@@ -286,7 +286,7 @@ class Settings(BaseModel):
     def source(self) -> Literal["image", "bucket", "ecr"]:
         """Where a job has Covalent and this package from: `runtime`, with `auto` resolved."""
         if self.runtime == "auto":
-            return "image" if self._given_image else "ecr" if self.ecr_repo_name else "bucket"
+            return "image" if self.given_image else "ecr" if self.ecr_repo_name else "bucket"
         return self.runtime
 
     @property
@@ -294,10 +294,11 @@ class Settings(BaseModel):
         """The container's image, or that which one is made on: the one that was given, else Python's own."""
         if self.source == "image":
             return self.container_image_uri
-        return self._given_image or "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)
+        return self.given_image or "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)
 
     @property
-    def _given_image(self) -> str:
+    def given_image(self) -> str:
+        """The image that was given, unless it is the former default; empty if none was."""
         return "" if self.container_image_uri == FORMER_IMAGE else self.container_image_uri
 
     @property

@@ -81,15 +81,13 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
             },
         },
     }
-    if environment is not None and not environment.image:
-        container["command"] = ["python3", "-c", program()]
-        container["environment"] = _pairs(
-            {
-                ENVIRONMENT: " ".join(environment.keys),
-                ENVIRONMENT_PYTHON: environment.python,
-                **environment.variables,
-            }
-        )
+    if environment is not None:
+        variables = dict(environment.variables)
+        if not environment.image:
+            container["command"] = ["python3", "-c", program()]
+            variables.update({ENVIRONMENT: " ".join(environment.keys), ENVIRONMENT_PYTHON: environment.python})
+        if variables:
+            container["environment"] = _pairs(variables)
     if settings.platform == "FARGATE":
         container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
         container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}

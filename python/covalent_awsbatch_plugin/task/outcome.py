@@ -55,8 +55,9 @@ async def wait(
         termination.request(connection, job_id, reason)
     if job.cause == "stuck":
         raise await unstarted.stuck(connection, settings, job)
+    failure = await retrieval.failure(connection, settings, job, report, unread)
     if report is None:
         # It may have missed its environment, which the next task then brings at once.
         prepare.forget(connection, settings.s3_bucket_name)
         make.forget(connection, settings.s3_bucket_name)
-    raise await retrieval.failure(connection, settings, job, report, unread)
+    raise failure

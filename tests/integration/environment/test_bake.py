@@ -14,8 +14,10 @@ from typing import Any
 import cloudpickle
 import pytest
 from support.images import PYTHON, Image, Registry, digest_of
+from support.package_index import Index, wheel
 from support.task_bench import TaskBench
 
+from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 from covalent_awsbatch_plugin.environment import bake, prepare
 from covalent_awsbatch_plugin.errors import JobFailedError, ServiceError, SettingsError
 from covalent_awsbatch_plugin.task.connection import client
@@ -99,6 +101,43 @@ def test_a_task_runs_in_an_image_of_all_packages_that_is_made_once(
     run(bench, base)
     assert asked(bench) == ["DescribeImages"], "another process finds it"
     assert registry.server.requests == []
+
+
+def tool() -> dict[str, Any]:
+    """What a function finds of its packages in its job."""
+    import toolbox
+
+    return {"file": toolbox.__file__, "prefix": sys.prefix, "size": toolbox.SIZE}
+
+
+def test_packages_of_a_function_are_layers_of_its_image(
+    bench: TaskBench, registry: Registry, ecr: Any, index: Index
+) -> None:
+    base = registry.add("python:3", Image())
+    found, _, job = run(bench, base, tool, packages=["toolbox"])
+    assert found["file"].startswith(found["prefix"])
+    assert found["size"] == 5
+    assert not [one for one in job["container"]["environment"] if one["name"] == PACKAGES]
+    assert len(ecr.describe_images(repositoryName=NAME)["imageDetails"]) == 2, "without them, and with them"
+    index.add("nails", "1.7", wheel("nails", "1.7", {"nails.py": "SIZE = 7\n"}))
+    bench.requests.clear()
+    again, _, _ = run(bench, base, tool, packages=["toolbox"])
+    assert again == found
+    assert asked(bench) == [], "this process knows"
+
+
+def test_what_no_layer_can_hold_reaches_an_image_by_the_bucket(
+    bench: TaskBench, registry: Registry, ecr: Any, index: Index
+) -> None:
+    assert ecr
+    base = registry.add("python:3", Image())
+    index.add("six", "1.0", wheel("six", "1.0", {"six.py": "SIZE = 1\n"}))
+    index.add("toolbox", "3.0", wheel("toolbox", "3.0", {"toolbox.py": "from six import SIZE\n"}, ["six<1.1"]))
+    found, _, job = run(bench, base, tool, packages=["toolbox"])
+    assert (found["size"], found["file"].startswith(found["prefix"])) == (1, True)
+    assert [one for one in job["container"]["environment"] if one["name"] == PACKAGES], (
+        "another version than the runner's"
+    )
 
 
 def test_many_tasks_at_once_wait_for_one_image(bench: TaskBench, registry: Registry, ecr: Any) -> None:

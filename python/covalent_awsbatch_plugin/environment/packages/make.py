@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
+from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.environment.cache import Packed
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
 from covalent_awsbatch_plugin.environment.runtime import distributions
 from covalent_awsbatch_plugin.environment.stored import description
-from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
 from . import index, layers, locked
 from .resolve import Target, target
@@ -107,7 +107,14 @@ async def complete(
         stream: See there.
     """
     found = await packages(settings, client, stream)
-    return replace(environment, variables=found.variables) if environment else None
+    if environment is None:
+        return None
+    # A layer adds files. What a job has to do besides, it does at its start, also in an image.
+    if environment.image and found.objects and not (found.replaced or found.install):
+        baked = await prepare.baked(environment, found.objects, settings, client, stream)
+        if baked is not None:
+            return replace(baked, variables=replace(found, manifest=None).variables)
+    return replace(environment, variables=found.variables)
 
 
 async def packages(settings: Settings, client: Client, stream: TextIO) -> Packages:
@@ -151,7 +158,7 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
 
 
 def _key(settings: Settings, client: Client, asked: Wanted) -> _Key:
-    return client, settings.s3_bucket_name, asked, settings.container_image_uri != DEFAULTS["container_image_uri"]
+    return client, settings.s3_bucket_name, asked, bool(settings.given_image)
 
 
 def forget(client: Client, bucket: str) -> None:
