@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
+import six
 from support.images import PYTHON, Image, Registry, digest_of
 from support.package_index import Index, wheel
 from support.task_bench import TaskBench
@@ -131,8 +132,9 @@ def test_what_no_layer_can_hold_reaches_an_image_by_the_bucket(
 ) -> None:
     assert ecr
     base = registry.add("python:3", Image())
-    index.add("six", "1.0", wheel("six", "1.0", {"six.py": "SIZE = 1\n"}))
-    index.add("toolbox", "3.0", wheel("toolbox", "3.0", {"toolbox.py": "from six import SIZE\n"}, ["six<1.1"]))
+    other = f"{Path(six.__file__).read_text(encoding='utf-8')}\nSIZE = 1\n"
+    index.add("six", "1.99", wheel("six", "1.99", {"six.py": other}))
+    index.add("toolbox", "3.0", wheel("toolbox", "3.0", {"toolbox.py": "from six import SIZE\n"}, ["six==1.99"]))
     found, _, job = run(bench, base, tool, packages=["toolbox>2"])
     assert (found["size"], found["file"].startswith(found["prefix"])) == (1, True)
     assert [one for one in job["container"]["environment"] if one["name"] == PACKAGES], (
