@@ -24,6 +24,7 @@ MEASURES: dict[str, figures.Figures] = {
     "construct": startup_figures.constructing,
     "wheel": startup_figures.wheel,
     "container": startup_figures.container,
+    "job": startup_figures.job,
     "loop": figures.loop,
     "soak": figures.soak,
 }

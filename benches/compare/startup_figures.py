@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import startup
+from . import jobstart, startup
 from .environments import common, newest_wheel
 from .figures import Figure, at_most
 from .measuring import Runs
 from .workloads import MIB, Sizes
+
+
+def job(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
+    """Processor time of a job before the function's first line, by where its packages are from."""
+    start = jobstart.measure(runs.plugins["ours"], sizes.repeats)
+    what = "Processor time of a job before the function's first line"
+    share = start.bucket / start.image
+    yield Figure(
+        f"{what}, in Python's own image, as a share of an image that has it all",
+        "≤ 1.3",
+        f"{share:.2f} ({start.bucket:.2f} s)",
+        share <= 1.3,
+    )
+    packages = " and ".join(jobstart.PACKAGES)
+    yield at_most(f"{what}, with {packages} packed before", 2.5, start.packed, " s")
+    share = start.packed / start.pip
+    yield Figure(
+        f"{what}, with {packages}, as a share of installing it in the job",
+        "≤ 0.2",
+        f"{share:.2f} ({start.pip:.2f} s)",
+        share <= 0.2,
+    )
 
 
 def importing(runs: Runs, sizes: Sizes) -> Iterator[Figure]:

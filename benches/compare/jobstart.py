@@ -1,0 +1,146 @@
+"""Processor time of a job before its function's first line, by where it has its packages from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+from lab import BUCKET, Lab
+
+from .environments import PLACE, Plugin
+from .measuring import environment
+
+PACKAGES = ["scikit-learn"]
+
+# Run with the plugin, as Covalent's server runs a task. The laboratory runs no job, and tells what it was to run.
+_DISPATCH = """
+import asyncio, functools, io, json, sys
+from covalent._workflow.depspip import DepsPip
+from covalent._workflow.transport import TransportableObject
+from covalent.executor.utils.wrappers import wrapper_fn
+from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+
+def first_line(value):
+    import os
+
+    def ticks(pid):
+        with open(f"/proc/{pid}/stat") as file:
+            return sum(map(int, file.read().rpartition(")")[2].split()[11:15]))
+
+    # The supervisor was the program in the job's definition, and has waited for what that has started.
+    print("first line after", (ticks(os.getpid()) + ticks(os.getppid())) / os.sysconf("SC_CLK_TCK"), flush=True)
+    return value
+
+async def nothing(*args, **kwargs):
+    return None
+
+options, packages, node = json.load(sys.stdin)
+executor = AWSBatchExecutor(**options)
+executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+executor.get_cancel_requested = executor.set_job_handle = nothing
+deps = [DepsPip(packages).apply()] if packages else []
+call = functools.partial(wrapper_fn, TransportableObject(first_line), deps, [])
+task = {"dispatch_id": "bench", "node_id": node}
+asyncio.run(executor.run(call, [TransportableObject(1)], {}, task))
+print(executor._task_stderr.getvalue(), file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds of processor time before the function's first line, the least of several jobs.
+
+    Attributes:
+        image: In an image that has all of it but the function's packages; the function needs none.
+        bucket: In an image that has nothing but Python; the function needs no packages.
+        packed: The same, with packages that were packed before.
+        pip: The same, with packages that pip installs when the job starts.
+    """
+
+    image: float
+    bucket: float
+    packed: float
+    pip: float
+
+
+def measure(ours: Plugin, repeats: int) -> Start:
+    """Starts jobs of each kind.
+
+    Args:
+        ours: The plugin.
+        repeats: Of each.
+    """
+    with Lab() as lab:
+        image = {"container_image_uri": "team/jobs:1"}
+        kinds: list[tuple[dict[str, str], list[str], bool]] = [
+            (image, [], False),
+            ({}, [], False),
+            ({}, PACKAGES, True),
+            ({}, PACKAGES, False),
+        ]
+        seconds = [
+            min(_first_line(ours, lab, _dispatched(ours, lab, number, options, packages), packed=packed) for _ in times)
+            for number, (options, packages, packed) in enumerate(kinds)
+            for times in [range(1 if packages and not packed else repeats)]
+        ]
+    return Start(*seconds)
+
+
+def _dispatched(ours: Plugin, lab: Lab, number: int, options: dict[str, str], packages: list[str]) -> dict[str, Any]:
+    """The definition of the job of such a task."""
+    known = dict(lab.options)
+    del known["container_image_uri"]
+    asked = {**known, **options, "batch_job_definition_name": f"kind-{number}", "poll_freq": 0.1}
+    subprocess.run(
+        [ours.python, "-c", _DISPATCH],
+        input=json.dumps([asked, packages, number]),
+        env={**environment(ours), **lab.environment},
+        text=True,
+        check=True,
+    )
+    [*_, definition] = [one for one in lab.definitions() if one["jobDefinitionName"] == f"kind-{number}"]
+    container: dict[str, Any] = definition["containerProperties"]
+    return {**container, "number": number}
+
+
+def _first_line(ours: Plugin, lab: Lab, container: dict[str, Any], *, packed: bool) -> float:
+    """Runs the job here: its image's Python is the one that made these environments."""
+    scratch = tempfile.mkdtemp(prefix="job-", dir=PLACE)
+    variables = {one["name"]: one["value"] for one in container.get("environment", [])}
+    if not packed:
+        variables = {name: value for name, value in variables.items() if not name.endswith(("_PACKAGES", "_INSTALLED"))}
+    base = os.path.realpath(ours.python)
+    command = container.get("command") or [ours.python, "-m", "covalent_awsbatch_plugin.runner"]
+    if command[0] == "python3":
+        command = [base, *command[1:]]
+    own = command[0] != base
+    inherited = {name: value for name, value in environment(ours).items() if own or name.startswith(("PATH", "PIP_"))}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=scratch,
+            env={
+                **inherited,
+                **lab.environment,
+                **variables,
+                "AWS_ACCESS_KEY_ID": "AKIABENCH",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "HOME": scratch,
+                "COVALENT_AWSBATCH_DIRECTORY": scratch,
+                "S3_BUCKET_NAME": BUCKET,
+                "COVALENT_TASK_FUNC_FILENAME": f"func-bench-{container['number']}.pkl",
+                "RESULT_FILENAME": f"result-other-{container['number']}.pkl",
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("first line after")]
+        return float(line.rpartition(" ")[2])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
