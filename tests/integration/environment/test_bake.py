@@ -46,6 +46,7 @@ def _by_value() -> Iterator[None]:
     yield
     cloudpickle.unregister_pickle_by_value(module)
     prepare._ready.clear()
+    prepare._failed.clear()
 
 
 @pytest.fixture
@@ -200,10 +201,16 @@ def test_an_image_that_was_deleted_is_made_again_for_the_next_task(
 def test_a_base_that_cannot_be_used_is_told_before_there_is_a_job(
     bench: TaskBench, registry: Registry, image: Image, why: str
 ) -> None:
+    base = registry.add("python:3", image)
     with pytest.raises(SettingsError, match="no image can be made") as raised:
-        run(bench, registry.add("python:3", image))
+        run(bench, base)
     assert why in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
+    bench.requests.clear()
+    registry.server.requests.clear()
+    with pytest.raises(SettingsError, match="no image can be made"):
+        run(bench, base)
+    assert asked(bench) == registry.server.requests == [], "the next task does not wait for the same"
 
 
 def test_without_a_repository_the_task_says_so_or_takes_the_bucket(bench: TaskBench, registry: Registry) -> None:
