@@ -94,14 +94,11 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     return found
 
 
-async def baked(
-    environment: Environment, more: Sequence[Packed], settings: Settings, client: Client, stream: TextIO
-) -> Environment | None:
+async def baked(whole: Environment, settings: Settings, client: Client, stream: TextIO) -> Environment | None:
     """The environment in an image with more packages, made once for all tasks of a process that have the same.
 
     Args:
-        environment: As `environment` returns it, in an image.
-        more: The files of these packages.
+        whole: As `environment` returns it, in an image, with the `layers` of these packages.
         settings: The task's options.
         client: Connection to use.
         stream: Where it says that no such image can be made.
@@ -113,12 +110,9 @@ async def baked(
         SettingsError: No such image can be made, and has to be.
         AWSBatchError: The same, for what a registry or ECR answers.
     """
-    whole = replace(environment, objects=(*environment.objects, *more))
-    if (known := _known(settings, client, more)) is None:
+    if (known := _known(settings, client, whole.layers)) is None:
         try:
-            known = await asyncio.get_running_loop().run_in_executor(
-                _thread(), _prepare_more, settings, client, whole, more
-            )
+            known = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare_more, settings, client, whole)
         except CannotBakeError as error:
             raise _refusal(error) from error
     if known.warning:
@@ -186,10 +180,10 @@ def _prepare(settings: Settings, client: Client) -> Environment:
     return made
 
 
-def _prepare_more(settings: Settings, client: Client, whole: Environment, more: Sequence[Packed]) -> Environment:
-    if (known := _known(settings, client, more)) is not None:
+def _prepare_more(settings: Settings, client: Client, whole: Environment) -> Environment:
+    if (known := _known(settings, client, whole.layers)) is not None:
         return known
-    key = _key(settings, client, more)
+    key = _key(settings, client, whole.layers)
     made = _bake(key, settings, replace(whole, image=""))
     _ready[key] = (time.monotonic(), made)
     return made
@@ -200,7 +194,7 @@ def _bake(key: _Key, settings: Settings, made: Environment) -> Environment:
     if key in _failed and start - _failed[key][0] < _FAILED_SECONDS:
         raise copy.copy(_failed[key][1])
     try:
-        image = asyncio.run(bake(settings, key[0], made.objects, made.python))
+        image = asyncio.run(bake(settings, key[0], made))
     except (CannotBakeError, OSError, errors.AWSBatchError) as error:
         if settings.runtime == "ecr":
             _failed[key] = (time.monotonic(), copy.copy(error))
