@@ -23,8 +23,8 @@ from .splice import END, member
 
 _FORMAT = "1"
 _LARGE = 1024 * 1024
-_ALONE = 40
-_GROUPS = 20
+_ALONE = 20
+_GROUPS = 24
 _SECONDS = 1800
 _PIECE = 1024 * 1024
 _PATTERN = "sha256-*.tar.gz"
@@ -33,7 +33,7 @@ _PATTERN = "sha256-*.tar.gz"
 def packed(wheels: list[Wheel], python: str, variables: Callable[[], Mapping[str, str]]) -> list[Packed]:
     """The objects that hold wheels. Each large wheel has its own; the small ones share some, by their names.
 
-    So one small package more changes one of these, and there are never more than 60.
+    So one small package more changes one of these, and there are never more than 44.
 
     Args:
         wheels: Which.

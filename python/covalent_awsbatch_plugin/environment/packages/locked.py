@@ -210,8 +210,9 @@ async def _is_kept(bucket: Bucket, key: str) -> bool:
 
 def _renew(bucket: Bucket, key: str, wheels: list[Wheel], file: Path) -> None:
     """Writes again what a lifecycle rule has removed."""
-    if not asyncio.run(_is_kept(bucket, key)):
-        _remember_in_bucket(bucket, key, wheels, file.stat().st_mtime)
+    with suppress(errors.AWSBatchError):
+        if not asyncio.run(_is_kept(bucket, key)):
+            _remember_in_bucket(bucket, key, wheels, file.stat().st_mtime)
 
 
 def _remember_in_bucket(bucket: Bucket, key: str, wheels: list[Wheel], at: float) -> None:

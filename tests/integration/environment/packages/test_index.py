@@ -48,8 +48,12 @@ def test_a_second_index_is_asked_for_what_is_newer_there(
         assert "UV_DEFAULT_INDEX" not in configuration.variables(), "what is said of uv counts"
 
 
-def test_an_index_that_wants_another_password_is_named_without_it(index: Index, pip: Path) -> None:
-    pip.write_text(f"[global]\nindex-url = {index.url.replace('s3cret-word', 'wr0ng-word')}\n")
+@pytest.mark.parametrize("is_down", [False, True])
+def test_an_index_that_refuses_or_is_down_is_named_without_its_password(index: Index, pip: Path, is_down: bool) -> None:
+    url = index.url.replace("s3cret-word", "wr0ng-word")
+    if is_down:
+        index.server.__exit__(None, None, None)
+    pip.write_text(f"[global]\nindex-url = {url}\n")
     with pytest.raises(CannotPackError) as raised:
         resolved(Requirements(("toolbox",)), [], target(True), configuration.variables())
     assert "wr0ng-word" not in str(raised.value)
