@@ -116,7 +116,8 @@ def sizes() -> dict[str, Any]:
     """The same, and which versions of a package there are."""
     import toolbox
 
-    versions = [one.version for one in importlib.metadata.distributions() if one.metadata["Name"] == "six"]
+    own = [place for place in sys.path if place.startswith(sys.prefix)]  # the base may have it, too
+    versions = [one.version for one in importlib.metadata.distributions(name="six", path=own)]
     return {"file": toolbox.__file__, "prefix": sys.prefix, "size": toolbox.SIZE, "versions": versions}
 
 
