@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
 
-from .cache import Packed
-from .image import ANNOTATIONS, TAG_PREFIX, Base, CannotBakeError, check, compose, tag
+from .image import ANNOTATIONS, TAG_PREFIX, Base, CannotBakeError, Content, check, compose, tag
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
+
+    from .store import Environment
 
 # How long copying the base and sending the packages may take in all.
 _PUSH_SECONDS = 1800
@@ -48,31 +49,31 @@ class BakedImage:
     base: str
 
 
-async def bake(settings: Settings, client: Client, objects: Sequence[Packed], python: str) -> str:
+async def bake(settings: Settings, client: Client, environment: Environment) -> str:
     """Finds the image of an environment, or makes and pushes it. Blocks its loop for seconds in the second case.
 
     Args:
         settings: Whose `image` is the base, and whose `ecr_repo_name` the repository.
         client: Connection to use.
-        objects: The files of packages.
-        python: Minor version of Python that they are for.
+        environment: The packages, in files here.
 
     Returns:
         The image's address, with its digest.
 
     Raises:
-        CannotBakeError: No image can be made on this base.
+        CannotBakeError: No image can be made on this base, or of these packages.
         AWSBatchError: A registry or ECR refuses, or does not answer.
         OSError: A file cannot be read or written.
     """
     repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture()
-    name = tag(base, architecture, python, objects)
+    content = Content(environment.python, environment.objects, environment.layers, environment.replaced)
+    name = tag(base, architecture, content)
     if found := await client.find_image(repository, name):
         return found
     found_base = Base.parse(await client.base_image(base, architecture))
-    check(found_base, base, architecture, python)
+    check(found_base, base, architecture, content.python)
     with tempfile.TemporaryDirectory() as directory:
-        image = compose(found_base, python, objects, Path(directory))
+        image = compose(found_base, content, Path(directory))
         request = {"repository": repository, "tag": name, "base": found_base.image, "seconds": _PUSH_SECONDS, **image}
         return await client.push_image(json.dumps(request))
 

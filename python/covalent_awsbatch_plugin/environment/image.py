@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -15,10 +16,11 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .cache import Packed
+from .distributions import CannotPackError, files
 from .pack import PREFIX
 
 TAG_PREFIX = "cab-"
@@ -34,7 +36,7 @@ _FORMAT = 1
 _MOST_LAYERS = 127
 _PIECE = 1024 * 1024
 _ROOT = f"/{PREFIX}"
-# It fetches what no layer could hold, if there is something, and becomes the runner.
+# It becomes the runner. What could be packed for no layer it installs before.
 _COMMAND = [f"{_ROOT}/bin/python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MUSL = re.compile(r"\balpine|\bapk (add|--)")
@@ -86,24 +88,46 @@ class Base:
         return dict(pair.partition("=")[::2] for pair in self.settings.get("Env") or [])
 
 
-def tag(base: str, architecture: str, python: str, objects: Sequence[Packed]) -> str:
+@dataclass(frozen=True)
+class Content:
+    """What an image has beside its base.
+
+    Attributes:
+        python: Minor version of Python that it is for.
+        objects: The files of packages that every job has.
+        layers: Those of the function's own packages.
+        replaced: Packages in `objects` that these have in another version.
+    """
+
+    python: str
+    objects: tuple[Packed, ...]
+    layers: tuple[Packed, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Packed, ...]:
+        """All files of packages."""
+        return (*self.objects, *self.layers)
+
+
+def tag(base: str, architecture: str, content: Content) -> str:
     """The name of an image in its repository, by its content.
 
     Args:
         base: The base as it was given.
         architecture: Such as `amd64`.
-        python: Minor version of Python.
-        objects: The files of packages.
+        content: What the image has besides.
     """
-    content = {
+    named = {
         "format": _FORMAT,
         "base": base,
         "platform": f"linux/{architecture}",
-        "python": python,
-        "objects": [one.key for one in objects],
+        "python": content.python,
+        "objects": [one.key for one in content.objects],
+        "layers": [one.key for one in content.layers],
+        "replaced": content.replaced,
     }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return TAG_PREFIX + hashlib.sha256(canonical.encode()).hexdigest()[:40]
+    return TAG_PREFIX + hashlib.sha256(_json(named)).hexdigest()[:40]
 
 
 def check(base: Base, name: str, architecture: str, python: str) -> None:
@@ -136,48 +160,47 @@ def check(base: Base, name: str, architecture: str, python: str) -> None:
         raise CannotBakeError(f"{name} has Python {version}, and this server {python}: take an image with that")
 
 
-def compose(base: Base, python: str, objects: Sequence[Packed], directory: Path) -> dict[str, Any]:
+def compose(base: Base, content: Content, directory: Path) -> dict[str, Any]:
     """An image on a base. Reads the files of packages, for a second or two where that was not done before.
 
     Args:
         base: What `check` finds good.
-        python: Minor version of Python.
-        objects: The files of packages.
-        directory: Where to write what else the image has.
+        content: What the image has besides.
+        directory: Where to write what stands in no file yet.
 
     Returns:
         `manifest`, as text, and the `blobs` that it names, as `Client.push_image` takes them.
 
     Raises:
-        CannotBakeError: The base has too many layers, or a user without number.
+        CannotBakeError: The base has too many layers, or a user without number; or a package cannot be replaced.
         OSError: A file cannot be read or written.
     """
     user = _user(base)
-    last, last_diff_id = _last_layer(base, python, user, objects)
-    layers = [_base_layer(layer) for layer in base.manifest["layers"]]
-    own = [_part("layer.v1.tar+gzip", f"sha256:{_sha256(one)}", one.file.stat().st_size) for one in objects]
-    layers += [*own, _part("layer.v1.tar+gzip", _digest(last), len(last))]
+    own = [_file_layer(one) for one in content.objects]
+    if content.replaced:
+        own.append(_written(directory / "replaced.tar.gz", _layer_without(content)))
+    own += [_file_layer(one) for one in content.layers]
+    own.append(_written(directory / "environment.tar.gz", _last_layer(base, content, user)))
+    layers = [*(_base_layer(layer) for layer in base.manifest["layers"]), *(one.part for one in own)]
     if len(layers) > _MOST_LAYERS:
         raise CannotBakeError(f"{base.image} has so many layers that the image would have {len(layers)}")
-    config = _configuration(base, [*(diff_id(one.file) for one in objects), last_diff_id])
+    config = directory / "config.json"
+    config.write_bytes(_configuration(base, [one.diff_id for one in own]))
     described = {
-        "packages": str(sum(one.packages for one in objects)),
-        "python": python,
+        "packages": str(sum(one.packages for one in content.files)),
+        "python": content.python,
         "base": base.image,
     }
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _part("config.v1+json", _digest(config), len(config)),
+        "config": _part("config.v1+json", _digest(config.read_bytes()), config.stat().st_size),
         "layers": layers,
         "annotations": {ANNOTATIONS + name: value for name, value in described.items()},
     }
-    contents = [(_digest(last), directory / "layer.tar.gz", last), (_digest(config), directory / "config.json", config)]
-    for _, file, content in contents:
-        file.write_bytes(content)
-    files = {f"sha256:{_sha256(one)}": one.file for one in objects} | {name: file for name, file, _ in contents}
+    files = {one.part["digest"]: str(one.file) for one in own} | {manifest["config"]["digest"]: str(config)}
     named = dict.fromkeys(part["digest"] for part in [*layers, manifest["config"]])
-    blobs = [{"digest": name, **({"file": str(files[name])} if name in files else {})} for name in named]
+    blobs = [{"digest": name, **({"file": files[name]} if name in files else {})} for name in named]
     return {"manifest": _json(manifest).decode(), "blobs": blobs}
 
 
@@ -229,20 +252,59 @@ def _user(base: Base) -> tuple[int, int]:
     return int(user), int(group or user)
 
 
-def _last_layer(base: Base, python: str, user: tuple[int, int], objects: Iterable[Packed]) -> tuple[bytes, str]:
-    """What makes a virtual environment of the layers before: compressed, and its digest without compression."""
-    program = (base.settings.get("Labels") or {}).get(PYTHON_LABEL) or f"/usr/local/bin/python{python}"
+@dataclass(frozen=True)
+class _Layer:
+    file: Path
+    diff_id: str
+    part: dict[str, Any]
+
+
+def _file_layer(one: Packed) -> _Layer:
+    """The layer that a file of packages is; its name has its hash."""
+    found = re.search(r"sha256-([0-9a-f]{64})", one.key)
+    assert found, one.key
+    part = _part("layer.v1.tar+gzip", f"sha256:{found[1]}", one.file.stat().st_size)
+    return _Layer(one.file, diff_id(one.file), part)
+
+
+def _written(file: Path, plain: bytes) -> _Layer:
+    content = gzip.compress(plain, mtime=0)
+    file.write_bytes(content)
+    return _Layer(file, _digest(plain), _part("layer.v1.tar+gzip", _digest(content), len(content)))
+
+
+def _layer_without(content: Content) -> bytes:
+    """What hides packages of the layers before: an empty file for each of theirs, as OCI has it."""
+    paths = set()
+    try:
+        for name in content.replaced:
+            for file in files(importlib.metadata.distribution(name)):
+                path = PurePosixPath(file.path)
+                # All of it, or it would count as installed.
+                paths.add(path.parent if path.parent.suffix == ".dist-info" else path)
+    except (CannotPackError, importlib.metadata.PackageNotFoundError) as error:
+        raise CannotBakeError(f"a package cannot be replaced by another version: {error}") from error
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for path in sorted(paths):
+            hidden = path.with_name(f".wh.{path.name}")
+            _add(tar, f"{PREFIX}/lib/python{content.python}/site-packages/{hidden}", (0, 0), tarfile.REGTYPE)
+    return out.getvalue()
+
+
+def _last_layer(base: Base, content: Content, user: tuple[int, int]) -> bytes:
+    """What makes a virtual environment of the layers before."""
+    program = (base.settings.get("Labels") or {}).get(PYTHON_LABEL) or f"/usr/local/bin/python{content.python}"
     settings = f"home = {os.path.dirname(program)}\ninclude-system-site-packages = true\n"  # noqa: PTH120
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.GNU_FORMAT) as tar:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         if user != (0, 0):
             # The files of the packages are root's. In directories of its own the user may replace them all the same.
-            for path in sorted(_directories(objects)):
+            for path in sorted(_directories(content.files)):
                 _add(tar, path, user, tarfile.DIRTYPE)
         _add(tar, f"{PREFIX}/pyvenv.cfg", user, tarfile.REGTYPE, settings.encode())
         _add(tar, f"{PREFIX}/bin/python", user, tarfile.SYMTYPE, program.encode())
-    plain = content.getvalue()
-    return gzip.compress(plain, mtime=0), _digest(plain)
+    return out.getvalue()
 
 
 def _add(tar: tarfile.TarFile, path: str, user: tuple[int, int], kind: bytes, content: bytes = b"") -> None:
@@ -280,13 +342,6 @@ def _base_layer(layer: dict[str, Any]) -> dict[str, Any]:
 
 def _part(kind: str, digest: str, size: int) -> dict[str, Any]:
     return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": size}
-
-
-def _sha256(one: Packed) -> str:
-    """The hash of a file of packages, which its name has."""
-    found = re.search(r"sha256-([0-9a-f]{64})", one.key)
-    assert found, one.key
-    return found[1]
 
 
 def _digest(content: bytes) -> str:

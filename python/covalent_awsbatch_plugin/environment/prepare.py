@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 import time
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 
 # Seconds for which the bucket is not asked again. A lifecycle rule removes nothing that is younger than a day.
 _FRESH_SECONDS = 600
+# Seconds for which tasks fail as the one before, so that a hundred do not wait for the same registry in turn.
+_FAILED_SECONDS = 60
 _NOTED_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 # By the connection, the bucket and, where an image is made, all that tells which.
-_ready: dict[tuple[Client, str, tuple[str, ...]], tuple[float, Environment]] = {}
+_Key = tuple[Client, str, tuple[str, ...]]
+_ready: dict[_Key, tuple[float, Environment]] = {}
+_failed: dict[_Key, tuple[float, Exception]] = {}
 
 
 def begin(settings: Settings, client: Client) -> None:
@@ -89,14 +94,11 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     return found
 
 
-async def baked(
-    environment: Environment, more: Sequence[Packed], settings: Settings, client: Client, stream: TextIO
-) -> Environment | None:
+async def baked(whole: Environment, settings: Settings, client: Client, stream: TextIO) -> Environment | None:
     """The environment in an image with more packages, made once for all tasks of a process that have the same.
 
     Args:
-        environment: As `environment` returns it, in an image.
-        more: The files of these packages.
+        whole: As `environment` returns it, in an image, with the `layers` of these packages.
         settings: The task's options.
         client: Connection to use.
         stream: Where it says that no such image can be made.
@@ -108,12 +110,9 @@ async def baked(
         SettingsError: No such image can be made, and has to be.
         AWSBatchError: The same, for what a registry or ECR answers.
     """
-    whole = replace(environment, objects=(*environment.objects, *more))
-    if (known := _known(settings, client, more)) is None:
+    if (known := _known(settings, client, whole.layers)) is None:
         try:
-            known = await asyncio.get_running_loop().run_in_executor(
-                _thread(), _prepare_more, settings, client, whole, more
-            )
+            known = await asyncio.get_running_loop().run_in_executor(_thread(), _prepare_more, settings, client, whole)
         except CannotBakeError as error:
             raise _refusal(error) from error
     if known.warning:
@@ -159,7 +158,7 @@ def _advise_on_former_image() -> None:
     )
 
 
-def _key(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> tuple[Client, str, tuple[str, ...]]:
+def _key(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> _Key:
     image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
     return client, settings.s3_bucket_name, (*image, *(one.key for one in more))
 
@@ -174,27 +173,31 @@ def _prepare(settings: Settings, client: Client) -> Environment:
         return known
     made = pack(Watch())
     if settings.source == "ecr":
-        made = _bake(settings, client, made)
+        made = _bake(_key(settings, client), settings, made)
     if not made.image:
         store(client, settings.s3_bucket_name, made, Watch())
     _ready[_key(settings, client)] = (time.monotonic(), made)
     return made
 
 
-def _prepare_more(settings: Settings, client: Client, whole: Environment, more: Sequence[Packed]) -> Environment:
-    if (known := _known(settings, client, more)) is not None:
+def _prepare_more(settings: Settings, client: Client, whole: Environment) -> Environment:
+    if (known := _known(settings, client, whole.layers)) is not None:
         return known
-    made = _bake(settings, client, replace(whole, image=""))
-    _ready[_key(settings, client, more)] = (time.monotonic(), made)
+    key = _key(settings, client, whole.layers)
+    made = _bake(key, settings, replace(whole, image=""))
+    _ready[key] = (time.monotonic(), made)
     return made
 
 
-def _bake(settings: Settings, client: Client, made: Environment) -> Environment:
+def _bake(key: _Key, settings: Settings, made: Environment) -> Environment:
     start = time.monotonic()
+    if key in _failed and start - _failed[key][0] < _FAILED_SECONDS:
+        raise copy.copy(_failed[key][1])
     try:
-        image = asyncio.run(bake(settings, client, made.objects, made.python))
+        image = asyncio.run(bake(settings, key[0], made))
     except (CannotBakeError, OSError, errors.AWSBatchError) as error:
         if settings.runtime == "ecr":
+            _failed[key] = (time.monotonic(), copy.copy(error))
             raise
         why = f"No image was made in the ECR repository {settings.ecr_repo_name}: {error}"
         warning = f"{why.rstrip('.')}. Jobs get their packages from the bucket instead."

@@ -38,6 +38,8 @@ class Environment:
         python: Minor version of Python that it is for, such as `3.11`.
         summary: How much it is, such as `80 packages, 81 MB`.
         variables: What else tells the job what it has.
+        layers: Files of a function's own packages, in an image.
+        replaced: Packages in `objects` that these have in another version.
         image: The image that has it all; empty if a job has to fetch it.
         warning: Why it is in no image although one was to be made.
     """
@@ -46,6 +48,8 @@ class Environment:
     python: str
     summary: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[Packed, ...] = ()
+    replaced: tuple[str, ...] = ()
     image: str = ""
     warning: str = ""
 

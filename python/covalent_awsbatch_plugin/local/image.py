@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,13 @@ def unpack(address: str, directory: Path) -> Unpacked | None:
         # It fails for a layer that has nothing there.
         command = ["tar", "xzoC", str(directory), _PREFIX.lstrip("/")]
         subprocess.run(command, input=layer(part["digest"]), stderr=subprocess.DEVNULL, check=False)
+        # An empty file of this name hides what the layers before have there.
+        for mark in [*root.rglob(".wh.*")]:
+            hidden = mark.with_name(mark.name.removeprefix(".wh."))
+            mark.unlink()
+            if hidden.is_dir():
+                shutil.rmtree(hidden)
+            hidden.unlink(missing_ok=True)
     if not (root / "pyvenv.cfg").exists():
         return None
     python = Path(base_python()).resolve()

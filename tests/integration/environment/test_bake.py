@@ -47,6 +47,7 @@ def _by_value() -> Iterator[None]:
     yield
     cloudpickle.unregister_pickle_by_value(module)
     prepare._ready.clear()
+    prepare._failed.clear()
 
 
 @pytest.fixture
@@ -111,6 +112,15 @@ def tool() -> dict[str, Any]:
     return {"file": toolbox.__file__, "prefix": sys.prefix, "size": toolbox.SIZE}
 
 
+def sizes() -> dict[str, Any]:
+    """The same, and which versions of a package there are."""
+    import toolbox
+
+    own = [place for place in sys.path if place.startswith(sys.prefix)]  # the base may have it, too
+    versions = [one.version for one in importlib.metadata.distributions(name="six", path=own)]
+    return {"file": toolbox.__file__, "prefix": sys.prefix, "size": toolbox.SIZE, "versions": versions}
+
+
 def test_packages_of_a_function_are_layers_of_its_image(
     bench: TaskBench, registry: Registry, ecr: Any, index: Index
 ) -> None:
@@ -127,19 +137,18 @@ def test_packages_of_a_function_are_layers_of_its_image(
     assert asked(bench) == [], "this process knows"
 
 
-def test_what_no_layer_can_hold_reaches_an_image_by_the_bucket(
+def test_a_package_of_the_runner_is_hidden_by_another_version(
     bench: TaskBench, registry: Registry, ecr: Any, index: Index
 ) -> None:
-    assert ecr
     base = registry.add("python:3", Image())
     other = f"{Path(six.__file__).read_text(encoding='utf-8')}\nSIZE = 1\n"
     index.add("six", "1.99", wheel("six", "1.99", {"six.py": other}))
     index.add("toolbox", "3.0", wheel("toolbox", "3.0", {"toolbox.py": "from six import SIZE\n"}, ["six==1.99"]))
-    found, _, job = run(bench, base, tool, packages=["toolbox>2"])
+    found, _, job = run(bench, base, sizes, packages=["toolbox>2"])
     assert (found["size"], found["file"].startswith(found["prefix"])) == (1, True)
-    assert [one for one in job["container"]["environment"] if one["name"] == PACKAGES], (
-        "another version than the runner's"
-    )
+    assert found["versions"] == ["1.99"], "the other one is not even listed"
+    assert not [one for one in job["container"]["environment"] if one["name"] == PACKAGES]
+    assert len(ecr.describe_images(repositoryName=NAME)["imageDetails"]) == 2
 
 
 def test_many_tasks_at_once_wait_for_one_image(bench: TaskBench, registry: Registry, ecr: Any) -> None:
@@ -202,10 +211,16 @@ def test_an_image_that_was_deleted_is_made_again_for_the_next_task(
 def test_a_base_that_cannot_be_used_is_told_before_there_is_a_job(
     bench: TaskBench, registry: Registry, image: Image, why: str
 ) -> None:
+    base = registry.add("python:3", image)
     with pytest.raises(SettingsError, match="no image can be made") as raised:
-        run(bench, registry.add("python:3", image))
+        run(bench, base)
     assert why in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
+    bench.requests.clear()
+    registry.server.requests.clear()
+    with pytest.raises(SettingsError, match="no image can be made"):
+        run(bench, base)
+    assert asked(bench) == registry.server.requests == [], "the next task does not wait for the same"
 
 
 def test_without_a_repository_the_task_says_so_or_takes_the_bucket(bench: TaskBench, registry: Registry) -> None:

@@ -109,9 +109,10 @@ async def complete(
     found = await packages(settings, client, stream)
     if environment is None:
         return None
-    # A layer adds files. What a job has to do besides, it does at its start, also in an image.
-    if environment.image and found.objects and not (found.replaced or found.install):
-        baked = await prepare.baked(environment, found.objects, settings, client, stream)
+    # What a job has to install, it does at its start, also in an image.
+    if environment.image and found.objects and not found.install:
+        whole = replace(environment, layers=found.objects, replaced=found.replaced)
+        baked = await prepare.baked(whole, settings, client, stream)
         if baked is not None:
             return replace(baked, variables=replace(found, manifest=None).variables)
     return replace(environment, variables=found.variables)
