@@ -1,7 +1,7 @@
 //! The SHA-256 of what is downloaded, computed by a thread of its own while the next piece is used.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -20,11 +20,12 @@ impl Hashing {
     pub fn start() -> Self {
         let (pieces, mut received) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let digest = tokio::task::spawn_blocking(move || {
-            let mut sha256 = Sha256::new();
+            // Half as fast again as the crate `sha2`, and in the wheel already, for TLS.
+            let mut sha256 = Context::new(&SHA256);
             while let Some(piece) = received.blocking_recv() {
                 sha256.update(&piece);
             }
-            sha256.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+            sha256.finish().as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
         });
         Self { pieces, digest }
     }
