@@ -17,25 +17,27 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DESCRIPTION = "on-demand.json"
-"""What can be fetched, in the environment's directory: `key` of the object, `modules` and `distributions` in it."""
+"""What can be fetched, in the environment's directory: a list of objects, each with the arguments of `Finder`."""
 
 FOLDER = "more-packages"
-"""Where it is unpacked, beside `site-packages`, which goes first."""
+"""Begins the names of the folders where that is unpacked, beside `site-packages`, which goes first."""
 
 
 def install() -> None:
-    """Adds the folder to `sys.path`, and a finder that fills it, unless it is there or there is nothing to fetch."""
-    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__)))), FOLDER)  # noqa: PTH118, PTH120
-    if folder in sys.path:  # Python reads a `.pth` file twice where the base's packages are visible
-        return
-    sys.path.append(folder)
-    description = os.path.join(sys.prefix, DESCRIPTION)  # noqa: PTH118
-    if os.path.exists(description) and not os.path.exists(folder):  # noqa: PTH110
-        import json
+    """Adds each folder to `sys.path`, and a finder that fills it, unless it is there."""
+    import json
 
-        with open(description, encoding="utf-8") as file:  # noqa: PTH123
+    site = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
+    with open(os.path.join(sys.prefix, DESCRIPTION), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        descriptions = json.load(file)
+    for one in descriptions:
+        folder = os.path.join(os.path.dirname(site), one["folder"])  # noqa: PTH118, PTH120
+        if folder in sys.path:  # Python reads a `.pth` file twice where the base's packages are visible
+            continue
+        sys.path.append(folder)
+        if not os.path.exists(folder):  # noqa: PTH110
             # First, since the image's own packages come after the folder.
-            sys.meta_path.insert(0, Finder(folder, **json.load(file)))
+            sys.meta_path.insert(0, Finder(**{**one, "folder": folder}))
 
 
 class Finder:

@@ -1,4 +1,4 @@
-"""The runtime of a job: what the runner needs of what is installed here, in three files."""
+"""The runtime of a job: what the runner needs of what is installed here, in four files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _ROOTS = (_OWN, "cloudpickle")
 # this list would cost each job that time.
 _FIRST = """
     aiofiles annotated-types certifi charset-normalizer cloudpickle covalent filelock furl idna orderedmultidict
-    pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
+    psutil pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
 """
+# What scikit-learn and others import if it is there. Apart, since it is small beside the rest.
+_DISPLAY = "markdown-it-py mdurl pygments rich"
 # A program that pip installs names its interpreter, and where that will be is not known yet.
 _PIP = """#!/bin/sh
 exec "$(dirname "$0")/python" -m pip "$@"
@@ -56,16 +58,21 @@ def pack(packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
     # What shares the name of a package with them belongs to them.
     first.update((name, one) for name, one in found.items() if not names.isdisjoint(modules(one)))
     rest = {name: one for name, one in found.items() if name not in first}
-    more = packed(rest, on_demand.FOLDER)
-    description = {
-        "key": more.key,
-        "modules": sorted({module for one in rest.values() for module in modules(one)}),
-        "distributions": sorted(rest),
-    }
+    display = {name: one for name, one in rest.items() if name in _DISPLAY.split()}
+    others = {name: one for name, one in rest.items() if name not in display}
+    later, descriptions = [], []
+    for number, group in enumerate((display, others), 1):
+        if not group:
+            continue
+        folder = f"{on_demand.FOLDER}-{number}"
+        later.append(replace(packed(group, folder), on_demand=True))
+        names = {module for one in group.values() for module in modules(one)}
+        description = {"folder": folder, "modules": sorted(names), "distributions": sorted(group)}
+        descriptions.append({**description, "key": later[-1].key})
     return [
-        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(description)}),
+        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(descriptions)}),
         packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
-        replace(more, on_demand=True),
+        *later,
     ]
 
 

@@ -11,7 +11,7 @@ import cloudpickle
 import pytest
 from support.task_bench import BUCKET, TaskBench
 
-from covalent_awsbatch_plugin.environment import on_demand, prepare
+from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.errors import JobFailedError
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -33,7 +33,7 @@ def folder() -> Any:
     """Where the packages belong, in the job."""
     from pathlib import Path
 
-    [place] = [one for one in sys.path if one.endswith("more-packages")]
+    place = next(one for one in sys.path if one.endswith("more-packages-2"))
     return Path(place)
 
 
@@ -72,6 +72,12 @@ def an_optional_package() -> list[Any]:
     return []
 
 
+def with_rich() -> bool:
+    import rich.console
+
+    return bool(rich.console) and fetched()
+
+
 def without_credentials() -> None:
     import os
 
@@ -87,7 +93,11 @@ def test_threads_and_processes_share_what_the_first_one_fetches(bench: TaskBench
     before, found, beside = run(bench, by_threads_and_processes)
     assert before is False
     assert found == [True] * 6
-    assert sorted(beside) == [on_demand.FOLDER, f"{on_demand.FOLDER}.lock", "site-packages"]
+    assert {name.removesuffix(".lock") for name in beside} <= {"more-packages-1", "more-packages-2", "site-packages"}
+
+
+def test_what_is_small_is_fetched_without_the_rest(bench: TaskBench) -> None:
+    assert run(bench, with_rich) is False
 
 
 def test_whoever_asks_which_packages_there_are_gets_all(bench: TaskBench) -> None:
@@ -111,7 +121,7 @@ def test_packages_that_were_tampered_with_are_not_unpacked(bench: TaskBench) -> 
     settings = bench.executor(container_image_uri="")._settings()
     found = asyncio.run(prepare.environment(settings, client(settings), sys.stderr))
     assert found is not None
-    [more] = [one for one in found.objects if one.on_demand]
+    *_, more = [one for one in found.objects if one.on_demand]
     bench.s3.put_object(Bucket=BUCKET, Key=more.key, Body=b"something else")
     try:
         with pytest.raises(JobFailedError, match="not what was uploaded"):

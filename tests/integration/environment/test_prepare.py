@@ -72,7 +72,7 @@ def test_packages_reach_a_job_that_has_none(bench: TaskBench, monkeypatch: pytes
     assert found["prefix"] != sys.prefix
     assert found["version"] == importlib.metadata.version("covalent")
     assert not [place for place in found["path"] if place.startswith(sys.prefix)], "nothing of the server's own"
-    assert len(stored(bench)) == 3
+    assert len(stored(bench)) == 4
     assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
 
 
