@@ -331,6 +331,13 @@ class Reader:
         """The object's user metadata."""
     def read(self, size: int = ..., /) -> bytes: ...
     def readline(self) -> bytes: ...
+    def read_text(self, size: int, /) -> str | bytes:
+        """As `read`, but decoded where that is possible without a copy of the bytes.
+
+        Returns:
+            A text of all these bytes; or the bytes, where they are no whole UTF-8, fewer, or not in one range.
+        """
+
     def sha256(self) -> str | None:
         """The SHA-256 of the object in hexadecimal digits, once, after it was read to its end; blocks.
 

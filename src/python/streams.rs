@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use pyo3::exceptions::{PyEOFError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice, PyString};
@@ -112,6 +112,24 @@ impl Reader {
         let data = PyBytes::new_with(py, length, |buffer| py.detach(|| self.state().fill(buffer)))?;
         self.count(length);
         Ok(data)
+    }
+
+    #[pyo3(signature = (size, /))]
+    fn read_text<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
+        self.owner.check()?;
+        let piece = py.detach(|| -> PyResult<Option<Bytes>> {
+            let mut state = self.state();
+            state.refill()?;
+            Ok((size <= state.piece.len()).then(|| state.piece.slice(..size)))
+        })?;
+        match piece.as_deref().map(str::from_utf8) {
+            Some(Ok(text)) => {
+                self.state().piece.advance(size);
+                self.count(size);
+                Ok(PyString::new(py, text).into_any())
+            }
+            _ => Ok(self.read(py, isize::try_from(size).unwrap_or(isize::MAX))?.into_any()),
+        }
     }
 
     fn readline<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -109,7 +109,7 @@ class _Instructions:
             length = int.from_bytes(self._buffered, "little")
             self._instruction_bytes_left = width + length
             if length >= LARGE_TEXT and opcode in _TEXTS:
-                self.texts[self._count] = read_text(self._file.read, length, "surrogatepass")
+                self.texts[self._count] = read_text(self._file, length, "surrogatepass")
                 self._buffered = self._count.to_bytes(4, "little") + pickle.BINPERSID
                 self._count += 1
                 self._instruction_bytes_left = len(self._buffered)
@@ -117,11 +117,11 @@ class _Instructions:
         return opcode
 
 
-def read_text(read: Callable[[int], bytes], length: int, errors: str = "strict") -> str:
+def read_text(file: File, length: int, errors: str = "strict") -> str:
     """Read UTF-8 as a text, in chunks.
 
     Args:
-        read: Reads so many bytes, and fewer only at the end.
+        file: Where it is. One that has `read_text` may return a part as a text already, and need not copy it twice.
         length: How many to read.
         errors: How to handle invalid UTF-8, as for `bytes.decode`.
 
@@ -133,19 +133,25 @@ def read_text(read: Callable[[int], bytes], length: int, errors: str = "strict")
         raise EOFError("it speaks of a text that is longer than anything in S3")
     # `format_map` extends its result in place, and asks for the next chunk when it needs it. Joining chunks and
     # `io.StringIO` would copy the text; `+=` copies it each time when a debugger traces the frame.
-    return ("{next}" * -(-length // _CHUNK_BYTES)).format_map(_Pieces(read, length, errors))
+    return ("{next}" * -(-length // _CHUNK_BYTES)).format_map(_Pieces(file, length, errors))
 
 
 class _Pieces:
-    def __init__(self, read: Callable[[int], bytes], length: int, errors: str) -> None:
-        self._read = read
+    def __init__(self, file: File, length: int, errors: str) -> None:
+        self._read = file.read
+        self._read_text: Callable[[int], str | bytes] = getattr(file, "read_text", file.read)
         self._left = length
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
+        self._is_in_character = False
 
     def __getitem__(self, _: str) -> str:
         wanted = min(self._left, _CHUNK_BYTES)
-        piece = self._read(wanted)
+        piece = self._read(wanted) if self._is_in_character else self._read_text(wanted)
+        self._left -= wanted
+        if isinstance(piece, str):
+            return piece
         if len(piece) < wanted:
             raise EOFError("it breaks off within a text")
-        self._left -= wanted
-        return self._decoder.decode(piece, not self._left)
+        text = self._decoder.decode(piece, not self._left)
+        self._is_in_character = bool(self._decoder.getstate()[0])
+        return text

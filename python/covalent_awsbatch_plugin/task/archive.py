@@ -38,5 +38,5 @@ def load(file: SizedFile) -> Any:
         header = json.loads(file.read(text_offset - 2 * _OFFSET_BYTES))
     except RecursionError:
         raise ValueError("its header is not one that Covalent writes") from None
-    text = read_text(file.read, data_offset - text_offset)
-    return transportable.make(read_text(file.read, file.size - data_offset), text, header)
+    text = read_text(file, data_offset - text_offset)
+    return transportable.make(read_text(file, file.size - data_offset), text, header)

@@ -127,7 +127,7 @@ class _Reader:
             raise ValueError("it breaks off")
         if size < LARGE_TEXT:
             return self.take(size).decode("utf-8")
-        return read_text(self._file.read, size)
+        return read_text(self._file, size)
 
     def _top(self) -> Any:
         if not self._stack:

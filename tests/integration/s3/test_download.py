@@ -13,6 +13,7 @@ from support.bucket import PART, data_of
 from support.recorded_s3 import BUCKET, KEY, S3
 from support.servers import Answer, Request
 
+from covalent_awsbatch_plugin.agreement.unpickling import read_text
 from covalent_awsbatch_plugin.errors import AWSBatchError, ServiceError
 from covalent_awsbatch_plugin.task.transfer import load_bare
 
@@ -76,6 +77,26 @@ def test_an_object_that_is_replaced_while_it_is_read(s3: S3, size: int) -> None:
     with pytest.raises(AWSBatchError, match="PreconditionFailed"):
         reader.read()
     assert replaced.is_set()
+
+
+@pytest.mark.parametrize("character", ["a", "ü", "€", "😀"])
+def test_a_text_is_read_across_ranges(s3: S3, character: str) -> None:
+    text = "x" + character * (2 * PART // len(character.encode())) + "end"
+    data = text.encode()
+    s3.put(data + b"\n")
+    reader = s3.client.reader(BUCKET, KEY, hashed=True)
+    assert read_text(reader, len(data)) == text
+    assert reader.read() == b"\n"
+    assert reader.sha256() == hashlib.sha256(data + b"\n").hexdigest()
+
+
+def test_a_text_that_is_none_or_breaks_off(s3: S3) -> None:
+    s3.put(b"abc\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(s3.client.reader(BUCKET, KEY), 4)
+    with pytest.raises(EOFError):
+        read_text(s3.client.reader(BUCKET, KEY), 5)
+    assert read_text(s3.client.reader(BUCKET, KEY), 3) == "abc"
 
 
 @pytest.mark.parametrize("size", [0, 5, PART, 5 * PART + 7])
