@@ -25,6 +25,8 @@ _ENVIRONMENT_FLAGS = {
     "--s3-bucket-owner": "s3_bucket_owner",
     "--s3-kms-key-id": "s3_kms_key_id",
     "--runtime": "runtime",
+    "--ecr-repo-name": "ecr_repo_name",
+    "--container-image-uri": "container_image_uri",
     "--region": "region",
     "--profile": "profile",
     "--credentials": "credentials",
@@ -150,7 +152,8 @@ def jobs(  # noqa: PLR0913  (one for each option)
 def environment() -> None:
     """What jobs fetch from the bucket where their image has nothing but Python: make it, list it, delete old ones.
 
-    Bucket, account and region are those of the section [executors.awsbatch] of Covalent's configuration, unless an
+    With an ECR repository (ecr_repo_name) it is about the images that are made there. Bucket, repository, account and
+    region are those of the section [executors.awsbatch] of Covalent's configuration, unless an
     option says otherwise.
     """
 
@@ -176,7 +179,10 @@ def list_(*, as_json: bool, **options: str | None) -> None:
 @environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def refresh(*, as_json: bool, **options: str | None) -> None:
-    """Make the environment of this machine anew and upload all of it, whatever is there."""
+    """Make the environment of this machine anew and upload all of it, whatever is there.
+
+    An image is deleted before it is made anew, on its base as it is now: a job that waits for it fails.
+    """
     _on_environments("run_make", options, anew=True, as_json=as_json)
 
 

@@ -66,8 +66,8 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         OSError: A file cannot be read or written.
     """
     repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture()
-    content = Content(environment.python, environment.objects, environment.layers, environment.replaced)
-    name = tag(base, architecture, content)
+    content = _content(environment)
+    name = tag_of(settings, environment)
     if found := await client.find_image(repository, name):
         return found
     found_base = Base.parse(await client.base_image(base, architecture))
@@ -76,6 +76,23 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         image = compose(found_base, content, Path(directory))
         request = {"repository": repository, "tag": name, "base": found_base.image, "seconds": _PUSH_SECONDS, **image}
         return await client.push_image(json.dumps(request))
+
+
+def tag_of(settings: Settings, environment: Environment) -> str:
+    """The tag under which `bake` finds or makes the image.
+
+    Args:
+        settings: See there.
+        environment: See there.
+
+    Raises:
+        CannotBakeError: The packages are for a platform that AWS Batch does not have.
+    """
+    return tag(settings.image, _architecture(), _content(environment))
+
+
+def _content(environment: Environment) -> Content:
+    return Content(environment.python, environment.objects, environment.layers, environment.replaced)
 
 
 async def list_images(settings: Settings, client: Client) -> list[BakedImage]:

@@ -76,20 +76,14 @@ def pack(packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
     ]
 
 
-def in_use() -> tuple[set[str], int]:
-    """What a task of this machine would use for the runner.
-
-    Returns:
-        Keys of the objects, but for those that are not packed yet; and how many there would be.
+def found() -> list[Packed]:
+    """What a task of this machine would use for the runner. What is not packed yet has no key.
 
     Raises:
         CannotPackError: One of the packages cannot be packed.
     """
-    keys: set[str] = set()
 
     def find(*group: Any, **options: Any) -> Packed:
-        one = cache.find(*group, **options)
-        keys.update([one.key] if one else [])
-        return one or Packed("", Path(), 0)
+        return cache.find(*group, **options) or Packed("", Path(), 0)
 
-    return keys, len(pack(find))
+    return pack(find)

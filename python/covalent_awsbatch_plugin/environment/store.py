@@ -7,7 +7,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import Distribution
@@ -68,6 +68,9 @@ class Watch:
     def uploading(self, one: Packed, sent: int) -> None:
         """So many bytes of a file are on their way."""
 
+    def baking(self) -> None:
+        """An image is looked for, or made and pushed."""
+
 
 def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> Environment:
     """Packs what is not packed yet and uploads what is missing. Blocks.
@@ -90,7 +93,11 @@ def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> En
 
 def pack(watch: Watch, *, anew: bool = False) -> Environment:
     """Packs what is not packed yet; see `make`."""
-    objects = runtime.pack(partial(_packed, watch, anew=anew))
+    return environment(runtime.pack(partial(_packed, watch, anew=anew)))
+
+
+def environment(objects: Sequence[Packed]) -> Environment:
+    """The environment of these files."""
     size = sum(one.file.stat().st_size for one in objects)
     summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
     return Environment(tuple(objects), _PYTHON, summary)

@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.image import CannotBakeError
 from covalent_awsbatch_plugin.environment.stored import Stored
 from covalent_awsbatch_plugin.errors import AWSBatchError, SettingsError, unanswered
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.task.connection import client, identity
 
-from .places import Bucket
+from .places import Bucket, Place, Repository
 from .work import Work
 
 _DAY = 24 * 3600
@@ -46,7 +47,7 @@ def run_make(settings: Settings, *, anew: bool, as_json: bool) -> None:
     try:
         with work:
             made = place.make(work, anew=anew)
-    except (CannotPackError, OSError) as error:
+    except (CannotPackError, CannotBakeError, OSError) as error:
         raise SettingsError(f"The environment cannot be made here: {error}") from error
     if as_json:
         objects = [
@@ -59,11 +60,13 @@ def run_make(settings: Settings, *, anew: bool, as_json: bool) -> None:
             for one in made.objects
         ]
         content = {"place": place.name, "python": made.python, "seconds": round(work.seconds, 1), "objects": objects}
+        if made.image:
+            content["image"] = made.image
         click.echo(json.dumps(content, indent=2))
         return
-    if settings.source != "bucket":
+    if settings.source == "image":
         _say(f"Tasks do not use it: their image is {settings.image}, which has its own.")
-    did = "Made" if work.uploaded else "There already"
+    did = "There" if made.image else "Made" if work.uploaded else "There already"
     click.echo(printable(f"{did}: {made.summary}, Python {made.python}, in {place.name} ({work.seconds:.1f} s)."))
 
 
@@ -124,19 +127,21 @@ def run_prune(settings: Settings, *, older_than: int, yes: bool, as_json: bool) 
         click.echo(printable(f"Nothing deleted. In {place.name}, what was in use within {older_than} days stays."))
 
 
-async def _unused(place: Bucket, days: int) -> list[Stored]:
+async def _unused(place: Place, days: int) -> list[Stored]:
     found, _ = await place.stored()
     return [one for one in found if not one.in_use and time.time() - one.used_at > days * _DAY]
 
 
-def _place(settings: Settings) -> Bucket:
-    """Where environments are kept, with whose it is known: only the account's own bucket is touched."""
+def _place(settings: Settings) -> Place:
+    """Where environments are kept, with whose it is known: only the account's own is touched."""
     try:
         asyncio.run(_sign_in(settings))
     except AWSBatchError as error:
         if not error.details.get("endpoint"):
             raise
         raise unanswered(error, "which environments there are; none was made or deleted") from error
+    if settings.source == "ecr":
+        return Repository(client(settings), settings)
     return Bucket(client(settings), settings.s3_bucket_name)
 
 
@@ -146,7 +151,7 @@ async def _sign_in(settings: Settings) -> None:
     await identity(settings)
 
 
-def _waiting(place: Bucket) -> Status:
+def _waiting(place: Place) -> Status:
     """Shows on a terminal that something is under way."""
     return Console(stderr=True).status(Text(f"Listing {place.name}"))
 

@@ -54,6 +54,10 @@ class Work(Watch):
         self.uploaded.add(one.key)
         self._show(f"uploading {size / 1e6:,.1f} MB", sent, size)
 
+    def baking(self) -> None:
+        """Shows that an image is looked for, or made and pushed."""
+        self._show("making the image, if it is not there")
+
     def _show(self, step: str, done: int = 0, total: int | None = None) -> None:
         if step != self._step:
             self._step = step

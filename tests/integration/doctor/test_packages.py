@@ -15,8 +15,10 @@ def test_the_packages_of_this_machine_are_counted(options: dict[str, Any]) -> No
     report = ask({**options, "runtime": "bucket"})
     assert report.code == 0, report.checks
     assert report.found("packages").startswith(
-        f"{len(runtime.distributions())} of this machine, through the bucket, for an image with Python 3."
+        f"{len(runtime.distributions())} of this machine, through the bucket, for Python 3."
     )
+    report = ask({**options, "runtime": "ecr", "ecr_repo_name": "team/jobs"})
+    assert "of this machine, in an image that is made, for Python 3." in report.found("packages")
 
 
 def test_a_package_that_is_missing_is_named_with_its_fix(

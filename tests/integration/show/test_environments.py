@@ -46,6 +46,10 @@ def keys(s3: Any) -> set[str]:
     return {one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
 
 
+def in_use() -> set[str]:
+    return {one.key for one in runtime.found()}
+
+
 def put(s3: Any, key: str, days: int, **metadata: str) -> None:
     """An object that was not in use for so many days."""
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" * 1_500_000, Metadata=metadata)
@@ -68,7 +72,7 @@ def test_what_is_built_is_what_a_task_would_bring(aws: LocalAWS, s3: Any) -> Non
     assert built.exit_code == 0, built.output
     assert built.stdout.startswith("Made: 2 packages, 0 MB, Python 3."), built.stdout
     assert f" in {PLACE} (" in built.stdout
-    assert keys(s3) == runtime.in_use()[0]
+    assert keys(s3) == in_use()
     assert built.stderr.splitlines() == [
         *("looking at what is installed here", "packing 1 package", "packing 0 packages", "packing 1 package"),
         "uploading 0.0 MB",
@@ -85,7 +89,7 @@ def test_what_is_there_is_listed_with_what_it_is(aws: LocalAWS, s3: Any) -> None
     listed = json.loads(ask(aws, "list", "--json").stdout)
     assert listed["place"] == built["place"] == PLACE
     *here, old = listed["environments"]
-    assert {one["key"] for one in here} == {one["key"] for one in built["objects"]} == runtime.in_use()[0]
+    assert {one["key"] for one in here} == {one["key"] for one in built["objects"]} == in_use()
     assert sorted(one["packages"] for one in here) == [0, 1, 1]
     assert {(one["in_use"], one["python"]) for one in here} == {(True, built["python"])}
     assert (old["key"], old["packages"], old["in_use"], old["size"]) == (OLD, None, False, 1_500_000)
@@ -101,7 +105,7 @@ def test_what_is_there_is_listed_with_what_it_is(aws: LocalAWS, s3: Any) -> None
 
 def test_what_was_not_in_use_for_long_is_deleted_after_asking(aws: LocalAWS, s3: Any) -> None:
     ask(aws, "build")
-    used = runtime.in_use()[0]
+    used = in_use()
     put(s3, OLD, 40)
     put(s3, FOREIGN, 40)
     young = OLD.replace("0", "1")
@@ -155,12 +159,12 @@ def test_refresh_has_the_index_asked_again(aws: LocalAWS, s3: Any) -> None:
     ask(aws, "build")
     assert versions in keys(s3)
     assert ask(aws, "refresh").exit_code == 0
-    assert keys(s3) == {*runtime.in_use()[0], FOREIGN}
+    assert keys(s3) == {*in_use(), FOREIGN}
 
 
 def test_refresh_mends_what_was_tampered_with(aws: LocalAWS, s3: Any, small_packages: Path) -> None:
     ask(aws, "build")
-    used = sorted(runtime.in_use()[0])
+    used = sorted(in_use())
     s3.put_object(Bucket=BUCKET, Key=used[0], Body=b"mine")
     done = json.loads(ask(aws, "refresh", "--json").stdout)
     assert {one["key"]: one["uploaded"] for one in done["objects"]} == dict.fromkeys(used, True)

@@ -25,7 +25,8 @@ async def packages(case: Case) -> Sequence[Check]:
         fix = "install it with pip, or set `container_image_uri` to an image that has Covalent and this package"
         return [failed("packages", str(error), fix)]
     python = "{}.{}".format(*sys.version_info)
-    way = f"{len(found)} of this machine, through the bucket, for an image with Python {python}"
+    way = "through the bucket" if settings.source == "bucket" else "in an image that is made"
+    way = f"{len(found)} of this machine, {way}, for Python {python}"
     if settings.container_image_uri != FORMER_IMAGE:
         return [passed("packages", way)]
     former = f"`container_image_uri` is the former default, with Python 3.8; it counts as not given: {settings.image}"
