@@ -23,6 +23,9 @@ TIMEOUT = 600.0
 REFRESH = 0.3
 """Seconds between two refreshes of electrons and jobs."""
 
+_TASK = "train_svm"
+"""The workflow's task that runs on AWS Batch."""
+
 _NEXT = """
 Next:
   covalent-awsbatch local        the same AWS until Ctrl-C, for workflows of your own
@@ -60,12 +63,20 @@ def run_demo() -> int:
                 spinner.update("running the workflow")
                 demo = _Demo(server, aws, progress)
                 succeeded = demo.run()
+                if succeeded:
+                    spinner.update("running it once more")
+                    again = _Demo(server, aws, progress, demo.dispatch_id)
+                    succeeded = again.run()
                 jobs = aws.jobs()
                 spinner.update("ending everything")
     progress.line("all", "torn down")
     progress.console.print(job_table(jobs))
     if succeeded:
         progress.text(f"\nscore: {demo.score}")
+        progress.text(
+            f"{_TASK} took {demo.seconds[_TASK]:.1f} s, and {again.seconds[_TASK]:.1f} s the second time: what its job "
+            "needs was packed before, and is installed in no job."
+        )
         progress.text(_NEXT)
     return 0 if succeeded else 1
 
@@ -73,12 +84,14 @@ def run_demo() -> int:
 class _Demo:
     """One run of the workflow, watched from outside: by Covalent's API and the embedded AWS's list of jobs."""
 
-    def __init__(self, server: CovalentServer, aws: Any, progress: Progress) -> None:
+    def __init__(self, server: CovalentServer, aws: Any, progress: Progress, former_id: str = "") -> None:
         self.score = ""
+        self.seconds: dict[str, float] = {}
+        self.dispatch_id = ""
+        self._former_id = former_id
         self._server = server
         self._aws = aws
         self._progress = progress
-        self._dispatch_id = ""
         self._electrons: dict[int, str] = {}
 
     def run(self) -> bool:
@@ -112,27 +125,29 @@ class _Demo:
     def _refresh(self) -> str:
         """Shows what has changed since the last time; the workflow's status, empty before it is dispatched."""
         self._progress.jobs(self._aws.jobs())
-        if not self._dispatch_id:
+        if not self.dispatch_id:
             known = json.loads(self._server.get("/api/v2/dispatches?count=1"))["dispatches"]
-            if not known:
+            if not known or known[0]["dispatch_id"] == self._former_id:
                 return ""
-            self._dispatch_id = known[0]["dispatch_id"]
-            self._progress.line("workflow", f"{WORKFLOW.name} dispatched as {self._dispatch_id}")
+            self.dispatch_id = known[0]["dispatch_id"]
+            self._progress.line("workflow", f"{WORKFLOW.name} dispatched as {self.dispatch_id}")
         manifest = self._manifest()
         for node in _electrons(manifest):
             metadata = node["metadata"]
             status = metadata["status"]
             if self._electrons.get(node["id"], "NEW_OBJECT") != status:
                 self._electrons[node["id"]] = status
-                self._progress.line(
-                    "electron", f"{metadata['name']} on {metadata['executor']}{_duration(metadata)}", status
-                )
+                where = f"{metadata['name']} on {metadata['executor']}"
+                if (seconds := _seconds(metadata)) is not None:
+                    self.seconds[metadata["name"]] = seconds
+                    where += f", {seconds:.1f} s"
+                self._progress.line("electron", where, status)
         return str(manifest["metadata"]["status"])
 
     def _explain(self, output: str) -> None:
         """Writes all that helps to find out why the workflow did not complete."""
         write = self._progress.text
-        if self._dispatch_id:
+        if self.dispatch_id:
             for node in _electrons(self._manifest()):
                 if node["metadata"]["status"] != "FAILED":
                     continue
@@ -144,7 +159,7 @@ class _Demo:
         write(f"\nThe server's log ends with:\n{self._server.log()[-4000:]}")
 
     def _manifest(self) -> dict[str, Any]:
-        manifest: dict[str, Any] = json.loads(self._server.get(f"/api/v2/dispatches/{self._dispatch_id}"))
+        manifest: dict[str, Any] = json.loads(self._server.get(f"/api/v2/dispatches/{self.dispatch_id}"))
         return manifest
 
 
@@ -154,8 +169,8 @@ def _electrons(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in nodes if not node["metadata"]["name"].startswith(":")]
 
 
-def _duration(metadata: dict[str, Any]) -> str:
+def _seconds(metadata: dict[str, Any]) -> float | None:
     if not (metadata["start_time"] and metadata["end_time"]):
-        return ""
+        return None
     began, ended = (dt.datetime.fromisoformat(metadata[name]) for name in ("start_time", "end_time"))
-    return f", {(ended - began).total_seconds():.1f} s"
+    return (ended - began).total_seconds()
