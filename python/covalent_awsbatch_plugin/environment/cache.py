@@ -22,6 +22,9 @@ from pathlib import Path
 from .distributions import CannotPackError, fingerprint
 
 _FORMAT = 3
+VARIABLE = "COVALENT_AWSBATCH_CACHE"
+"""Variable with the directory where packed packages are kept."""
+
 _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
 _UNFINISHED = "new-"
@@ -97,7 +100,9 @@ def forget(one: Packed) -> None:
 
 
 def directory() -> Path:
-    """Where they are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    """Where they are kept: where `COVALENT_AWSBATCH_CACHE` says, else below `XDG_CACHE_HOME`, or `~/.cache`."""
+    if given := os.environ.get(VARIABLE):
+        return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "covalent-awsbatch" / "environments"
 
 

@@ -120,6 +120,8 @@ class CovalentServer:
             "HOME": str(home),
             # Covalent leaves a file there when it is killed.
             "TMPDIR": str(home / "tmp"),
+            # What its tasks pack stays where this user's other servers have it, since packing takes seconds.
+            cache.VARIABLE: str(cache.directory()),
             **self._extra,
         }
 
@@ -139,7 +141,6 @@ class CovalentServer:
             self._home = Path(tempfile.mkdtemp(prefix="covalent-"))
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / "tmp").mkdir(exist_ok=True)
-        self._share_packed_environments()
         self.port = _free_port(self.port)
         self._write_config()
         remove = [] if self._given_home else [str(self.home)]
@@ -252,15 +253,6 @@ class CovalentServer:
     @property
     def _log_path(self) -> Path:
         return self.home / "server.log"
-
-    def _share_packed_environments(self) -> None:
-        """Keeps what its tasks pack where the other servers of this user have it, since packing takes seconds."""
-        kept = cache.directory().parent
-        link = self.home / ".cache" / kept.name
-        if not link.is_symlink():
-            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-            link.parent.mkdir(exist_ok=True)
-            link.symlink_to(kept)
 
     def _write_config(self) -> None:
         # Covalent fills in its defaults for all that is not said here.
