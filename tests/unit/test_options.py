@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 import typing
 from pathlib import Path
 
@@ -73,4 +74,5 @@ def test_keyword_and_attribute_have_the_type_of_the_option() -> None:
         kind = Settings.model_fields[name].annotation
         kind = float if kind == int | float else kind
         assert attributes[name] == kind
-        assert {kind, type(None)} <= set(typing.get_args(keywords[name]))
+        kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else [kind]
+        assert {*kinds, type(None)} <= set(typing.get_args(keywords[name]))
