@@ -20,7 +20,7 @@ impl Hashing {
     pub fn start() -> Self {
         let (pieces, mut received) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let digest = tokio::task::spawn_blocking(move || {
-            // Half as fast again as the crate `sha2`, and in the wheel already, for TLS.
+            // In the wheel already, for TLS; in processor-specific code also where the rest is not optimised.
             let mut sha256 = Context::new(&SHA256);
             while let Some(piece) = received.blocking_recv() {
                 sha256.update(&piece);
