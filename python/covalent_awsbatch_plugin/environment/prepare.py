@@ -18,7 +18,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
 from .bake import bake
-from .cache import Packed
+from .cache import VARIABLE, Packed
 from .distributions import CannotPackError
 from .image import CannotBakeError
 from .store import Environment, Watch, pack, store
@@ -82,8 +82,9 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     except CannotBakeError as error:
         raise _refusal(error) from error
     except (CannotPackError, OSError) as error:
+        hint = f" ({VARIABLE} names another directory for them)" if isinstance(error, OSError) else ""
         raise errors.SettingsError(
-            f"AWSBatchExecutor: the packages of this machine cannot be sent to a job: {error}. Mend that, or set "
+            f"AWSBatchExecutor: the packages of this machine cannot be sent to a job: {error}{hint}. Mend that, or set "
             "container_image_uri to an image that has Covalent and this package."
         ) from error
     if (waited := time.monotonic() - start) > _NOTED_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import Distribution
@@ -11,7 +12,7 @@ from typing import Any
 
 from . import cache, on_demand
 from .cache import Packed
-from .distributions import closure, modules
+from .distributions import CannotPackError, closure, modules
 from .pack import LIBRARY
 
 # What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
@@ -36,8 +37,10 @@ def distributions() -> dict[str, Distribution]:
     """The packages that a job needs for the runner, by their normalised names.
 
     Raises:
-        CannotPackError: One of them is not installed.
+        CannotPackError: One of them is not installed, or they are not for Linux.
     """
+    if platform.system() != "Linux":
+        raise CannotPackError(f"they are for {platform.system()}, and jobs run on Linux")
     return closure(_ROOTS)
 
 

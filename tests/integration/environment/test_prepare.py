@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -155,3 +156,17 @@ def test_the_runner_needs_no_more_than_is_packed() -> None:
     found = runtime.distributions()
     assert {"covalent", "cloudpickle", "covalent-awsbatch-plugin", "pydantic"} <= found.keys()
     assert "pytest" not in found
+
+
+@pytest.mark.usefixtures("small_packages")
+def test_another_platform_or_a_cache_that_cannot_be_written_to_is_told_before_there_is_a_job(
+    bench: TaskBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("platform.system", lambda: "Darwin")
+        with pytest.raises(SettingsError, match="they are for Darwin, and jobs run on Linux"):
+            environment_of(bench)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COVALENT_AWSBATCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SettingsError, match="COVALENT_AWSBATCH_CACHE names another directory"):
+        environment_of(bench)

@@ -34,6 +34,8 @@ _LARGEST_SOURCE = 4 * 1024 * 1024  # what is larger is imported without byte cod
 _NOT_PLAIN = 0x61
 _UTF_8 = 0x800
 _LOCAL_HEADER = 30
+# What zipfile raises of a file that is none, is encrypted, or needs a later version of it (NotImplementedError).
+_UNREADABLE = (ValueError, zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError)
 
 
 class _Wheel:
@@ -175,7 +177,7 @@ def splice(wheel: IO[bytes], out: IO[bytes], python: str, compiled: Callable[[by
             else:
                 collections.deque(content, 0)
         target.flush()
-    except (ValueError, zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise CannotPackError(str(error)) from None
 
 
