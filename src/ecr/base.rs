@@ -9,19 +9,13 @@ use sha2::{Digest, Sha256};
 
 use super::body;
 use super::image::EcrImage;
-use super::registry::{self, Registry};
+use super::registry::{self, MEDIA_TYPES, Registry};
 use crate::aws::clients::Clients;
 use crate::aws::http;
 use crate::error::{Error, Kind, Result};
 
 /// The limit that registries have for a manifest; a configuration is smaller, too.
 const MAX_DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
-const MEDIA_TYPES: [&str; 4] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
 
 /// What is known of an image for one platform.
 #[derive(Debug, Serialize)]

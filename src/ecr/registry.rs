@@ -14,10 +14,12 @@ use crate::aws::http;
 use crate::error::{Error, Kind, Result};
 
 /// What a manifest may be; also the list of manifests by platform.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
-                         application/vnd.docker.distribution.manifest.list.v2+json, \
-                         application/vnd.oci.image.manifest.v1+json, \
-                         application/vnd.docker.distribution.manifest.v2+json";
+pub const MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
 const MAX_TOKEN_BYTES: usize = 1024 * 1024;
 const MAX_REDIRECTS: usize = 5;
 /// Attempts of a request while the registry does not answer, or asks to wait.
@@ -190,7 +192,7 @@ async fn send(connector: &SharedHttpConnector, url: &str, token: Option<&str>, f
     let unusable = |_| Error::new(Kind::Refused, format!("{} is no usable address", place(url)));
     request.set_uri(url).map_err(unusable)?;
     let headers = request.headers_mut();
-    headers.insert("accept", format!("{MANIFESTS}, */*"));
+    headers.insert("accept", format!("{}, */*", MEDIA_TYPES.join(", ")));
     headers.insert("user-agent", concat!("covalent-awsbatch-plugin/", env!("CARGO_PKG_VERSION")));
     if let Some(token) = token {
         let value = format!("Bearer {token}");
