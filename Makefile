@@ -6,8 +6,8 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python on the PATH that Covalent runs on, python3 or else the newest; set it to use another one: make PYTHON=python3.10 …
-PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
-	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
 .PHONY: help
@@ -15,7 +15,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 $(BIN)/maturin:
-	@test -n "$(PYTHON)" || { echo "Covalent needs Python 3.10, 3.11 or 3.12, and none is on the PATH."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Covalent needs Python 3.10 to 3.13, and none is on the PATH."; exit 1; }
 	@command -v cargo >/dev/null || { echo "The core is built with Rust: install it from https://rustup.rs"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet 'maturin>=1.9.4,<2'

@@ -291,11 +291,16 @@ def _check_installation() -> None:
             'pip install --force-reinstall "covalent-awsbatch-plugin[server]"'
         )
     version = importlib.metadata.version("fastapi")
-    if tuple(int(part) for part in version.split(".")[:2]) >= (0, 132):
+    if _minor("covalent") < (0, 241) and _minor("fastapi") >= (0, 132):
         raise RuntimeError(
-            f"Covalent's server refuses every dispatch with FastAPI {version} (it answers 422): "
+            f"The server of Covalent 0.240 refuses every dispatch with FastAPI {version} (it answers 422): "
             'pip install "covalent-awsbatch-plugin[server]" or "fastapi<0.132"'
         )
+
+
+def _minor(package: str) -> tuple[int, ...]:
+    """Major and minor version of what is installed."""
+    return tuple(int(part) for part in importlib.metadata.version(package).split(".")[:2])
 
 
 def _free_port(wanted: int) -> int:

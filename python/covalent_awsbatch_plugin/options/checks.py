@@ -49,10 +49,8 @@ def check_given(given: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _partial() -> type[BaseModel]:
     """The model of some of the options: those that are absent are None, and are not held against the others."""
-    fields: dict[str, Any] = {
-        name: (Annotated.__class_getitem__((field.annotation, *field.metadata, None)), None)  # type: ignore[attr-defined]
-        for name, field in Settings.model_fields.items()
-    }
+    types = {name: (field.annotation, *field.metadata, None) for name, field in Settings.model_fields.items()}
+    fields: dict[str, Any] = {name: (Annotated[annotated], None) for name, annotated in types.items()}
     return create_model("GivenSettings", __config__=Settings.model_config, **fields)
 
 

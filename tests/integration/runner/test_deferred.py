@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import requests
 from support.bench import Bench
 
+needs_dask = pytest.mark.skipif(not importlib.util.find_spec("dask"), reason="Covalent 0.241 does without Dask")
+
 
 def result_of(bench: Bench, function: Any, *args: Any, before: tuple[Any, ...] = ()) -> Any:
     bench.put_electron(function, *args, before=before)
@@ -19,6 +22,7 @@ def result_of(bench: Bench, function: Any, *args: Any, before: tuple[Any, ...] =
     return bench.value()
 
 
+@needs_dask
 def test_a_task_imports_them_in_any_way(bench: Bench) -> None:
     def task() -> Any:
         import sys
@@ -67,6 +71,7 @@ def test_arguments_and_results_are_of_their_classes(bench: Bench) -> None:
     assert (graph.number_of_edges(), header) == (5, "there")
 
 
+@needs_dask
 def test_threads_import_them_at_once(bench: Bench) -> None:
     def task() -> Any:
         import importlib
@@ -143,6 +148,7 @@ def test_submodules_that_covalent_brought_are_there(bench: Bench) -> None:
     assert result_of(bench, task) == ["urllib.request", "urllib.error", "multiprocessing.pool", "xml.etree.ElementTree"]
 
 
+@needs_dask
 def test_a_traceback_can_be_returned(bench: Bench) -> None:
     """Dask enables that when it is imported, if tblib is installed."""
 
