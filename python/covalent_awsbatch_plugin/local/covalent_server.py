@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.metadata
 import importlib.util
 import os
 import select
@@ -32,6 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.environment import cache
+from covalent_awsbatch_plugin.server import installed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -285,22 +285,8 @@ class CovalentServer:
 
 def _check_installation() -> None:
     """Says in one sentence what is missing, in place of a server that ends with a traceback or refuses everything."""
-    if importlib.util.find_spec("covalent_dispatcher") is None:
-        raise RuntimeError(
-            "this installation of Covalent has no server (COVALENT_SDK_ONLY): "
-            'pip install --force-reinstall "covalent-awsbatch-plugin[server]"'
-        )
-    version = importlib.metadata.version("fastapi")
-    if _minor("covalent") < (0, 241) and _minor("fastapi") >= (0, 132):
-        raise RuntimeError(
-            f"The server of Covalent 0.240 refuses every dispatch with FastAPI {version} (it answers 422): "
-            'pip install "covalent-awsbatch-plugin[server]" or "fastapi<0.132"'
-        )
-
-
-def _minor(package: str) -> tuple[int, ...]:
-    """Major and minor version of what is installed."""
-    return tuple(int(part) for part in importlib.metadata.version(package).split(".")[:2])
+    if (problem := installed.problem()) is not None:
+        raise RuntimeError(f"{problem.found}: {problem.fix}")
 
 
 def _free_port(wanted: int) -> int:

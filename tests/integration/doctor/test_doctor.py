@@ -17,6 +17,7 @@ from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.local import LocalAWS
 
 NAMES = [
+    "server",
     "credentials",
     "region",
     "clock",
@@ -70,7 +71,7 @@ def test_it_leaves_nothing_in_the_bucket(aws: LocalAWS, options: dict[str, Any])
         ({"container_image_uri": f"{REGISTRY}/team/jobs:v2"}, "image", ("holds no image v2", "push it")),
         ({"container_image_uri": f"{REGISTRY}/gone:v1"}, "image", ("no ECR repository gone", "container_image_uri")),
         ({"container_image_uri": f"{REGISTRY}/team/jobs:arm64"}, "image", ("for arm64", "linux/amd64")),
-        ({"vcpu": 99}, NAMES[7], ("never fit", "at most 16 vCPUs", "vcpu=99", "ask for less")),
+        ({"vcpu": 99}, f"environment {ENVIRONMENT}", ("never fit", "at most 16 vCPUs", "vcpu=99", "ask for less")),
         ({"memory": "much"}, "configuration", ("memory='much'", "must be a number of GB")),
     ],
 )

@@ -15,8 +15,10 @@ from .packages import packages
 from .permissions import permissions
 from .queue import queue
 from .roles import execution_role, job_role
+from .server import server
 
 STEPS: tuple[tuple[str, Step], ...] = (
+    ("server", server),
     ("credentials", credentials),
     ("region", region),
     ("clock", clock),
@@ -31,5 +33,5 @@ STEPS: tuple[tuple[str, Step], ...] = (
 )
 """Every check, with the name that is shown if it fails itself."""
 
-WITHOUT_CREDENTIALS = {"credentials", "region", "clock"}
+WITHOUT_CREDENTIALS = {"server", "credentials", "region", "clock"}
 """Checks that need no valid credentials."""
