@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import environments, figures, startup_figures, workloads
+from . import endtoend_figures, environments, figures, startup_figures, workloads
 from .environments import PLACE, Plugin
 from .measuring import Runs
 
@@ -25,6 +25,7 @@ MEASURES: dict[str, figures.Figures] = {
     "wheel": startup_figures.wheel,
     "container": startup_figures.container,
     "job": startup_figures.job,
+    "server": endtoend_figures.server,
     "loop": figures.loop,
     "soak": figures.soak,
 }

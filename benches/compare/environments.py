@@ -14,7 +14,7 @@ PLACE = ROOT / "target" / "bench"
 PUBLIC = "covalent-awsbatch-plugin==0.42.0"
 PUBLIC_IMAGE = "covalent-aws-plugins==0.19.0"
 # What both stand on: in one environment that the others see, so that nothing but the plugin differs.
-_COMMON = ["covalent==0.240.0", "fastapi<0.132", "boto3", "uv", PUBLIC_IMAGE]
+_COMMON = ["covalent==0.240.0", "fastapi<0.132", "boto3", "uv", "scikit-learn", PUBLIC_IMAGE]
 
 
 @dataclass(frozen=True)

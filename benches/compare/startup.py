@@ -52,7 +52,7 @@ sys.stdout.buffer.write(cloudpickle.dumps((call, [TransportableObject(1)], {})))
 """
 
 # The public image's program works in /covalent, which is redirected to the current directory.
-_LAUNCHER = """
+LAUNCHER = """
 import os, runpy, sys
 
 join = os.path.join
@@ -85,7 +85,7 @@ def container_seconds(ours: Plugin, common: Path, repeats: int) -> tuple[float, 
     with Lab() as lab:
         lab.plant(_KEY, task)
         seconds = [
-            (_first_line(ours, lab, runner), _first_line(ours, lab, [common, "-c", _LAUNCHER, program]))
+            (_first_line(ours, lab, runner), _first_line(ours, lab, [common, "-c", LAUNCHER, program]))
             for _ in range(repeats)
         ]
     return min(first for first, _ in seconds), min(second for _, second in seconds)

@@ -71,6 +71,7 @@ class Sizes:
         in_flight: Tasks that keep the event loop busy, and the bytes of each.
         often: How often what is compared with the machine itself is measured, large payloads and the event loop.
         repeats: Of what is timed in processes of its own.
+        workflows: Those that are run on a real server, of `endtoend.WORKFLOWS`.
     """
 
     usual: int = 100
@@ -84,6 +85,7 @@ class Sizes:
     in_flight: tuple[int, int] = (200, 20 * MIB)
     often: int = 3
     repeats: int = 5
+    workflows: tuple[str, ...] = ("basic", "fan of 12", "fan of 60", "sublattice", "svm")
 
 
 FULL = Sizes()
@@ -99,6 +101,7 @@ QUICK = Sizes(
     in_flight=(2, MIB),
     often=1,
     repeats=1,
+    workflows=("basic",),
 )
 """Whether everything runs; what it measures means nothing."""
 
