@@ -130,6 +130,15 @@ class Client:
             runnable: Seconds that it may be RUNNABLE; 0 for no limit. The job is then returned with that status.
         """
 
+    def states(self, job_ids: list[str]) -> Awaitable[dict[str, dict[str, Any]]]:
+        """Tell the states of jobs that are waited for with `end_of`, as AWS last described them. AWS is not called.
+
+        Returns:
+            By the job's id `status`, `reason` and its `meaning` where AWS says why it waits, else None, `log_stream`
+            of the newest attempt or None, and how many `attempts` have ended. Jobs that nobody waits for, or that were
+            not described yet, are missing.
+        """
+
     def describe(self, job_id: str) -> Awaitable[Job | None]:
         """Look at a job once; None if Batch has no record of it."""
 
@@ -205,6 +214,19 @@ class Client:
 
     def log_tail(self, group: str, stream: str, lines: int) -> Awaitable[list[str]]:
         """Read the last lines of a log stream, oldest first."""
+
+    def log_lines(self, group: str, streams: list[str], start: int) -> Awaitable[list[tuple[str, str, int, str]]]:
+        """Read the lines of log streams since a time.
+
+        Args:
+            group: Their log group.
+            streams: At most 100.
+            start: The time, in milliseconds since 1970.
+
+        Returns:
+            For each line its id, its stream, when it was written, in milliseconds, and its text: a stream's lines
+            oldest first, and no more than five pages of 1 MB. What is not there (yet) has none.
+        """
 
     def image_problem(self, image: str) -> Awaitable[str | None]:
         """Find out from ECR why an image cannot be pulled; None if it exists or is in another registry."""

@@ -23,7 +23,7 @@ from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
 from .server import presence, questions
-from .task import guard, outcome, result, subclasses, submission, termination, transfer
+from .task import guard, live, outcome, result, subclasses, submission, termination, transfer
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
@@ -160,7 +160,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         own = subclasses.overrides(self, AWSBatchExecutor, "get_status")
         if own and await subclasses.went_well(self, connection, job_id, settings.poll_freq):
             return
-        await outcome.wait(self, connection, settings, job_id, {"dispatch_id": dispatch_id, "node_id": node_id})
+        task_metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
+        async with live.shown(connection, settings, job_id, task_metadata, self.task_stderr):
+            await outcome.wait(self, connection, settings, job_id, task_metadata)
 
     async def get_status(self, job_id: str) -> tuple[str, int]:
         """Look at a job once. Where a subclass does this in its own way, it is asked every `poll_freq` seconds.

@@ -19,6 +19,7 @@ use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
 use crate::batch::submission::Submitted;
 use crate::batch::watcher::Watch;
+use crate::batch::watcher::states::JobState;
 use crate::ecr::push::PushRequest;
 use crate::ecr::{self, base, image, push};
 use crate::envelope::{Envelope, StoredResult};
@@ -80,6 +81,14 @@ impl Client {
         let connection = self.connection()?;
         let watch = Watch { poll_interval: settings::seconds(poll)?, runnable_timeout: settings::seconds(runnable)? };
         awaitable(py, async move { connection.session().await?.watcher.end_of(&job_id, watch).await.map(PyJob) })
+    }
+
+    fn states<'py>(&self, py: Python<'py>, job_ids: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let states = connection.session().await?.watcher.states.of(&job_ids);
+            Ok(states.into_iter().map(|(id, state)| (id, PyJobState(state))).collect::<HashMap<_, _>>())
+        })
     }
 
     fn describe<'py>(&self, py: Python<'py>, job_id: String) -> PyResult<Bound<'py, PyAny>> {
@@ -171,6 +180,20 @@ impl Client {
     fn log_tail<'py>(&self, py: Python<'py>, group: String, stream: String, lines: i32) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { logs::tail(&connection.session().await?.clients, &group, &stream, lines).await })
+    }
+
+    fn log_lines<'py>(
+        &self,
+        py: Python<'py>,
+        group: String,
+        streams: Vec<String>,
+        start: i64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let lines = logs::since(&connection.session().await?.clients, &group, &streams, start).await?;
+            Ok(lines.into_iter().map(|line| (line.id, line.stream, line.at, line.text)).collect::<Vec<_>>())
+        })
     }
 
     fn image_problem<'py>(&self, py: Python<'py>, image: String) -> PyResult<Bound<'py, PyAny>> {
@@ -288,6 +311,25 @@ impl<'py> IntoPyObject<'py> for PyListedJob {
         job.set_item("started_at", self.0.started_at)?;
         job.set_item("stopped_at", self.0.stopped_at)?;
         Ok(job)
+    }
+}
+
+/// The state of a job for Python: a dict.
+struct PyJobState(JobState);
+
+impl<'py> IntoPyObject<'py> for PyJobState {
+    type Target = PyDict;
+    type Output = Bound<'py, PyDict>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let state = PyDict::new(py);
+        state.set_item("meaning", self.0.meaning())?;
+        state.set_item("status", self.0.status)?;
+        state.set_item("reason", self.0.reason)?;
+        state.set_item("log_stream", self.0.log_stream)?;
+        state.set_item("attempts", self.0.attempts)?;
+        Ok(state)
     }
 }
 

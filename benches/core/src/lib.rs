@@ -22,6 +22,7 @@ use covalent_awsbatch_plugin::batch::job::{Attempt, Job};
 use covalent_awsbatch_plugin::batch::jobs::IDS_PER_CALL;
 use covalent_awsbatch_plugin::batch::outcome::{JobContext, cause, sentence};
 use covalent_awsbatch_plugin::batch::request::JobRequest;
+use covalent_awsbatch_plugin::batch::watcher::states::States;
 use covalent_awsbatch_plugin::batch::watcher::{Actor, Subscription, Watch};
 use covalent_awsbatch_plugin::envelope::{Envelope, PARTS};
 use covalent_awsbatch_plugin::session::Session;
@@ -180,7 +181,7 @@ impl Default for Sweep {
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
-        let mut actor = Actor::new(Session::new(Clients::new(&config)).jobs);
+        let mut actor = Actor::new(Session::new(Clients::new(&config)).jobs, States::default());
         let watch = Watch { poll_interval: Duration::from_secs(10), runnable_timeout: Duration::ZERO };
         let mut answers = Vec::with_capacity(JOBS);
         for job in 0..JOBS {

@@ -67,6 +67,7 @@ USER = (
     Right("Cleanup", "s3:DeleteObject", "objects", ("s3:DeleteObjects",), without="s3_cleanup leaves objects behind"),
     Right("Bucket", "s3:ListBucket", "bucket", _LISTS, without="an object that is missing looks denied"),
     Right("Bucket", "s3:ListBucketMultipartUploads", "bucket", ("s3:ListMultipartUploads",), without=_PARTS),
+    Right("Logs", "logs:FilterLogEvents", "logs", without="what a function prints is shown at its end only"),
     Right("Logs", "logs:GetLogEvents", "logs", without="a failed job is not shown with its log's last lines"),
     Right("Images", "ecr:DescribeImages", "image", without="a job without its image does not say what is missing"),
     Right("Base", "ecr:BatchGetImage", "base", without=_IMAGE),

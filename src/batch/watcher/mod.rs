@@ -18,9 +18,11 @@ use crate::batch::jobs::{IDS_PER_CALL, Jobs};
 use crate::error::{Error, Kind, Result};
 
 mod poll;
+pub mod states;
 mod watched;
 
 use poll::Poll;
+use states::States;
 use watched::Watched;
 
 /// Interval between sweeps, unless a job's poll interval is shorter.
@@ -43,6 +45,8 @@ const REFUSED_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Watcher {
     jobs: Arc<Jobs>,
+    /// What is known of the watched jobs.
+    pub states: States,
     actor: Mutex<Option<mpsc::UnboundedSender<Subscription>>>,
 }
 
@@ -76,7 +80,7 @@ impl Watcher {
     /// Without jobs.
     #[must_use]
     pub fn new(jobs: Arc<Jobs>) -> Self {
-        Self { jobs, actor: Mutex::default() }
+        Self { jobs, states: States::default(), actor: Mutex::default() }
     }
 
     /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck
@@ -98,7 +102,7 @@ impl Watcher {
         if let Some(subscription) = unsent {
             // There is no actor yet, or its runtime has ended.
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(Actor::new(self.jobs.clone()).run(receiver));
+            tokio::spawn(Actor::new(self.jobs.clone(), self.states.clone()).run(receiver));
             // Its receiver lives in the task of the line above: this cannot fail.
             let _ = sender.send(subscription);
             *actor = Some(sender);
@@ -110,6 +114,7 @@ impl Watcher {
 #[derive(Debug)]
 pub struct Actor {
     jobs: Arc<Jobs>,
+    states: States,
     watched: HashMap<String, Watched>,
     polls: JoinSet<Poll>,
     /// Whether a poll since the last sweep was throttled or unanswered; `None` if none has completed.
@@ -121,8 +126,8 @@ pub struct Actor {
 impl Actor {
     /// Without jobs.
     #[must_use]
-    pub fn new(jobs: Arc<Jobs>) -> Self {
-        Self { jobs, watched: HashMap::new(), polls: JoinSet::new(), overloaded: None, overloaded_sweeps: 0 }
+    pub fn new(jobs: Arc<Jobs>, states: States) -> Self {
+        Self { jobs, states, watched: HashMap::new(), polls: JoinSet::new(), overloaded: None, overloaded_sweeps: 0 }
     }
 
     async fn run(mut self, mut subscriptions: mpsc::UnboundedReceiver<Subscription>) {
@@ -174,8 +179,11 @@ impl Actor {
 
     /// Starts polls of all jobs that are not being polled.
     fn begin_sweep(&mut self) {
-        self.watched.retain(|_, watched| {
+        self.watched.retain(|id, watched| {
             watched.replies.retain(|reply| !reply.is_closed());
+            if watched.replies.is_empty() {
+                self.states.forget(id);
+            }
             !watched.replies.is_empty()
         });
         if let Some(overloaded) = self.overloaded.take() {
@@ -230,6 +238,7 @@ impl Actor {
                 watched.missing_since.get_or_insert(now);
             }
         }
+        self.states.note(&found);
         for job in found {
             let Some(watched) = self.watched.get_mut(&job.id) else { continue };
             if job.status.is_empty() {
@@ -282,6 +291,7 @@ impl Actor {
     }
 
     fn finish(&mut self, id: &str, outcome: impl Fn() -> Result<Job>) {
+        self.states.forget(id);
         for reply in self.watched.remove(id).into_iter().flat_map(|watched| watched.replies) {
             // The subscriber may have been dropped.
             let _ = reply.send(outcome());

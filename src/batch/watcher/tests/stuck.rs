@@ -8,7 +8,7 @@ const NOW: i64 = 1_767_268_800_000;
 
 /// Polls a job once a minute. Returns the outcome and when, or nothing after a day.
 async fn outcome(script: Script) -> Option<(Job, Duration)> {
-    let mut actor = Actor::new(script.watcher().jobs.clone());
+    let mut actor = Actor::new(script.watcher().jobs.clone(), States::default());
     let (subscription, mut answer) =
         Subscription::new("a", Watch { poll_interval: POLL, runnable_timeout: Duration::ZERO });
     actor.add(subscription);
