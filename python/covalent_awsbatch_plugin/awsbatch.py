@@ -27,6 +27,7 @@ from .task import guard, outcome, result, subclasses, submission, termination, t
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
+from .task.own_nodes import values
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
@@ -63,7 +64,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     """
 
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
-        """Run a call as an AWS Batch job and return its result.
+        """Run a call as an AWS Batch job and return its result. One of Covalent's own nodes mostly needs no job.
 
         Args:
             function: The function; under Covalent its wrapper, which also installs dependencies.
@@ -78,6 +79,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             TaskCancelledError: The task was cancelled from Covalent.
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
+        if (made := await values.made(function, args, kwargs)) is not None:
+            return made
         async with guard.TaskGuard(self, self._settings, task_metadata) as task:
             task.client = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)
