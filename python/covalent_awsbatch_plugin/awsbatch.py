@@ -27,7 +27,7 @@ from .task import guard, outcome, result, subclasses, submission, termination, t
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
-from .task.own_nodes import values
+from .task.own_nodes import inheritance, values
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
@@ -81,6 +81,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """
         if (made := await values.made(function, args, kwargs)) is not None:
             return made
+        function = await inheritance.with_packages(function, task_metadata)
         async with guard.TaskGuard(self, self._settings, task_metadata) as task:
             task.client = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)
