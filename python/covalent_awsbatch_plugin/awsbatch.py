@@ -22,7 +22,7 @@ from .environment import prepare
 from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import presence, questions
+from .server import packing, presence, questions
 from .task import guard, outcome, result, subclasses, submission, termination, transfer
 from .task.connection import client
 from .task.connection import identity as caller_identity
@@ -62,6 +62,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     an attribute of the same name; all of them are plain JSON. Creating an executor does no I/O. The constructor
     describes the options.
     """
+
+    SUPPORTS_MANAGED_EXECUTION = packing.OneNodeATask()
 
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
         """Run a call as an AWS Batch job and return its result. One of Covalent's own nodes mostly needs no job.

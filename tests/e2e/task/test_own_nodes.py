@@ -140,3 +140,23 @@ def test_a_missing_item_fails_where_it_is_missing(cloud: Cloud) -> None:
     assert "IndexError" in nodes[":pair.__getitem__"]["stderr"]
     assert str(nodes["f"]["status"]) == "NEW_OBJECT"
     assert len(cloud.jobs(dispatch_id)) == 2
+
+
+def test_packed_nodes_say_what_to_do(cloud: Cloud) -> None:
+    use = ct.electron(total, executor="awsbatch")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow() -> Any:
+        return use([1, 2])
+
+    before = ct.get_config("sdk.task_packing")
+    ct.set_config("sdk.task_packing", "true")
+    try:
+        dispatch_id = cloud.client.dispatch(workflow)
+    finally:
+        ct.set_config("sdk.task_packing", before)
+    result = cloud.client.wait(dispatch_id)
+    assert str(result.status) == "FAILED"
+    for name in ("total", ":electron_list:"):
+        assert 'ct.set_config("sdk.task_packing", "false")' in cloud.client.node(result, name)["error"]
+    assert cloud.jobs(dispatch_id) == []
