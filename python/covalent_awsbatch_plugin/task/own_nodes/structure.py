@@ -18,10 +18,8 @@ MOST_INSTRUCTIONS = 20_000
 UNKNOWN = object()
 """Stands for a value that only loading would tell."""
 
-ERRORS = (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, struct.error)
-"""What reading anything may raise, `UnclearError` among them."""
-
 _OLDEST_PROTOCOL = 3  # whose names mean the same in a pickle of protocol 4
+_COPIED_BYTES = 1024  # of an instruction that a view would take more memory than
 _KEEP, _MARK = object(), object()  # keep the value for later use; the instruction MARK
 _PUTS = ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT")
 _GETS = ("BINGET", "LONG_BINGET", "GET")
@@ -72,17 +70,20 @@ def read(pickled: bytes, most: int = MOST_INSTRUCTIONS) -> Value:
         most: Instructions that it may have.
 
     Raises:
-        ERRORS: It has too many instructions, or such as no pickler writes.
+        UnclearError: It has too many instructions, or such as no pickler writes.
     """
     machine = _Machine()
-    for count, (name, before, argument, raw) in enumerate(_instructions(pickled)):
-        if count > most:
-            raise UnclearError("it has too many instructions")
-        if not count and not (name == "PROTO" and argument >= _OLDEST_PROTOCOL):
-            raise UnclearError("its names are those of Python 2")
-        if name == "STOP":
-            break
-        machine.step(name, before, argument, raw)
+    try:
+        for count, (name, before, argument, raw) in enumerate(_instructions(pickled)):
+            if count > most:
+                raise UnclearError("it has too many instructions")
+            if not count and not (name == "PROTO" and argument >= _OLDEST_PROTOCOL):
+                raise UnclearError("its names are those of Python 2")
+            if name == "STOP":
+                break
+            machine.step(name, before, argument, raw)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
+        raise UnclearError(f"it cannot be taken apart: {error}") from error
     return machine.result()
 
 
@@ -138,17 +139,19 @@ def dict_of(keys: list[Value], values: list[Value]) -> Value:
     return Value([pickle.EMPTY_DICT + pickle.MARK, *items, pickle.SETITEMS], "dict", items)
 
 
-def _instructions(pickled: bytes) -> Iterator[tuple[str, list[Any], Any, memoryview]]:
+def _instructions(pickled: bytes) -> Iterator[tuple[str, list[Any], Any, bytes | memoryview]]:
     """Name, what is taken from the stack, argument and bytes of each instruction."""
     whole = memoryview(pickled)
     before: tuple[Any, Any, int] | None = None
     for opcode, argument, position in pickletools.genops(pickled):
         assert position is not None
         if before is not None:
-            yield before[0].name, before[0].stack_before, before[1], whole[before[2] : position]
+            start = before[2]
+            raw = pickled[start:position] if position - start < _COPIED_BYTES else whole[start:position]
+            yield before[0].name, before[0].stack_before, before[1], raw
         before = opcode, argument, position
     if before is not None:
-        yield before[0].name, before[0].stack_before, before[1], whole[before[2] :]
+        yield before[0].name, before[0].stack_before, before[1], b""
 
 
 class _Machine:
@@ -156,7 +159,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._kept: dict[int, Value] = {}
 
-    def step(self, name: str, before: list[Any], argument: Any, raw: memoryview) -> None:
+    def step(self, name: str, before: list[Any], argument: Any, raw: bytes | memoryview) -> None:
         if name in ("PROTO", "FRAME"):
             return
         if name in _UNCLEAR:
@@ -180,7 +183,7 @@ class _Machine:
             raise UnclearError("it is no pickle of one value")
         return self._top()
 
-    def _apply(self, name: str, before: list[Any], argument: Any, raw: memoryview) -> None:
+    def _apply(self, name: str, before: list[Any], argument: Any, raw: bytes | memoryview) -> None:
         fixed, items = self._take(before)
         marked = [pickle.MARK, *items] if pickletools.markobject in before else items
         if name in _CHANGES:

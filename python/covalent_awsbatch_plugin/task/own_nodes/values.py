@@ -46,12 +46,10 @@ async def made(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     if kind is Kind.RESULT:
         is_plain = len(args) == 1 and all(name.startswith("node:") for name in kwargs)
         return args[0] if is_plain else None
-    size = sum(len(one.get_serialized()) for one in args)
-    if kwargs or size > LARGEST_CHARS:
-        return None
     try:
-        return await threads.run(size, _MAKERS[kind], *args)
-    except structure.ERRORS as why:
+        size = sum(len(one.get_serialized()) for one in args)
+        return None if kwargs or size > LARGEST_CHARS else await threads.run(size, _MAKERS[kind], *args)
+    except (ValueError, LookupError, TypeError, AttributeError) as why:
         _log.debug("%s takes a job: %s", kind.value, one_line(why, _SHOWN_CHARS))
         return None
 
@@ -96,7 +94,7 @@ def _value(parent: Any) -> Value:
     if len(pickled) <= _SCALAR_BYTES:
         try:
             value = structure.read(pickled, _SCALAR_INSTRUCTIONS)
-        except structure.ERRORS:
+        except UnclearError:
             value = Value(())
         if value.scalar is not UNKNOWN:
             return value
