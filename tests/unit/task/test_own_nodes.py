@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError
+from covalent_awsbatch_plugin.task.own_nodes import inheritance
 from covalent_awsbatch_plugin.task.own_nodes.recognition import Kind, kind_of
 
 MODULE = "covalent._workflow.electron"
@@ -203,6 +205,14 @@ def test_own_nodes_ask_nobody_and_other_functions_do(monkeypatch: pytest.MonkeyP
     assert run(known[":postprocess:reconstruct"], {"a": 1}).get_deserialized() == {"a": 1}
     with pytest.raises(AWSBatchError):
         run(known["use"], 1)
+
+
+def test_without_a_server_nothing_is_looked_up() -> None:
+    """A script that runs the executor itself has no graph, and must not open the database of a server."""
+    a_list = called(nodes()[":electron_list:"])
+    before = set(sys.modules)
+    assert asyncio.run(inheritance.with_packages(a_list, {"dispatch_id": "none", "node_id": 0})) is a_list
+    assert not [name for name in set(sys.modules) - before if name.startswith("covalent_dispatcher")]
 
 
 def test_nothing_of_a_function_is_loaded(tmp_path: Path) -> None:

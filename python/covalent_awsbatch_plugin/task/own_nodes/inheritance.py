@@ -7,13 +7,16 @@ database alone, that is behind private modules of Covalent's; where those differ
 from __future__ import annotations
 
 import functools
-import importlib
 import logging
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from covalent_awsbatch_plugin.printable import one_line
 
+# The server has them loaded; elsewhere nobody knows the graph, and loading them would open a database.
+_GRAPH = "covalent_dispatcher._core.data_modules.graph"
+_ELECTRONS = "covalent_dispatcher._core.data_modules.electron"
 _COLLECTIONS = (":electron_list:", ":electron_dict:")  # how Covalent names such nodes in a graph
 _POSTPROCESSING = ":postprocess:"  # it waits for every node
 _FUNCTIONS = ("_auto_list_node", "_auto_dict_node")
@@ -29,11 +32,11 @@ async def with_packages(function: Any, task_metadata: Mapping[str, Any]) -> Any:
         function: As Covalent hands it to an executor: a partial of its wrapper.
         task_metadata: `dispatch_id` and `node_id`.
     """
-    if not _may_be_collection(function):
+    if not _may_be_collection(function) or any(name not in sys.modules for name in (_GRAPH, _ELECTRONS)):
         return function
     try:
         found = await _packages(task_metadata["dispatch_id"], task_metadata["node_id"])
-    except Exception as error:  # noqa: BLE001  (other versions of Covalent, and no server at all)
+    except Exception as error:  # noqa: BLE001  (another version of Covalent)
         why = one_line(repr(error), _SHOWN_CHARS)
         _log.warning("Which packages the electrons around a list or a dict need could not be looked up: %s", why)
         return function
@@ -52,8 +55,7 @@ async def _packages(dispatch_id: str, node_id: int) -> list[Any]:
     """What is to be called before: the `DepsPip` of the electrons that use a collection and of those that fill it."""
     from covalent._workflow.depspip import DepsPip
 
-    graph = importlib.import_module("covalent_dispatcher._core.data_modules.graph")
-    electrons = importlib.import_module("covalent_dispatcher._core.data_modules.electron")
+    graph, electrons = cast("Any", sys.modules[_GRAPH]), cast("Any", sys.modules[_ELECTRONS])
     found: list[Any] = []
     seen, waiting = {node_id}, [node_id]
     while waiting and len(seen) < _MOST_NODES:
