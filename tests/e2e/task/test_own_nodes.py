@@ -99,6 +99,13 @@ def lattices() -> dict[Callable[[], Any], tuple[Any, int]]:
     def several_results() -> Any:
         return {"list": [on["f"](1), on["f"]("2".__len__())], "tuple": (3, "4")}
 
+    def inner() -> Any:
+        return on["f"](1), on["f"](2)
+
+    def of_sublattice() -> Any:
+        _, second = ct.electron(ct.lattice(inner, executor="awsbatch", workflow_executor="awsbatch"))()
+        return on["total"]([second, 1])
+
     return {
         of_results: (5, 3),
         of_numbers: (3, 1),
@@ -107,6 +114,7 @@ def lattices() -> dict[Callable[[], Any], tuple[Any, int]]:
         as_dict: (6, 2),
         postprocessed: (2, 1),
         several_results: ({"list": [2, 2], "tuple": [3, "4"]}, 2),
+        of_sublattice: (4, 2),  # what makes the sublattice's graph, and the sum
     }
 
 
