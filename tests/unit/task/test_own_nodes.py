@@ -82,6 +82,12 @@ def test_covalents_own_nodes_are_known_and_no_others() -> None:
     }
 
 
+def test_the_result_of_the_smallest_lattice_is_known() -> None:
+    lattice = ct.lattice(lambda: 1)
+    lattice.workflow_function_string = ""
+    assert kind_of(called(nodes(lattice)[":postprocess:reconstruct"])) is Kind.RESULT
+
+
 def as_covalents(function: Callable[..., Any], name: str, **names: Any) -> Callable[..., Any]:
     """A function that says that it is Covalent's."""
     module = {**names, "__name__": MODULE, "__package__": "covalent._workflow", "__file__": "electron.py"}

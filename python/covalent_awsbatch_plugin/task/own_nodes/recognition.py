@@ -56,10 +56,9 @@ def kind_of(function: Any) -> Kind | None:
         return None
     text = node.get_serialized()
     try:
-        if len(text) <= _MOST_CHARS:
-            return _kind_of_function(base64.b64decode(text))
-        start, end = base64.b64decode(text[:_METHOD_START_CHARS]), base64.b64decode(text[-16:])
-        return Kind.RESULT if end.endswith(_METHOD_END) and _is_postprocessing(start) else None
+        if base64.b64decode(text[-16:]).endswith(_METHOD_END):
+            return Kind.RESULT if _is_postprocessing(base64.b64decode(text[:_METHOD_START_CHARS])) else None
+        return _kind_of_function(base64.b64decode(text)) if len(text) <= _MOST_CHARS else None
     except (ValueError, IndexError, KeyError, OverflowError, struct.error):
         return None  # no pickle
 
