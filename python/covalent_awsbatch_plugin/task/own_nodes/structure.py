@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 MOST_INSTRUCTIONS = 20_000
-"""Instructions of a pickle that is taken apart: a list of so many numbers. It takes about a tenth of a second."""
+"""Instructions of a pickle that is taken apart: a list of so many numbers. It takes less than a tenth of a second."""
 
 UNKNOWN = object()
 """Stands for a value that only loading would tell."""

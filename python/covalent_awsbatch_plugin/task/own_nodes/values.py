@@ -18,7 +18,7 @@ from .structure import UNKNOWN, UnclearError, Value
 LARGEST_CHARS = 8 * 1024 * 1024
 """Characters in base64 that what a list, dict or subscript is made of may have together; beyond it takes a job.
 
-Making it takes about six times as much memory for a moment.
+Making it then takes 43 MB of memory for a moment (a list), or 31 MB (an item).
 """
 
 _SCALAR_BYTES = 64 * 1024  # of the largest text or bytes that is written as it is
