@@ -19,6 +19,7 @@ from covalent_awsbatch_plugin.doctor import images
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
 from covalent_awsbatch_plugin.environment.packages import splice, wheel
 from covalent_awsbatch_plugin.task import archive, bare
+from covalent_awsbatch_plugin.task.own_nodes import structure
 
 FOR_A_BYTE = 64
 """Bytes of memory for each one that is read: a header of three characters an entry becomes a dict of Python's."""
@@ -26,6 +27,11 @@ BESIDES = 1024 * 1024
 REPEATED = 64 * 1024
 """Characters of texts that a pickle may use twice."""
 LONGEST_ERROR = 5000
+FOR_AN_INSTRUCTION = 1024
+"""Bytes of memory for each instruction of a pickle that is taken apart, and put together again."""
+FOR_A_REFERENCE = 5
+"""Bytes of one where it is written; one takes two at least where it is read, and to keep a value takes one."""
+MANY = 10 * structure.MOST_INSTRUCTIONS
 
 pickle.dumps(TransportableObject(None))  # leaves a note of its own on the class
 _CLASS = dict(vars(TransportableObject))
@@ -85,7 +91,22 @@ def decode_wheel(data: bytes) -> None:
                 assert archive.read(entry) in contents
 
 
-def _decode(load: Callable[[Any], Any], data: bytes) -> None:
+def decode_items(data: bytes) -> None:
+    """A result of which Covalent's own nodes take items, without a job."""
+
+    def look(file: Any) -> None:
+        whole = structure.read(file.read())
+        for value in (whole, *whole.items[:1], *whole.items[-1:]):
+            alone = structure.written(value)
+            assert len(alone) <= FOR_A_REFERENCE * (len(data) + 1)
+            again = structure.read(alone, MANY)
+            assert again.kind in (value.kind, "")  # a value that something has changed is of no kind that is known
+            assert len(again.items) == len(value.items) or again.kind != value.kind
+
+    _decode(look, data, FOR_AN_INSTRUCTION * min(len(data), structure.MOST_INSTRUCTIONS))
+
+
+def _decode(load: Callable[[Any], Any], data: bytes, more: int = 0) -> None:
     file = _File(data)
     tracing = tracemalloc.is_tracing()
     if not tracing:
@@ -102,7 +123,7 @@ def _decode(load: Callable[[Any], Any], data: bytes) -> None:
         if not tracing:
             tracemalloc.stop()
     assert len(said) < LONGEST_ERROR
-    assert peak - before <= BESIDES + FOR_A_BYTE * len(data)
+    assert peak - before <= BESIDES + FOR_A_BYTE * len(data) + more
     assert dict(vars(TransportableObject)) == _CLASS
     if load in (archive.load, bare.load) and result is not None:
         _storable(result, len(data))
@@ -119,6 +140,7 @@ def _storable(result: Any, size: int) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "archive": decode_archive,
     "bare": decode_bare,
+    "items": decode_items,
     "manifest": decode_manifest,
     "wheel": decode_wheel,
 }

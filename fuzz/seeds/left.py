@@ -117,6 +117,25 @@ def small_bare() -> Seeds:
     }
 
 
+def small_items() -> Seeds:
+    """Lists, tuples and dicts, and pickles that would take long or for ever if they were run."""
+    whole: dict[str, Any] = {"a": [1]}
+    whole["whole"] = [whole, whole["a"]]
+    text = "again"
+    values = {"list": [1, "b", b"c", None, [2.5]], "dict": whole, "tuple": (text, text, (json.dumps, len), {3})}
+    written = {
+        f"{name}-{protocol}": pickle.dumps(value, protocol) for name, value in values.items() for protocol in (3, 4, 5)
+    }
+    return written | {
+        "laughs": b"\x80\x04]\x94" + b"".join(b"]\x94(h%ch%ce" % (n, n) for n in range(9)) + b".",
+        "itself": b"\x80\x04)\x94h\x00\x85q\x00h\x00\x85.",
+        "elsewhere": b"\x80\x04]\x94h\x00K\x01ah\x00\x86.",
+        "popped": b"\x80\x04]\x94K\x01h\x00b0K\x020\x85.",
+        "old": pickle.dumps([b"a"], 2),
+        "outside": b"\x80\x04K\x01Q\x85.",
+    }
+
+
 def large_parts() -> Seeds:
     """The same with a size."""
     text = b"\xff" * MIB
@@ -142,6 +161,17 @@ def large_printed() -> Seeds:
         "nested": b"[" * MIB,
         "texts": b'["' + rb"\udce9" * (MIB // 6) + b'", "' + b"\xff" * MIB + b'", null, null]',
         "numbers": b"[[" + b"255," * (MIB // 4) + b"1], [], null, null]",
+    }
+
+
+def large_items() -> Seeds:
+    """Many instructions, and large texts."""
+    return {
+        "numbers": pickle.dumps(([1], list(range(19_000))), 4),
+        "texts": pickle.dumps([f"text {number}" for number in range(9_000)], 4),
+        "nested": b"\x80\x04" + b"]" * 9_000 + b"a" * 8_999 + b".",
+        "kept": b"\x80\x04]" + b"\x94" * 19_000 + b".",
+        "text": pickle.dumps(("long " * (MIB // 5), b"\xff" * MIB), 4),
     }
 
 

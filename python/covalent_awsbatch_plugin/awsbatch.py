@@ -22,11 +22,12 @@ from .environment import prepare
 from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import presence, questions
+from .server import packing, presence, questions
 from .task import guard, live, outcome, result, subclasses, submission, termination, transfer
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
+from .task.own_nodes import inheritance, values
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
@@ -62,8 +63,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     describes the options.
     """
 
+    SUPPORTS_MANAGED_EXECUTION = packing.OneNodeATask()
+
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
-        """Run a call as an AWS Batch job and return its result.
+        """Run a call as an AWS Batch job and return its result. One of Covalent's own nodes mostly needs no job.
 
         Args:
             function: The function; under Covalent its wrapper, which also installs dependencies.
@@ -78,6 +81,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             TaskCancelledError: The task was cancelled from Covalent.
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
+        if (made := await values.made(function, args, kwargs)) is not None:
+            return made
+        function = await inheritance.with_packages(function, task_metadata)
         async with guard.TaskGuard(self, self._settings, task_metadata) as task:
             task.client = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)

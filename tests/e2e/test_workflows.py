@@ -132,10 +132,7 @@ def test_a_lattice_wholly_on_awsbatch(cloud: Cloud) -> None:
 
     dispatch_id = cloud.client.dispatch(workflow, 3)
     assert cloud.client.completed(dispatch_id, 90).result == {"first": 6, "second": 8}
-    # Two electrons, the addition, and what puts the lattice's result together.
-    jobs = cloud.jobs(dispatch_id)
-    assert {job.status for job in jobs} == {"SUCCEEDED"}
-    assert len(jobs) >= 3
+    assert [job.status for job in cloud.jobs(dispatch_id)] == ["SUCCEEDED", "SUCCEEDED"]
 
 
 def test_a_sublattice(cloud: Cloud) -> None:

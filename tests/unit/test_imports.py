@@ -35,6 +35,7 @@ MODULES = [
     "show.jobs",
     "task.connection",
     "task.guard",
+    "task.own_nodes.values",
     "task.outcome",
     "task.retrieval",
     "task.subclasses",

@@ -142,7 +142,8 @@ def _explain_missing_module(error: ModuleNotFoundError) -> str:
     if _is_collecting_task(error):
         return (
             f"{said}, and Covalent's own nodes :electron_list: and :electron_dict:, which collect arguments, get "
-            "neither DepsPip nor DepsModule: install it in the image, or pass the values as arguments of their own."
+            "only the DepsPip of the electrons around them: name it there, install it in the image, or pass the values "
+            "as arguments of their own."
         )
     if (error.name or "").partition(".")[0] in _FORMERLY_INSTALLED:
         return (

@@ -139,7 +139,7 @@ def test_a_module_that_is_missing_in_covalents_own_nodes_has_another_remedy(benc
     assert bench.run()[0] == 1
     told = bench.envelope()["traceback"]
     assert ":electron_list:" in told
-    assert "get neither DepsPip nor DepsModule: install it in the image" in told
+    assert "only the DepsPip of the electrons around them: name it there, install it in the image" in told
 
     def own(value: object) -> None:
         pass
