@@ -134,9 +134,8 @@ class Client:
         """Tell the states of jobs that are waited for with `end_of`, as AWS last described them. AWS is not called.
 
         Returns:
-            By the job's id `status`, `reason` and its `meaning` where AWS says why it waits, else None, `log_stream`
-            of the newest attempt or None, and how many `attempts` have ended. Jobs that nobody waits for, or that were
-            not described yet, are missing.
+            By id `status`, `reason` and its `meaning` or None, `log_stream` of the newest attempt or None, and how many
+            `attempts` have ended. Jobs that nobody waits for, or that were not described yet, are missing.
         """
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:
@@ -216,16 +215,11 @@ class Client:
         """Read the last lines of a log stream, oldest first."""
 
     def log_lines(self, group: str, streams: list[str], start: int) -> Awaitable[list[tuple[str, str, int, str]]]:
-        """Read the lines of log streams since a time.
-
-        Args:
-            group: Their log group.
-            streams: At most 100.
-            start: The time, in milliseconds since 1970.
+        """Read the lines of up to 100 log streams of a group since a time in milliseconds since 1970.
 
         Returns:
-            For each line its id, its stream, when it was written, in milliseconds, and its text: a stream's lines
-            oldest first, and no more than five pages of 1 MB. What is not there (yet) has none.
+            For each line its id, its stream, when it was written, and its text: a stream's lines oldest first, and no
+            more than five pages of 1 MB. What is not there (yet) has none.
         """
 
     def image_problem(self, image: str) -> Awaitable[str | None]:

@@ -143,6 +143,7 @@ class CovalentServer:
         (self.home / "tmp").mkdir(exist_ok=True)
         self.port = _free_port(self.port)
         self._write_config()
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
         remove = [] if self._given_home else [str(self.home)]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -252,7 +253,8 @@ class CovalentServer:
 
     @property
     def _log_path(self) -> Path:
-        return self.home / "server.log"
+        # Where `covalent start` writes it, and the server's page reads it.
+        return self.home / ".cache/covalent/covalent_ui.log"
 
     def _write_config(self) -> None:
         # Covalent fills in its defaults for all that is not said here.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
+_LOGGED_CHARS = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ class TaskGuard:
         return False
 
     async def _is_over_by_our_error(self, error: errors.AWSBatchError) -> bool:
-        # Covalent shows a failed electron by its error stream.
+        # Covalent's page shows its log from WARNING on, and no electron's streams.
+        _log.warning("%s: %s", termination.node(self._task_metadata), _sentence(error))
+        # What a client gets of a failed electron is its error stream.
         print(error.message, file=self._executor.task_stderr)
         if isinstance(error, errors.JobFailedError):
             return True
@@ -126,3 +129,12 @@ class TaskGuard:
         except Exception as error:  # noqa: BLE001
             name = naming.of_task(naming.JOB_NAME, self._task_metadata)
             _log.debug("The objects of %s stay where they are: %r", name, error)
+
+
+def _sentence(error: errors.AWSBatchError) -> str:
+    """Why a task failed, without what its function said or printed."""
+    if error.details.get("cause") == "exception":
+        raised = error.details.get("exception") or "an exception"
+        job = error.details.get("job_id")
+        return f"its function raised {raised} in job {job}; the electron's stderr has the traceback"
+    return error.message.partition("\n")[0][:_LOGGED_CHARS]
