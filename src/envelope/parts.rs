@@ -16,6 +16,7 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 struct Header {
     status: String,
     parts: Lengths,
+    output_blake3: Option<String>,
     output_sha256: Option<String>,
     exception: Option<String>,
     python: Option<String>,
@@ -58,6 +59,7 @@ pub fn decode(content: &Bytes) -> Result<Envelope> {
     Ok(Envelope {
         status: short(&header.status),
         output,
+        output_blake3: header.output_blake3.as_deref().map(short),
         output_sha256: header.output_sha256.as_deref().map(short),
         stdout: text(&stdout),
         stderr: text(&stderr),

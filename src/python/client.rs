@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
@@ -23,6 +24,7 @@ use crate::ecr::push::PushRequest;
 use crate::ecr::{self, base, image, push};
 use crate::envelope::{Envelope, StoredResult};
 use crate::s3::download::{self, Download};
+use crate::s3::hashing::HashAlgorithm;
 use crate::s3::listing::{self as objects, ListedObject};
 use crate::s3::storage::BucketRequirements;
 use crate::s3::upload::Upload;
@@ -216,32 +218,34 @@ impl Client {
         awaitable(py, async move { ecr::listing::delete(&connection.repository(&repository).await?, &digests).await })
     }
 
-    #[pyo3(signature = (bucket, key, hashed=false))]
-    fn reader(&self, py: Python<'_>, bucket: String, key: String, hashed: bool) -> PyResult<Reader> {
+    #[pyo3(signature = (bucket, key, hash_algorithm=None))]
+    fn reader(&self, py: Python<'_>, bucket: String, key: String, hash_algorithm: Option<&str>) -> PyResult<Reader> {
         let connection = self.connection()?;
-        let open = async move {
-            let mut download = Download::open(connection.storage().await?, &bucket, &key).await?;
-            if hashed {
-                download.hash();
-            }
-            Ok(download)
-        };
+        let hash_algorithm = hash_algorithm.map(hash_algorithm_named).transpose()?;
+        let open = async move { Download::open(connection.storage().await?, &bucket, &key).await };
         let download = py.detach(|| block_on(open))?;
-        Ok(Reader::new(download))
+        Ok(Reader::new(download, hash_algorithm))
     }
 
-    #[pyo3(signature = (bucket, key, metadata=None))]
+    #[pyo3(signature = (bucket, key, metadata=None, hash_algorithm=None))]
     fn writer(
         &self,
         py: Python<'_>,
         bucket: &str,
         key: &str,
         metadata: Option<HashMap<String, String>>,
+        hash_algorithm: Option<&str>,
     ) -> PyResult<Writer> {
         let connection = self.connection()?;
+        let hash_algorithm = hash_algorithm.map(hash_algorithm_named).transpose()?;
         let storage = py.detach(|| block_on(async move { connection.storage().await }))?;
-        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default())))
+        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default()), hash_algorithm))
     }
+}
+
+fn hash_algorithm_named(name: &str) -> PyResult<HashAlgorithm> {
+    HashAlgorithm::named(name)
+        .ok_or_else(|| PyValueError::new_err(format!("there is no hash algorithm {name:?}: blake3 or sha256")))
 }
 
 /// A submitted job for Python: its id. Dropped before the conversion, the job is terminated.
@@ -330,7 +334,7 @@ impl<'py> IntoPyObject<'py> for PyStoredResult {
                 dict.set_item("signature", signature.as_str())?;
                 dict.set_item("size", download.size())?;
                 let reader = (download.size() <= MAX_REUSED_READER_BYTES)
-                    .then(|| Bound::new(py, Reader::new(*download)))
+                    .then(|| Bound::new(py, Reader::new(*download, None)))
                     .transpose()?;
                 dict.set_item("reader", reader)?;
             }
@@ -348,6 +352,7 @@ fn fill(dict: &Bound<'_, PyDict>, envelope: &Envelope) -> PyResult<()> {
     dict.set_item("format", 2)?;
     dict.set_item("status", &envelope.status)?;
     dict.set_item("output", envelope.output.as_ref().map(|output| PyBytes::new(py, output)))?;
+    dict.set_item("output_blake3", &envelope.output_blake3)?;
     dict.set_item("output_sha256", &envelope.output_sha256)?;
     dict.set_item("stdout", &envelope.stdout)?;
     dict.set_item("stderr", &envelope.stderr)?;
