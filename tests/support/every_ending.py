@@ -154,6 +154,11 @@ ROWS = {
         ResultError,
         words=("corrupt: it is not what the job wrote. Who can write",),
     ),
+    "signed-with-an-unknown-hash": Row(
+        endings.succeed(results.Envelope(apart=True, fields={"output_blake3": None, "output_later": "ab" * 32})),
+        ResultError,
+        words=("it has no hash of its output that this version knows; install a newer covalent-awsbatch-plugin",),
+    ),
     "planted-envelope": Row(
         endings.planted(b"cposix\nsystem\n(S'true'\ntR.", {"covalent-awsbatch-format": "2"}),
         ResultError,
