@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::awaitable::awaitable;
@@ -21,6 +22,7 @@ use crate::batch::watcher::Watch;
 use crate::ecr::push::PushRequest;
 use crate::ecr::{self, base, image, push};
 use crate::s3::download::{self, Download};
+use crate::s3::hashing::HashAlgorithm;
 use crate::s3::listing as objects;
 use crate::s3::storage::BucketRequirements;
 use crate::s3::upload::Upload;
@@ -236,30 +238,32 @@ impl Client {
         awaitable(py, async move { ecr::listing::delete(&connection.repository(&repository).await?, &digests).await })
     }
 
-    #[pyo3(signature = (bucket, key, hashed=false))]
-    fn reader(&self, py: Python<'_>, bucket: String, key: String, hashed: bool) -> PyResult<Reader> {
+    #[pyo3(signature = (bucket, key, hash_algorithm=None))]
+    fn reader(&self, py: Python<'_>, bucket: String, key: String, hash_algorithm: Option<&str>) -> PyResult<Reader> {
         let connection = self.connection()?;
-        let open = async move {
-            let mut download = Download::open(connection.storage().await?, &bucket, &key).await?;
-            if hashed {
-                download.hash();
-            }
-            Ok(download)
-        };
+        let hash_algorithm = hash_algorithm.map(hash_algorithm_named).transpose()?;
+        let open = async move { Download::open(connection.storage().await?, &bucket, &key).await };
         let download = py.detach(|| block_on(open))?;
-        Ok(Reader::new(download))
+        Ok(Reader::new(download, hash_algorithm))
     }
 
-    #[pyo3(signature = (bucket, key, metadata=None))]
+    #[pyo3(signature = (bucket, key, metadata=None, hash_algorithm=None))]
     fn writer(
         &self,
         py: Python<'_>,
         bucket: &str,
         key: &str,
         metadata: Option<HashMap<String, String>>,
+        hash_algorithm: Option<&str>,
     ) -> PyResult<Writer> {
         let connection = self.connection()?;
+        let hash_algorithm = hash_algorithm.map(hash_algorithm_named).transpose()?;
         let storage = py.detach(|| block_on(async move { connection.storage().await }))?;
-        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default())))
+        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default()), hash_algorithm))
     }
+}
+
+fn hash_algorithm_named(name: &str) -> PyResult<HashAlgorithm> {
+    HashAlgorithm::named(name)
+        .ok_or_else(|| PyValueError::new_err(format!("there is no hash algorithm {name:?}: blake3 or sha256")))
 }

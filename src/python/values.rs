@@ -115,7 +115,7 @@ impl<'py> IntoPyObject<'py> for PyStoredResult {
                 dict.set_item("signature", signature.as_str())?;
                 dict.set_item("size", download.size())?;
                 let reader = (download.size() <= MAX_REUSED_READER_BYTES)
-                    .then(|| Bound::new(py, Reader::new(*download)))
+                    .then(|| Bound::new(py, Reader::new(*download, None)))
                     .transpose()?;
                 dict.set_item("reader", reader)?;
             }
@@ -133,6 +133,7 @@ fn fill(dict: &Bound<'_, PyDict>, envelope: &Envelope) -> PyResult<()> {
     dict.set_item("format", 2)?;
     dict.set_item("status", &envelope.status)?;
     dict.set_item("output", envelope.output.as_ref().map(|output| PyBytes::new(py, output)))?;
+    dict.set_item("output_blake3", &envelope.output_blake3)?;
     dict.set_item("output_sha256", &envelope.output_sha256)?;
     dict.set_item("stdout", &envelope.stdout)?;
     dict.set_item("stderr", &envelope.stderr)?;

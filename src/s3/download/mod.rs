@@ -11,10 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::s3::checksum::{Checksum, Crc};
 use crate::s3::storage::Storage;
 
-mod sha256;
 mod source;
 
-use sha256::Hashing;
 use source::{Source, length_of};
 
 /// Size of one ranged request, and of the largest object that is read in one request.
@@ -38,7 +36,6 @@ pub struct Download {
     prefetched: VecDeque<JoinHandle<Result<Piece>>>,
     first: Option<Bytes>,
     checksum: Option<Checksum>,
-    hashing: Option<Hashing>,
 }
 
 /// Bytes of an object, with their checksum if S3 has one. Each range computes its own, in parallel.
@@ -95,7 +92,6 @@ impl Download {
             prefetched: VecDeque::new(),
             first: None,
             checksum: Checksum::of(&answer),
-            hashing: None,
         };
         let first = if let Some(size) = size {
             download.set_size(size);
@@ -138,26 +134,8 @@ impl Download {
         &self.metadata
     }
 
-    /// Also computes the SHA-256 of what `next` returns from now on.
-    pub fn hash(&mut self) {
-        self.hashing = Some(Hashing::start());
-    }
-
-    /// The SHA-256 of what `next` has returned, in hexadecimal digits; `None` if it was not asked for.
-    pub async fn sha256(&mut self) -> Option<String> {
-        self.hashing.take()?.finish().await
-    }
-
     /// The next piece of the object, in order; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let piece = self.next_piece().await?;
-        if let Some((hashing, piece)) = self.hashing.as_ref().zip(piece.clone()) {
-            hashing.append(piece).await;
-        }
-        Ok(piece)
-    }
-
-    async fn next_piece(&mut self) -> Result<Option<Bytes>> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
