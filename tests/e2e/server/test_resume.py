@@ -1,0 +1,99 @@
+"""A run survives its server: the dispatch goes on under its id, with the right result, and nothing is run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import covalent as ct
+import pytest
+from support.covalent_client import client_of
+from support.resuming import QUICK, Cloud
+
+from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
+
+
+@pytest.fixture
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """An embedded AWS that outlives the server."""
+    with LocalAWS(max_vcpus=16, stop_grace=1) as aws:
+        config = {"awsbatch": {**aws.options, **QUICK}}
+        home = tmp_path_factory.mktemp("home")
+        with CovalentServer(aws.environment, config, home) as server, client_of(server) as client:
+            yield Cloud(aws, server, client, tmp_path_factory.mktemp("gates"))
+
+
+def test_a_server_that_is_killed_while_jobs_run(cloud: Cloud) -> None:
+    """One of them ends while there is no server, one goes on, and what takes their results has not begun."""
+    early, late, both = cloud.electron("early", gated=True), cloud.electron("late", gated=True), cloud.electron("both")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return both(early(number), late(2))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("early", "late")
+    assert cloud.resume("--all") == {}
+    cloud.server.kill()
+    cloud.open("early")
+    cloud.jobs_are(dispatch, "SUCCEEDED", "RUNNING")
+    cloud.server.start()
+    assert cloud.client.status(dispatch) == "RUNNING"
+
+    assert cloud.resume(code=2) == {dispatch: "lost"}
+    assert cloud.resume(dispatch) == {dispatch: "resumed"}
+    assert cloud.resume(dispatch) == {dispatch: "running"}
+    cloud.open("late")
+    assert cloud.client.completed(dispatch).result == 3
+    assert cloud.calls() == {"early": 1, "late": 1, "both": 1}
+    assert len(cloud.jobs(dispatch)) == 3
+    assert cloud.resume(dispatch) == {dispatch: "over"}
+    assert cloud.resume("no-such-dispatch", code=1) == {"no-such-dispatch": "refused"}
+
+
+def test_a_server_that_is_stopped_leaves_its_jobs_alone(cloud: Cloud) -> None:
+    """What a user had cancelled before stays cancelled."""
+    first, cancelled, last = cloud.electron("first", gated=True), cloud.electron("cancelled"), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(first(number))
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def unwanted(number: int) -> Any:
+        return cancelled(first(number))
+
+    dispatch, other = cloud.client.dispatch(workflow, 1), cloud.client.dispatch(unwanted, 1)
+    cloud.client.until(lambda: cloud.calls()["first"] == 2, "both to run", 90)
+    (node,) = (node for node in cloud.graph(other) if node["name"] == "cancelled")
+    ct.cancel(other, [node["id"]])
+    cloud.server.interrupt()
+    cloud.jobs_are(dispatch, "RUNNING")
+    cloud.jobs_are(other, "RUNNING")
+    cloud.server.start()
+    assert cloud.client.status(dispatch) == "RUNNING"
+
+    assert cloud.resume("--all") == {dispatch: "resumed", other: "resumed"}
+    cloud.open("first")
+    assert cloud.client.completed(dispatch).result == 1
+    assert str(cloud.client.wait(other).status) == "CANCELLED"
+    assert cloud.calls() == {"first": 2, "last": 1}
+
+
+def test_jobs_end_with_a_server_that_is_stopped_if_that_was_asked_for(cloud: Cloud) -> None:
+    first = cloud.electron("first", AWSBatchExecutor(on_server_stop="terminate"), gated=True)
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return first(number)
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("first")
+    cloud.server.interrupt()
+    cloud.jobs_are(dispatch, "FAILED")
+    cloud.server.start()
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
+    assert cloud.calls() == {"first": 1}
