@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import covalent as ct
+from covalent._dispatcher_plugins.local import LocalDispatcher
 
 from covalent_awsbatch_plugin.local import JobSummary, LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
 from .covalent_client import Client
+from .holding import Holding
 
 QUICK = {
     "container_image_uri": "team/jobs:1",
@@ -37,13 +39,16 @@ class Cloud:
         aws: Outlives the server.
         server: The server.
         client: Of that server.
-        gates: Directory of the files that electrons wait for.
+        gates: Directory of the files that electrons wait for; its name is the prefix of the objects that count calls.
+        way: From the server to AWS.
     """
 
     aws: LocalAWS
     server: CovalentServer
     client: Client
     gates: Path
+
+    way: Holding
 
     @property
     def bucket(self) -> str:
@@ -52,7 +57,23 @@ class Cloud:
 
     def electron(self, name: str, executor: Any = "awsbatch", gated: bool = False) -> Callable[..., Any]:
         """An electron that adds its arguments and notes each call in the bucket, before it waits for its gate."""
-        return ct.electron(counted(name, self.bucket, self.gates / name if gated else None), executor=executor)
+        return ct.electron(counted(name, self.bucket, self.gates, gated), executor=executor)
+
+    def dispatch_held(self, points: Mapping[str, str], lattice: Any, *arguments: Any) -> str:
+        """Dispatches, and returns when each of these electrons is held.
+
+        Args:
+            points: By name of an electron the point of `holding.POINTS`.
+            lattice: What to dispatch.
+            *arguments: Its arguments.
+        """
+        dispatch_id: str = ct.dispatch(lattice, disable_run=True)(*arguments)
+        nodes = {node["name"]: node["id"] for node in self.graph(dispatch_id)}
+        held = {f"{dispatch_id}-{nodes[name]}": point for name, point in points.items()}
+        self.way.hold(held)
+        LocalDispatcher.start(dispatch_id)
+        self.client.until(lambda: self.way.held == set(held), f"{points} to be held", 60)
+        return dispatch_id
 
     def open(self, *names: str) -> None:
         """Lets electrons of these names return."""
@@ -61,7 +82,11 @@ class Cloud:
 
     def calls(self) -> Counter[str]:
         """How often each electron's function was called."""
-        pages = self.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="calls/")
+        pages = (
+            self.aws.client("s3")
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.bucket, Prefix=f"{self.gates.name}/")
+        )
         return Counter(entry["Key"].split("/")[1] for page in pages for entry in page.get("Contents", ()))
 
     def called(self, *names: str) -> None:
@@ -109,20 +134,22 @@ class Cloud:
         )
 
 
-def counted(name: str, bucket: str, gate: Path | None = None) -> Callable[..., Any]:
-    """A function that adds its arguments, and notes each call in a bucket before it waits for a file."""
+def counted(name: str, bucket: str, gates: Path, gated: bool) -> Callable[..., Any]:
+    """A function that adds its arguments, of bytes their number.
 
-    def function(*numbers: int) -> int:
+    It notes each call in a bucket before it waits for a file.
+    """
+
+    def function(*numbers: Any) -> int:
         import time
         import uuid
-        from pathlib import Path
 
         import boto3
 
-        boto3.client("s3").put_object(Bucket=bucket, Key=f"calls/{name}/{uuid.uuid4().hex}", Body=b"")
-        while gate is not None and not Path(gate).exists():
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"{gates.name}/{name}/{uuid.uuid4().hex}", Body=b"")
+        while gated and not (gates / name).exists():
             time.sleep(0.05)
-        return sum(numbers)
+        return sum(len(number) if isinstance(number, bytes) else number for number in numbers)
 
     function.__name__ = name
     return function

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import covalent as ct
 import pytest
 from support.covalent_client import client_of
+from support.holding import Holding
 from support.resuming import QUICK, Cloud
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
@@ -15,14 +17,20 @@ from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 
 
-@pytest.fixture
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """An embedded AWS that outlives the server."""
-    with LocalAWS(max_vcpus=16, stop_grace=1) as aws:
-        config = {"awsbatch": {**aws.options, **QUICK}}
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """An embedded AWS that outlives the server, for all tests of this file."""
+    with LocalAWS(max_vcpus=16, stop_grace=1) as aws, Holding(aws) as way:
+        config = {"awsbatch": {**aws.options, **QUICK, "endpoint_url": way.url}}
         home = tmp_path_factory.mktemp("home")
         with CovalentServer(aws.environment, config, home) as server, client_of(server) as client:
-            yield Cloud(aws, server, client, tmp_path_factory.mktemp("gates"))
+            yield Cloud(aws, server, client, home, way)
+
+
+@pytest.fixture
+def cloud(running: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Cloud:
+    """The same, with calls counted from nothing."""
+    return replace(running, gates=tmp_path_factory.mktemp("calls"))
 
 
 def test_a_server_that_is_killed_while_jobs_run(cloud: Cloud) -> None:
@@ -97,3 +105,33 @@ def test_jobs_end_with_a_server_that_is_stopped_if_that_was_asked_for(cloud: Clo
     assert cloud.resume("--all") == {dispatch: "resumed"}
     assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
     assert cloud.calls() == {"first": 1}
+
+
+@pytest.mark.parametrize("end", ["kill", "interrupt"])
+def test_each_electron_is_at_another_point_when_the_server_ends(cloud: Cloud, end: str) -> None:
+    """One kill finds tasks that upload, submit, have just submitted, and fetch their result."""
+    points = {
+        "uploads": "upload",
+        "submits": "submission",
+        "has_submitted": "answer",
+        "has_submitted_and_runs": "answer",
+        "fetches": "result",
+    }
+    electrons = {name: cloud.electron(name, gated=name.endswith("runs")) for name in points}
+    uploads_a_part, total = cloud.electron("uploads_a_part"), cloud.electron("total")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int, large: bytes) -> Any:
+        small = [electron(number) for electron in electrons.values()]
+        return total(*small, uploads_a_part(large))
+
+    large = b"x" * 17_000_000
+    dispatch = cloud.dispatch_held({**points, "uploads_a_part": "part"}, workflow, 1, large)
+    getattr(cloud.server, end)()
+    cloud.way.release()
+    cloud.server.start()
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open("has_submitted_and_runs")
+    assert cloud.client.completed(dispatch).result == len(large) + len(points)
+    assert cloud.calls() == dict.fromkeys([*points, "uploads_a_part", "total"], 1)
+    assert len(cloud.jobs(dispatch)) == len(points) + 2
