@@ -29,6 +29,7 @@ _NAME = re.compile(re.escape(_PREFIX) + r"(?P<dispatch>.+?)-(?P<node>-?\d+)")
 
 _ENDED_JOB_STATES = {"SUCCEEDED", "FAILED", "VANISHED"}
 _ENDED_DISPATCH_STATES = {"COMPLETED", "FAILED", "CANCELLED"}
+_UNENDED_DISPATCH_STATES = ["RUNNING", "STARTING"]
 # An electron that builds a sublattice is DISPATCHING once its job is over.
 _ENDED_ELECTRON_STATES = _ENDED_DISPATCH_STATES | {"DISPATCHING"}
 
@@ -97,10 +98,12 @@ class Survey:
     Attributes:
         jobs: The jobs, oldest first.
         problem: Why the Covalent server could not be asked; empty if it was.
+        lost: Dispatches that an earlier server of this home left RUNNING, whether they have jobs or not.
     """
 
     jobs: list[Job]
     problem: str = ""
+    lost: tuple[str, ...] = ()
 
 
 def survey(connection: Client, queue: str) -> Survey:
@@ -117,13 +120,17 @@ def survey(connection: Client, queue: str) -> Survey:
     jobs = list_jobs(connection, queue)
     try:
         known, problem = records(job.dispatch_id for job in jobs if is_live(job)), ""
+        with api.answers_of_covalent():
+            unended = api.dispatches(status=_UNENDED_DISPATCH_STATES)
     except ServerUnreachableError as error:
-        known, problem = None, str(error)
-    jobs = classify(jobs, known, presence.waiting())
+        known, problem, unended = None, str(error), {}
+    waiting = presence.waiting()
+    jobs = classify(jobs, known, waiting)
     # A job that was listed as live may have ended since, and its electron after it. Then it is no orphan.
     now = _current_states(connection, [job.id for job in jobs if job.verdict is Verdict.ORPHAN])
     jobs = [replace(job, status=now.get(job.id, job.status)) for job in jobs]
-    return Survey([job if is_live(job) else replace(job, verdict=Verdict.ENDED) for job in jobs], problem)
+    jobs = [job if is_live(job) else replace(job, verdict=Verdict.ENDED) for job in jobs]
+    return Survey(jobs, problem, tuple(one for one in unended if one in waiting.dead - waiting.living))
 
 
 def list_jobs(connection: Client, queue: str) -> list[Job]:

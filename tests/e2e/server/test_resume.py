@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from support.resuming import QUICK, Cloud
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
+from covalent_awsbatch_plugin.server import ending
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,40 @@ def test_each_electron_is_at_another_point_when_the_server_ends(cloud: Cloud, en
     assert cloud.client.completed(dispatch).result == len(large) + len(points)
     assert cloud.calls() == dict.fromkeys([*points, "uploads_a_part", "total"], 1)
     assert len(cloud.jobs(dispatch)) == len(points) + 2
+
+
+def test_what_is_not_to_go_on_ends_with_a_sentence(cloud: Cloud) -> None:
+    """Its job has ended, so that it is no orphan; `jobs` names the dispatch all the same."""
+    early, late, last = cloud.electron("early"), cloud.electron("late", gated=True), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(early(number), late(number))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("late")
+    cloud.jobs_are(dispatch, "SUCCEEDED", "RUNNING")
+    cloud.restart()
+    said = cloud.command("jobs", "--all", "--json")
+    assert json.loads(said.stdout)["lost_dispatches"] == [dispatch]
+
+    assert cloud.resume(dispatch, "--end", "--yes") == {dispatch: "failed"}
+    result = cloud.client.wait(dispatch)
+    sentence = f"{ending.REASON}, and it was ended by `covalent-awsbatch resume --end`."
+    assert (str(result.status), result.error) == ("FAILED", sentence)
+    assert (str(cloud.client.node(result, "late")["status"]), cloud.client.node(result, "late")["error"]) == (
+        "FAILED",
+        sentence,
+    )
+    assert str(cloud.client.node(result, "last")["status"]) == "NEW_OBJECT"
+    cloud.jobs_are(dispatch, "SUCCEEDED", "FAILED")
+    assert json.loads(cloud.command("jobs", "--json").stdout)["lost_dispatches"] == []
+
+
+def test_without_a_server_the_command_says_what_to_do(cloud: Cloud) -> None:
+    cloud.server.kill()
+    done = cloud.command("resume", "--all")
+    cloud.server.start()
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: the Covalent server at {cloud.server.url} cannot be asked: ")
+    assert done.stderr.endswith("If it does not run, start it with `covalent start`, then repeat this command.\n")
