@@ -249,9 +249,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             A cancellation for each of them.
         """
         dispatch_id, node_ids = task_group_metadata["dispatch_id"], task_group_metadata["node_ids"]
-        if await recovery.serve(dispatch_id, node_ids, data) or (
-            data is None and termination.is_spared(self._settings)
-        ):
+        if await recovery.serve(dispatch_id, node_ids, data):
+            return []
+        if data is None and termination.is_spared(self._settings):
+            shutdown.spare(dispatch_id, node_ids)
             return []
         return [
             TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 
-from .records import Node
+from .records import Dispatch, Node
+from .stops import Stop
 
 
 async def has_counters(dispatch_id: str) -> bool:
@@ -154,6 +155,57 @@ async def import_sublattice(dispatch_id: str, node: int) -> str:
     return sub
 
 
+async def undo_stop(dispatches: list[Dispatch], stop: Stop, own: str) -> None:
+    """Take back what the end of a server that was stopped did to dispatches: cancellations, and failures by its end.
+
+    What has ended since then is as if it had not: an executor's `run` finds its job.
+
+    Args:
+        dispatches: What `records.family` returned.
+        stop: The end of the server.
+        own: Short name of this package's executor, of which is known what a user had cancelled.
+    """
+    from covalent._shared_files.util_classes import Status
+    from covalent_dispatcher._core import data_manager
+    from covalent_dispatcher._core.data_modules.utils import run_in_executor
+
+    for dispatch in dispatches:
+        going_on = [
+            node
+            for node in dispatch.nodes.values()
+            if (dispatch.id, node.id) not in stop.cancelled and not (node.executor == own and node.is_cancel_accepted)
+        ]
+        withdraw_cancellation(going_on)
+        cut_off = {
+            node.id: "DISPATCHING" if node.sub_dispatch else "RUNNING" if node.has_begun else "NEW_OBJECT"
+            for node in going_on
+            if _is_cut_off(node, stop)
+        }
+        await run_in_executor(_set_electrons, dispatch.id, cut_off)
+        for node_id in cut_off:
+            await data_manager.electron.update(dispatch.id, {"node_id": node_id, "error": ""})
+        if _is_cut_off(dispatch, stop):
+            again = data_manager.generate_dispatch_result(dispatch.id, status=Status("RUNNING"), error="")
+            await data_manager.dispatch.update(dispatch.id, again)
+
+
+def _is_cut_off(one: Dispatch | Node, stop: Stop) -> bool:
+    return one.status in ("FAILED", "CANCELLED") and one.ended_at is not None and one.ended_at >= stop.at
+
+
+def _set_electrons(dispatch_id: str, statuses: Mapping[int, str]) -> None:
+    """Sets states of nodes, also of those that have ended, which Covalent's own functions refuse."""
+    from covalent_dispatcher._db.datastore import workflow_db
+    from covalent_dispatcher._db.models import Electron, Lattice
+    from sqlalchemy import select, update
+
+    with workflow_db.session() as session:
+        lattice = select(Lattice.id).where(Lattice.dispatch_id == dispatch_id).scalar_subquery()
+        for node, status in statuses.items():
+            which = (Electron.parent_lattice_id == lattice, Electron.transport_graph_node_id == node)
+            session.execute(update(Electron).where(*which).values(status=status, completed_at=None))
+
+
 def withdraw_cancellation(nodes: Iterable[Node]) -> None:
     """Take back the requests to cancel nodes. Waits for the database.
 
@@ -162,7 +214,9 @@ def withdraw_cancellation(nodes: Iterable[Node]) -> None:
     """
     from covalent_dispatcher._db.jobdb import update_job_records
 
-    update_job_records([{"job_id": node.job_record, "cancel_requested": False} for node in nodes])
+    update_job_records(
+        [{"job_id": node.job_record, "cancel_requested": False, "job_status": "NEW_OBJECT"} for node in nodes]
+    )
 
 
 async def end_node(dispatch_id: str, node: int, status: str, error: str) -> None:

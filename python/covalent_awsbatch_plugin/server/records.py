@@ -36,6 +36,8 @@ class Node:
         job_handle: What the executor told Covalent about its job; None for nothing.
         job_record: Its row in Covalent's table of jobs.
         is_cancel_accepted: Whether the executor took a request to cancel it.
+        has_begun: Whether it was submitted to its executor.
+        ended_at: When it ended, if it did.
         sub_dispatch: The dispatch of its sublattice, if there is one.
     """
 
@@ -48,6 +50,8 @@ class Node:
     job_handle: Any = None
     job_record: int = 0
     is_cancel_accepted: bool = False
+    has_begun: bool = False
+    ended_at: datetime | None = None
     sub_dispatch: str | None = None
 
     @property
@@ -64,6 +68,7 @@ class Dispatch:
         id: Its id.
         status: Such as `RUNNING`.
         begun_at: When it began to run, or was last changed where it has not.
+        ended_at: When it ended, if it did.
         parent: The dispatch of which it is a sublattice, if it is one.
         nodes: By number.
         edges: Parent and child, once for each argument.
@@ -72,6 +77,7 @@ class Dispatch:
     id: str
     status: str
     begun_at: datetime
+    ended_at: datetime | None
     parent: str | None
     nodes: Mapping[int, Node]
     edges: tuple[tuple[int, int], ...]
@@ -93,24 +99,38 @@ def unsupported() -> str:
     )
 
 
-async def read(dispatch_id: str) -> Dispatch | None:
-    """Read a dispatch; None if there is none of that id.
+async def family(dispatch_id: str) -> list[Dispatch]:
+    """Read the dispatch of which another one is a part, and all its sublattices; those that contain others come first.
 
     Args:
-        dispatch_id: Its id.
+        dispatch_id: Any of them.
+
+    Returns:
+        Nothing if there is no such dispatch.
     """
     from covalent_dispatcher._core.data_modules.utils import run_in_executor
 
-    found: Dispatch | None = await run_in_executor(read_now, dispatch_id)
+    found: list[Dispatch] = await run_in_executor(family_now, dispatch_id)
     return found
 
 
-def read_now(dispatch_id: str) -> Dispatch | None:
-    """The same as `read`, waiting for the database.
+def family_now(dispatch_id: str) -> list[Dispatch]:
+    """The same as `family`, waiting for the database.
 
     Args:
-        dispatch_id: Its id.
+        dispatch_id: Any of them.
     """
+    root = _read(dispatch_id)
+    while root is not None and root.parent is not None:
+        root = _read(root.parent)
+    found = [] if root is None else [root]
+    for dispatch in found:  # it grows meanwhile
+        below = [_read(node.sub_dispatch) for node in dispatch.nodes.values() if node.sub_dispatch]
+        found.extend(sub for sub in below if sub is not None)
+    return found
+
+
+def _read(dispatch_id: str) -> Dispatch | None:
     from covalent._shared_files.defaults import postprocess_prefix
     from covalent_dispatcher._db.datastore import workflow_db
     from covalent_dispatcher._db.models import Electron, ElectronDependency, Job, Lattice
@@ -142,6 +162,8 @@ def read_now(dispatch_id: str) -> Dispatch | None:
                 job_handle=json.loads(job.job_handle),
                 job_record=job.id,
                 is_cancel_accepted=job.status == "CANCELLED",
+                has_begun=electron.started_at is not None,
+                ended_at=_utc(electron.completed_at),
                 sub_dispatch=sub_dispatch,
             )
         edges = (
@@ -149,14 +171,19 @@ def read_now(dispatch_id: str) -> Dispatch | None:
             .join(Electron, Electron.id == ElectronDependency.electron_id)
             .where(Electron.parent_lattice_id == lattice.id)
         )
-        begun_at = lattice.started_at or lattice.updated_at
         return Dispatch(
             id=dispatch_id,
             status=lattice.status,
-            begun_at=begun_at.replace(tzinfo=timezone.utc),
+            begun_at=_utc(lattice.started_at) or lattice.updated_at.replace(tzinfo=timezone.utc),
+            ended_at=_utc(lattice.completed_at),
             parent=session.scalars(parents.where(Electron.id == lattice.electron_id)).first(),
             nodes=nodes,
             edges=tuple(
                 (numbers[edge.parent_electron_id], numbers[edge.electron_id]) for edge in session.scalars(edges)
             ),
         )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """What the database has without a time zone."""
+    return None if moment is None else moment.replace(tzinfo=timezone.utc)

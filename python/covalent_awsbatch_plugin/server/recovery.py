@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from . import api, ending, presence, records, resume
+from . import api, ending, presence, records, resume, stops
 
 ANSWER_SECONDS = 60.0
 """Seconds in which the server has to have answered a command."""
@@ -89,13 +89,13 @@ async def serve(dispatch_id: str, node_ids: list[int], data: Any) -> bool:
 async def _done(dispatch_id: str, action: str) -> Answer:
     if why := records.unsupported():
         return Answer(dispatch_id, "refused", why)
-    dispatches = await resume.family(dispatch_id)
+    dispatches = await records.family(dispatch_id)
     if not dispatches:
         return Answer(dispatch_id, "refused", f"This server knows no dispatch {dispatch_id}.")
     root = dispatches[0]
-    if root.has_ended:
+    if root.status == "COMPLETED" or (root.has_ended and stops.read(root.id) is None):
         return Answer(root.id, "over", f"It is {root.status}.")
-    if root.status not in _UNENDED:
+    if root.status not in _UNENDED and not root.has_ended:
         return Answer(root.id, "refused", f"It is {root.status}: it has not begun.")
     if await resume.is_alive(dispatches):
         return Answer(root.id, "running", "A server goes on with it.")
@@ -114,7 +114,7 @@ async def _end_lost_tasks(dispatch_id: str, node_ids: list[int]) -> bool:
     if records.unsupported():
         return False
     async with _one_at_a_time:
-        dispatches = await resume.family(dispatch_id)
+        dispatches = await records.family(dispatch_id)
         if not dispatches or await resume.is_alive(dispatches):
             return False
         await ending.end_tasks(dispatches, dispatch_id, node_ids)
@@ -142,13 +142,17 @@ def _write(request: str, answer: Answer) -> None:
 
 
 def unended() -> list[str]:
-    """Ids of the dispatches that Covalent believes to run, sublattices' too, oldest first.
+    """Ids of the dispatches that may have been left: all that Covalent believes to run, and those that a stop cut off.
+
+    Sublattices' are among them.
 
     Raises:
         ServerUnreachableError: The server does not answer.
     """
     with api.answers_of_covalent():
-        return list(api.dispatches(status=_UNENDED))
+        stopped = stops.dispatches()
+        known = api.dispatches(dispatch_id=stopped) if stopped else {}
+        return list({**api.dispatches(status=_UNENDED), **known})
 
 
 def is_known(dispatch_id: str) -> bool:

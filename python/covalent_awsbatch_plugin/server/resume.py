@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from graphlib import TopologicalSorter
 
-from . import dispatcher, handles, presence, records
+from . import dispatcher, handles, presence, records, stops
 from .records import Dispatch, Node
 
 OWN = "awsbatch"
@@ -62,30 +62,11 @@ def plan(dispatch: Dispatch) -> Plan:
     return Plan(groups, pending, tuple(ready))
 
 
-async def family(dispatch_id: str) -> list[Dispatch]:
-    """The dispatch of which another one is a part, and all its sublattices; those that contain others come first.
-
-    Args:
-        dispatch_id: Any of them.
-
-    Returns:
-        Nothing if there is no such dispatch.
-    """
-    root = await records.read(dispatch_id)
-    while root is not None and root.parent is not None:
-        root = await records.read(root.parent)
-    found = [] if root is None else [root]
-    for dispatch in found:  # it grows meanwhile
-        below = [await records.read(node.sub_dispatch) for node in dispatch.nodes.values() if node.sub_dispatch]
-        found.extend(sub for sub in below if sub is not None)
-    return found
-
-
 async def is_alive(dispatches: list[Dispatch]) -> bool:
     """Whether a process goes on with a dispatch.
 
     Args:
-        dispatches: What `family` returned.
+        dispatches: What `records.family` returned.
     """
     ids = {dispatch.id for dispatch in dispatches}
     if ids & _taken_up or ids & presence.waiting().living:
@@ -100,13 +81,17 @@ async def take_up(dispatches: list[Dispatch]) -> None:
     """Go on with a dispatch that no process goes on with.
 
     Args:
-        dispatches: What `family` returned.
+        dispatches: What `records.family` returned.
     """
-    by_id = {dispatch.id: dispatch for dispatch in dispatches}
-    _taken_up.update(by_id)
-    for dispatch_id in by_id:
-        presence.note(dispatch_id)
-    await _go_on(dispatches[0], by_id)
+    root = dispatches[0].id
+    _taken_up.update(dispatch.id for dispatch in dispatches)
+    for dispatch in dispatches:
+        presence.note(dispatch.id)
+    if stop := stops.read(root):
+        await dispatcher.undo_stop(dispatches, stop, OWN)
+        dispatches = await records.family(root)
+    await _go_on(dispatches[0], {dispatch.id: dispatch for dispatch in dispatches})
+    stops.forget(root)
 
 
 async def _go_on(dispatch: Dispatch, by_id: Mapping[str, Dispatch]) -> None:

@@ -11,7 +11,7 @@ import logging
 import signal
 from typing import Any
 
-from . import dispatcher, records
+from . import dispatcher, records, stops
 
 _server: Any = None
 _kept: set[str] = set()
@@ -41,30 +41,41 @@ def note_cancellation(dispatch_id: str, node_id: int) -> None:
     _cancelled.add((dispatch_id, node_id))
 
 
-def keep(dispatch_id: str, node_id: int) -> bool:
-    """Take back what the server's end has asked for: the cancellation of a dispatch. Waits for the database.
+def spare(dispatch_id: str, node_ids: list[int]) -> None:
+    """Take back that nodes were not begun because the server's end cancelled them; never raises.
 
-    What a user had cancelled before stays so.
+    Waits for the database.
+
+    Args:
+        dispatch_id: Their dispatch.
+        node_ids: The nodes.
+    """
+    try:
+        found = (one for one in records.family_now(dispatch_id) if one.id == dispatch_id)
+        dispatcher.withdraw_cancellation(node for one in found for node in one.nodes.values() if node.id in node_ids)
+    except Exception:  # noqa: BLE001
+        _log.exception("Electrons %s of dispatch %s will be cancelled when it is resumed", node_ids, dispatch_id)
+
+
+def keep(dispatch_id: str, node_id: int) -> bool:
+    """Have a dispatch go on after the end of this server, which asks for its cancellation. Waits for the database.
 
     Args:
         dispatch_id: The dispatch.
         node_id: The node whose executor was asked to cancel it.
 
     Returns:
-        Whether the node goes on.
+        Whether the node goes on: unless a user had cancelled it.
     """
     if (dispatch_id, node_id) in _cancelled:
         return False
     if dispatch_id not in _kept:
         _kept.add(dispatch_id)
         try:
-            found = records.read_now(dispatch_id)
-            nodes = found.nodes.values() if found else ()
-            dispatcher.withdraw_cancellation(
-                node
-                for node in nodes
-                if not (node.has_ended or node.is_cancel_accepted or (dispatch_id, node.id) in _cancelled)
-            )
+            dispatches = records.family_now(dispatch_id)
         except Exception:  # noqa: BLE001
             _log.exception("Dispatch %s will be cancelled when it is resumed", dispatch_id)
+        else:
+            _kept.update(dispatch.id for dispatch in dispatches)
+            stops.note(dispatches[0].id, _cancelled)
     return True
