@@ -22,8 +22,8 @@ from .environment import prepare
 from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import packing, presence, questions
-from .task import guard, live, outcome, result, subclasses, submission, termination, transfer
+from .server import handles, packing, presence, questions, recovery, shutdown
+from .task import guard, live, outcome, result, subclasses, submission, takeover, termination, transfer
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
@@ -68,6 +68,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
         """Run a call as an AWS Batch job and return its result. One of Covalent's own nodes mostly needs no job.
 
+        In a dispatch that is resumed, the job that an earlier server submitted is waited for in place of another one.
+
         Args:
             function: The function; under Covalent its wrapper, which also installs dependencies.
             args: Positional arguments.
@@ -83,18 +85,25 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """
         if (made := await values.made(function, args, kwargs)) is not None:
             return made
+        begun = handles.take(task_metadata)
+        shutdown.is_stopping()  # so that it is recognised later
+        presence.note(task_metadata["dispatch_id"])
         function = await inheritance.with_packages(function, task_metadata)
         async with guard.TaskGuard(self, self._settings, task_metadata) as task:
             task.client = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)
-            await self._stop_if_cancelled(task_metadata)
-            task.uploading = True
-            prepare.begin(self._settings(), task.client)
-            make.begin(self._settings(), task.client, function)
-            await self._upload_task(function, args, kwargs, task_metadata)
-            await self._stop_if_cancelled(task_metadata)
-            task.submitting = True
-            task.job_id = await self.submit_task(task_metadata, caller)
+            if begun:
+                task.uploading = task.submitting = True
+                task.job_id = await takeover.job_of_earlier_server(task.client, self._settings(), begun, task_metadata)
+            if task.job_id is None:
+                await self._stop_if_cancelled(task_metadata)
+                task.uploading = True
+                prepare.begin(self._settings(), task.client)
+                make.begin(self._settings(), task.client, function)
+                await self._upload_task(function, args, kwargs, task_metadata)
+                await self._stop_if_cancelled(task_metadata)
+                task.submitting = True
+                task.job_id = await self.submit_task(task_metadata, caller)
             await self.set_job_handle(handle=task.job_id)
             # A request that came in between found no handle to terminate the job by.
             await self._stop_if_cancelled(task_metadata, task.job_id)
@@ -140,8 +149,6 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         Returns:
             The job's id.
         """
-        # Before there is a job: one that is left by a crash right after it must be recognised.
-        presence.note(task_metadata["dispatch_id"])
         settings = self._settings()
         # The container may not be able to ask who owns the job.
         owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
@@ -203,6 +210,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:
         """Terminate a job because Covalent asks for it; its `run` then ends as cancelled.
 
+        Covalent asks for it, too, when its server stops: then the job goes on if `on_server_stop` says so.
+
         Args:
             task_metadata: `dispatch_id` and `node_id`.
             job_handle: The job's id; empty or None if it was not submitted yet, and then `run` stops by itself.
@@ -211,6 +220,13 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Whether AWS took the request, within half a minute: the core goes on asking. AWS takes it for any id, hence
             False if it knows no such job.
         """
+        if shutdown.is_stopping():
+            if termination.is_spared(self._settings) and shutdown.keep(
+                task_metadata["dispatch_id"], task_metadata["node_id"]
+            ):
+                return False
+        else:
+            shutdown.note_cancellation(task_metadata["dispatch_id"], task_metadata["node_id"])
         if not job_handle:
             return False
         try:
@@ -222,22 +238,30 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             return False
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
-        if await self.get_cancel_requested():
+        if await self.get_cancel_requested() and not termination.is_spared(self._settings):
             if job_id is not None and not await self.cancel(task_metadata, job_id):
                 return  # it goes on, and so does the watch over it
             raise TaskCancelledError(f"{of_task(JOB_NAME, task_metadata)} was cancelled from Covalent.")
 
-    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:  # noqa: ARG002
+    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
         """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
+
+        By the same way the server is asked to go on with a dispatch of an earlier one; then there is nothing to report.
+        Never raises, since Covalent would have the tasks fail.
 
         Args:
             task_group_metadata: `dispatch_id` and `node_ids`.
-            data: Not used.
+            data: What came with the request; None from Covalent itself.
 
         Returns:
             A cancellation for each of them.
         """
         dispatch_id, node_ids = task_group_metadata["dispatch_id"], task_group_metadata["node_ids"]
+        if await recovery.serve(dispatch_id, node_ids, data):
+            return []
+        if data is None and termination.is_spared(self._settings):
+            shutdown.spare(dispatch_id, node_ids)
+            return []
         return [
             TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
             for node_id in node_ids

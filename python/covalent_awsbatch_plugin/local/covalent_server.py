@@ -169,15 +169,19 @@ class CovalentServer:
     def stop(self) -> None:
         """Ends the server and every process of its own, and removes a temporary home. Never raises when it is gone."""
         atexit.unregister(self.stop)
+        self.interrupt()
+        if self._home is not None and self._given_home is None:
+            shutil.rmtree(self._home, ignore_errors=True)
+            self._home = None
+
+    def interrupt(self) -> None:
+        """Ends the server as `covalent stop` does, and every process of its own; the home stays as it is."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_TIMEOUT)
             self.kill()
-        if self._home is not None and self._given_home is None:
-            shutil.rmtree(self._home, ignore_errors=True)
-            self._home = None
 
     def kill(self) -> None:
         """Ends the server as a crash would: SIGKILL for all its processes, the home stays as it is."""

@@ -281,6 +281,12 @@ class Settings(BaseModel):
         "job)",
         doc="Whether a task fails if its packages cannot be packed; else they are installed when its job starts.",
     )
+    on_server_stop: Literal["keep", "terminate"] = option(
+        "keep",
+        rule="must be 'keep' (jobs go on when Covalent's server stops) or 'terminate' (they are terminated)",
+        doc="What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes on, and "
+        "`covalent-awsbatch resume` has its dispatch go on, too; or `terminate`.",
+    )
 
     @property
     def source(self) -> Literal["image", "bucket", "ecr"]:

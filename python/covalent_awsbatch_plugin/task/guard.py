@@ -75,6 +75,8 @@ class TaskGuard:
         if isinstance(error, TaskCancelledError):
             return True
         if isinstance(error, asyncio.CancelledError):
+            if termination.is_spared(self._settings):
+                return False
             if self.job_id is None:
                 return True
             reason = termination.cancellation(self._task_metadata)

@@ -79,6 +79,7 @@ GOOD = [
     ("packages", ("numpy>=2", "dask[array]"), ["numpy>=2", "dask[array]"]),
     ("packages", '["numpy>=2"]', ["numpy>=2"]),
     ("packages_required", True, True),
+    ("on_server_stop", "terminate", "terminate"),
 ]
 
 BAD = [
@@ -189,6 +190,7 @@ BAD = [
     ("runtime", "docker"),
     ("packages", "numpy"),
     ("packages_required", 1),
+    ("on_server_stop", "leave"),
 ]
 
 
@@ -272,6 +274,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("runtime", "auto"),
         ("packages", ""),
         ("packages_required", False),
+        ("on_server_stop", "keep"),
     ]
     checks.checked(DEFAULTS)
 
