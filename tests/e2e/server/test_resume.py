@@ -173,3 +173,22 @@ def test_a_server_that_starts_resumes_by_itself(cloud: Cloud, tmp_path: Path) ->
         cloud.open("late")
         assert client.completed(dispatch).result == 1
     assert cloud.calls() == {"late": 1}
+
+
+def test_what_is_cancelled_before_it_is_resumed_stays_cancelled(cloud: Cloud) -> None:
+    """Also where its server was stopped, which cancels everything, and what had not begun when it was cancelled."""
+    first, last = cloud.electron("first", gated=True), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(first(number))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("first")
+    cloud.server.interrupt()
+    cloud.server.start()
+    ct.cancel(dispatch, [next(node["id"] for node in cloud.graph(dispatch) if node["name"] == "last")])
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open("first")
+    assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
+    assert cloud.calls() == {"first": 1}
