@@ -20,9 +20,10 @@ from . import errors
 from .agreement.naming import FUNC_FILENAME, JOB_NAME, of_task
 from .environment import prepare
 from .environment.packages import make
+from .options import checks, configuration
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import handles, packing, presence, questions, recovery, shutdown
+from .server import handles, packing, presence, questions, recovery, shutdown, startup
 from .task import guard, live, outcome, result, subclasses, submission, takeover, termination, transfer
 from .task.connection import client
 from .task.connection import identity as caller_identity
@@ -43,6 +44,18 @@ _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
 _log = logging.getLogger(__name__)
 
 plugin.join_covalents_log()
+
+
+def _is_resuming() -> bool:
+    """Whether Covalent's configuration says that a server that starts resumes what an earlier one left."""
+    try:
+        return checks.checked(configuration.resolved({}), {}).resume_on_start
+    except errors.AWSBatchError as error:
+        _log.warning("Dispatches of an earlier server are not resumed: %s", error)
+        return False
+
+
+startup.resume_left(_is_resuming)
 
 
 def __getattr__(name: str) -> Any:

@@ -110,6 +110,17 @@ class Cloud:
         nodes = json.loads(self.server.get(path))["lattice"]["transport_graph"]["nodes"]
         return [{"id": node["id"], **node["metadata"]} for node in nodes]
 
+    def told(self, dispatch_id: str) -> str:
+        """What Covalent keeps of a dispatch and its sublattices, but for what is COMPLETED."""
+        result = ct.get_result(dispatch_id)
+        lines = [f"{dispatch_id} is {result.status}: {result.error}"]
+        for node in self.client.nodes(result):
+            if str(node["status"]) != "COMPLETED":
+                lines.append(f"  {node['name']} is {node['status']}: {node['error']} {node['stderr']}")
+            if node["sub_dispatch_id"]:
+                lines.append(self.told(node["sub_dispatch_id"]))
+        return "\n".join(lines)
+
     def restart(self) -> None:
         """Kills the server as a crash does, and starts another one."""
         self.server.kill()

@@ -338,10 +338,12 @@ def _serve(port: int, owner: int, remove: str | None) -> None:
     # The program names itself "app:fastapi_app" to uvicorn, so its directory must be where a script's directory is.
     sys.path[0] = str(program.parent)
 
+    # Before Covalent loads its plugins, which may look whether they are in a server.
+    sys.argv = [str(program), "--port", str(port), "--no-cluster", "--no-triggers"]
+
     from covalent_dispatcher._db.datastore import DataStore
 
     DataStore.factory().run_migrations(logging_enabled=False)
-    sys.argv = [str(program), "--port", str(port), "--no-cluster", "--no-triggers"]
     runpy.run_path(str(program), run_name="__main__")
 
 

@@ -203,7 +203,10 @@ def _set_electrons(dispatch_id: str, statuses: Mapping[int, str]) -> None:
         lattice = select(Lattice.id).where(Lattice.dispatch_id == dispatch_id).scalar_subquery()
         for node, status in statuses.items():
             which = (Electron.parent_lattice_id == lattice, Electron.transport_graph_node_id == node)
-            session.execute(update(Electron).where(*which).values(status=status, completed_at=None))
+            values = {"status": status, "completed_at": None}
+            session.execute(
+                update(Electron).where(*which).values(**values).execution_options(synchronize_session=False)
+            )
 
 
 def withdraw_cancellation(nodes: Iterable[Node]) -> None:

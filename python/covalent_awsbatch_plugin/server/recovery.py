@@ -14,7 +14,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -188,6 +188,20 @@ def entry(dispatch_ids: Iterable[str]) -> tuple[str, int] | None:
                 if nodes.get(about["task_group_id"], about)["executor"] == resume.OWN:
                     return dispatch_id, number
     return None
+
+
+def resume_all(unended: Sequence[str]) -> Iterator[Answer]:
+    """Resume all dispatches that were left.
+
+    Args:
+        unended: What `unended` returned.
+
+    Raises:
+        ServerUnreachableError: The server does not answer in time.
+    """
+    if by := entry(unended):
+        for dispatch_id in unended:
+            yield ask(by, dispatch_id, "RESUME")
 
 
 def ask(by: tuple[str, int], dispatch_id: str, action: Literal["RESUME", "END", "LOOK"]) -> Answer:

@@ -84,12 +84,12 @@ async def take_up(dispatches: list[Dispatch]) -> None:
         dispatches: What `records.family` returned.
     """
     root = dispatches[0].id
-    _taken_up.update(dispatch.id for dispatch in dispatches)
-    for dispatch in dispatches:
-        presence.note(dispatch.id)
     if stop := stops.read(root):
         await dispatcher.undo_stop(dispatches, stop, OWN)
         dispatches = await records.family(root)
+    _taken_up.update(dispatch.id for dispatch in dispatches)
+    for dispatch in dispatches:
+        presence.note(dispatch.id)
     await _go_on(dispatches[0], {dispatch.id: dispatch for dispatch in dispatches})
     stops.forget(root)
 

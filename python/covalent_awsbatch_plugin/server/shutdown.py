@@ -32,13 +32,20 @@ def is_stopping() -> bool:
 
 
 def note_cancellation(dispatch_id: str, node_id: int) -> None:
-    """Note that a user cancelled a task.
+    """Note that a user cancelled a task, also of a dispatch that no server has gone on with yet; never raises.
+
+    Waits for the database where a server was stopped before.
 
     Args:
         dispatch_id: Its dispatch.
         node_id: Its node.
     """
     _cancelled.add((dispatch_id, node_id))
+    try:
+        if stops.dispatches() and (dispatches := records.family_now(dispatch_id)) and stops.read(dispatches[0].id):
+            stops.note(dispatches[0].id, {(dispatch_id, node_id)})
+    except Exception:  # noqa: BLE001
+        _log.exception("Electron %s of dispatch %s goes on when it is resumed", node_id, dispatch_id)
 
 
 def spare(dispatch_id: str, node_ids: list[int]) -> None:

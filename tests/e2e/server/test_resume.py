@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import covalent as ct
 import pytest
-from support.resuming import Cloud
+from support.covalent_client import client_of
+from support.resuming import QUICK, Cloud
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
+from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 from covalent_awsbatch_plugin.server import ending
 
 
@@ -152,3 +155,40 @@ def test_without_a_server_the_command_says_what_to_do(cloud: Cloud) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: the Covalent server at {cloud.server.url} cannot be asked: ")
     assert done.stderr.endswith("If it does not run, start it with `covalent start`, then repeat this command.\n")
+
+
+def test_a_server_that_starts_resumes_by_itself(cloud: Cloud, tmp_path: Path) -> None:
+    late = cloud.electron("late", gated=True)
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return late(number)
+
+    config = {"awsbatch": {**cloud.aws.options, **QUICK, "resume_on_start": "true"}}
+    with CovalentServer(cloud.aws.environment, config, tmp_path) as server, client_of(server) as client:
+        dispatch = client.dispatch(workflow, 1)
+        cloud.called("late")
+        server.kill()
+        server.start()
+        cloud.open("late")
+        assert client.completed(dispatch).result == 1
+    assert cloud.calls() == {"late": 1}
+
+
+def test_what_is_cancelled_before_it_is_resumed_stays_cancelled(cloud: Cloud) -> None:
+    """Also where its server was stopped, which cancels everything, and what had not begun when it was cancelled."""
+    first, last = cloud.electron("first", gated=True), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(first(number))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("first")
+    cloud.server.interrupt()
+    cloud.server.start()
+    ct.cancel(dispatch, [next(node["id"] for node in cloud.graph(dispatch) if node["name"] == "last")])
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open("first")
+    assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
+    assert cloud.calls() == {"first": 1}

@@ -32,13 +32,13 @@ def workflow_of(cloud: Cloud, local: set[str], remote: set[str]) -> Any:
     leaves = [electron(f"leaf_{number}") for number in range(4)]
     total = electron("total")
 
-    @ct.electron(executor="local")
+    @ct.electron
     @ct.lattice(executor="local", workflow_executor="local")
     def innermost(number: int) -> Any:
         return leaves[1](leaves[0](number))
 
-    @ct.electron(executor="awsbatch")
-    @ct.lattice(executor="local", workflow_executor="local")
+    @ct.electron
+    @ct.lattice(executor="local", workflow_executor="awsbatch")  # which builds its sublattice
     def inner(number: int) -> Any:
         return leaves[3](leaves[2](number), innermost(number))
 
@@ -68,7 +68,9 @@ def test_a_server_that_ends_three_times_in_a_row(cloud: Cloud) -> None:
         getattr(cloud.server, end)()
         cloud.server.start()
         assert set(cloud.resume(dispatch).values()) <= {"resumed", "over"}
-    assert cloud.client.completed(dispatch, 300).result == WIDTH + 3
+    result = cloud.client.wait(dispatch, 300)
+    assert str(result.status) == "COMPLETED", cloud.told(dispatch)
+    assert result.result == WIDTH + 3
     called = cloud.calls()
     # Each innermost sublattice has both of its leaves.
     assert {name: called[name] for name in remote} == {

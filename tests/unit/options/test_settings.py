@@ -80,6 +80,7 @@ GOOD = [
     ("packages", '["numpy>=2"]', ["numpy>=2"]),
     ("packages_required", True, True),
     ("on_server_stop", "terminate", "terminate"),
+    ("resume_on_start", True, True),
 ]
 
 BAD = [
@@ -191,6 +192,7 @@ BAD = [
     ("packages", "numpy"),
     ("packages_required", 1),
     ("on_server_stop", "leave"),
+    ("resume_on_start", 1),
 ]
 
 
@@ -275,6 +277,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("packages", ""),
         ("packages_required", False),
         ("on_server_stop", "keep"),
+        ("resume_on_start", False),
     ]
     checks.checked(DEFAULTS)
 

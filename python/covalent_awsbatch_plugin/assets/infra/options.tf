@@ -217,6 +217,12 @@ variable "on_server_stop" {
   description = "What becomes of a job when Covalent's server stops, as by 'covalent stop': 'keep': it goes on, and 'covalent-awsbatch resume' has its dispatch go on, too; or 'terminate'."
 }
 
+variable "resume_on_start" {
+  type        = bool
+  default     = false
+  description = "Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in the configuration of the server alone."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -252,5 +258,6 @@ locals {
     packages                  = var.packages
     packages_required         = var.packages_required
     on_server_stop            = var.on_server_stop
+    resume_on_start           = var.resume_on_start
   }
 }
