@@ -11,20 +11,29 @@ from .server import plugin  # imports Covalent, which has to come first
 import logging
 from typing import TYPE_CHECKING, Any
 
-from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
 from . import errors
-from .agreement.naming import FUNC_FILENAME, JOB_NAME, of_task
+from .agreement.naming import FUNC_FILENAME, of_task
 from .environment import prepare
 from .environment.packages import make
-from .options import checks, configuration
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import handles, packing, presence, questions, recovery, shutdown, startup
-from .task import guard, live, outcome, result, subclasses, submission, takeover, termination, transfer
+from .server import handles, packing, presence, questions, shutdown
+from .task import (
+    cancellation,
+    guard,
+    live,
+    outcome,
+    result,
+    startup,
+    subclasses,
+    submission,
+    takeover,
+    transfer,
+)
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
@@ -44,18 +53,7 @@ _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
 _log = logging.getLogger(__name__)
 
 plugin.join_covalents_log()
-
-
-def _is_resuming() -> bool:
-    """Whether Covalent's configuration says that a server that starts resumes what an earlier one left."""
-    try:
-        return checks.checked(configuration.resolved({}), {}).resume_on_start
-    except errors.AWSBatchError as error:
-        _log.warning("Dispatches of an earlier server are not resumed: %s", error)
-        return False
-
-
-startup.resume_left(_is_resuming)
+startup.resume_left()
 
 
 def __getattr__(name: str) -> Any:
@@ -149,8 +147,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """Pickle the call into the bucket."""
         settings = self._settings()
         key = of_task(FUNC_FILENAME, task_metadata)
-        call = (function, args, kwargs)
-        await transfer.upload(client(settings), settings.s3_bucket_name, key, call)
+        await transfer.upload(client(settings), settings.s3_bucket_name, key, (function, args, kwargs))
 
     async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
@@ -170,9 +167,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         environment = await prepare.environment(settings, connection, self.task_stderr)
         environment = await make.complete(environment, settings, connection, self.task_stderr)
         request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
-        job_id = await submission.submit(connection, request, task_metadata)
-        _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
-        return job_id
+        return await submission.submit(connection, request, task_metadata)
 
     async def _poll_task(self, job_id: str, dispatch_id: str, node_id: int) -> None:
         """Wait until the job is over and has left a result.
@@ -200,8 +195,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Its status, such as `RUNNING`, or `VANISHED` if Batch has no record of it; and its exit code, -1 if there is
             none (yet).
         """
-        job = await client(self._settings()).describe(job_id)
-        if job is None:
+        if (job := await client(self._settings()).describe(job_id)) is None:
             return "VANISHED", -1
         return job.status, -1 if job.exit_code is None else job.exit_code
 
@@ -233,28 +227,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Whether AWS took the request, within half a minute: the core goes on asking. AWS takes it for any id, hence
             False if it knows no such job.
         """
-        if shutdown.is_stopping():
-            if termination.is_spared(self._settings) and shutdown.keep(
-                task_metadata["dispatch_id"], task_metadata["node_id"]
-            ):
-                return False
-        else:
-            shutdown.note_cancellation(task_metadata["dispatch_id"], task_metadata["node_id"])
-        if not job_handle:
-            return False
-        try:
-            connection, job_id = client(self._settings()), str(job_handle)
-            requested = termination.request(connection, job_id, termination.cancellation(task_metadata))
-            return await termination.is_accepted(requested) and await termination.is_known(connection, job_id)
-        except errors.AWSBatchError as error:  # an option that cannot work
-            _log.warning("Job %s could not be terminated: %s", job_handle, error)
-            return False
+        return await cancellation.cancel(self._settings, task_metadata, job_handle)
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
-        if await self.get_cancel_requested() and not termination.is_spared(self._settings):
-            if job_id is not None and not await self.cancel(task_metadata, job_id):
-                return  # it goes on, and so does the watch over it
-            raise TaskCancelledError(f"{of_task(JOB_NAME, task_metadata)} was cancelled from Covalent.")
+        await cancellation.stop_if_asked(self, self._settings, task_metadata, job_id)
 
     async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
         """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
@@ -269,13 +245,5 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         Returns:
             A cancellation for each of them.
         """
-        dispatch_id, node_ids = task_group_metadata["dispatch_id"], task_group_metadata["node_ids"]
-        if await recovery.serve(dispatch_id, node_ids, data):
-            return []
-        if data is None and termination.is_spared(self._settings):
-            shutdown.spare(dispatch_id, node_ids)
-            return []
-        return [
-            TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
-            for node_id in node_ids
-        ]
+        ended = await cancellation.unbegun(self._settings, task_group_metadata, data)
+        return [TaskUpdate(**task, status=RESULT_STATUS.CANCELLED, assets={}) for task in ended]
