@@ -164,7 +164,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         environment = await prepare.environment(settings, connection, self.task_stderr)
         environment = await make.complete(environment, settings, connection, self.task_stderr)
         request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
-        job_id = await submission.submit(connection, request, task_metadata)
+        job_id = await submission.submit(connection, request, task_metadata, self._settings)
         _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
         return job_id
 
