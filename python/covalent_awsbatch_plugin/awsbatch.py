@@ -265,8 +265,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         if await recovery.serve(dispatch_id, node_ids, data):
             return []
         if data is None and termination.is_spared(self._settings):
-            shutdown.spare(dispatch_id, node_ids)
-            return []
+            return []  # the server stops, and cancels what is about to begin
         return [
             TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
             for node_id in node_ids
