@@ -167,7 +167,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         environment = await prepare.environment(settings, connection, self.task_stderr)
         environment = await make.complete(environment, settings, connection, self.task_stderr)
         request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
-        return await submission.submit(connection, request, task_metadata)
+        return await submission.submit(connection, request, task_metadata, self._settings)
 
     async def _poll_task(self, job_id: str, dispatch_id: str, node_id: int) -> None:
         """Wait until the job is over and has left a result.

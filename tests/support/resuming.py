@@ -121,6 +121,14 @@ class Cloud:
                 lines.append(self.told(node["sub_dispatch_id"]))
         return "\n".join(lines)
 
+    def answers(self) -> bool:
+        """Whether the server takes requests."""
+        try:
+            self.server.get("/api/v2/dispatches?count=1")
+        except OSError:
+            return False
+        return True
+
     def restart(self) -> None:
         """Kills the server as a crash does, and starts another one."""
         self.server.kill()

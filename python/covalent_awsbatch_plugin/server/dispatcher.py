@@ -158,7 +158,8 @@ async def import_sublattice(dispatch_id: str, node: int) -> str:
 async def undo_stop(dispatches: list[Dispatch], stop: Stop, own: str) -> None:
     """Take back what the end of a server that was stopped did to dispatches: cancellations, and failures by its end.
 
-    What has ended since then is as if it had not: an executor's `run` finds its job.
+    What has ended since then is as if it had not: an executor's `run` finds its job. Covalent writes down, too, that an
+    electron without a job was cancelled, when it is about to begin; one that has a job was cancelled by a user before.
 
     Args:
         dispatches: What `records.family` returned.
@@ -173,7 +174,8 @@ async def undo_stop(dispatches: list[Dispatch], stop: Stop, own: str) -> None:
         going_on = [
             node
             for node in dispatch.nodes.values()
-            if (dispatch.id, node.id) not in stop.cancelled and not (node.executor == own and node.is_cancel_accepted)
+            if (dispatch.id, node.id) not in stop.cancelled
+            and not (node.executor == own and node.job_handle and node.is_cancel_accepted)
         ]
         withdraw_cancellation(going_on)
         cut_off = {

@@ -11,7 +11,7 @@ import logging
 import signal
 from typing import Any
 
-from . import dispatcher, records, stops
+from . import records, stops
 
 _server: Any = None
 _kept: set[str] = set()
@@ -46,22 +46,6 @@ def note_cancellation(dispatch_id: str, node_id: int) -> None:
             stops.note(dispatches[0].id, {(dispatch_id, node_id)})
     except Exception:  # noqa: BLE001
         _log.exception("Electron %s of dispatch %s goes on when it is resumed", node_id, dispatch_id)
-
-
-def spare(dispatch_id: str, node_ids: list[int]) -> None:
-    """Take back that nodes were not begun because the server's end cancelled them; never raises.
-
-    Waits for the database.
-
-    Args:
-        dispatch_id: Their dispatch.
-        node_ids: The nodes.
-    """
-    try:
-        found = (one for one in records.family_now(dispatch_id) if one.id == dispatch_id)
-        dispatcher.withdraw_cancellation(node for one in found for node in one.nodes.values() if node.id in node_ids)
-    except Exception:  # noqa: BLE001
-        _log.exception("Electrons %s of dispatch %s will be cancelled when it is resumed", node_ids, dispatch_id)
 
 
 def keep(dispatch_id: str, node_id: int) -> bool:

@@ -85,6 +85,5 @@ async def unbegun(
     if await recovery.serve(dispatch_id, node_ids, data):
         return []
     if data is None and termination.is_spared(settings):
-        shutdown.spare(dispatch_id, node_ids)
-        return []
+        return []  # the server stops, and cancels what is about to begin
     return [{"dispatch_id": dispatch_id, "node_id": node_id} for node_id in node_ids]

@@ -5,34 +5,48 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
+from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import termination
+
+_STOP_SECONDS = 5  # that a server which stops waits for AWS's answer
 
 _log = logging.getLogger(__name__)
 
 
-async def submit(connection: Client, request: Mapping[str, Any], task_metadata: Mapping[str, Any]) -> str:
+async def submit(
+    connection: Client,
+    request: Mapping[str, Any],
+    task_metadata: Mapping[str, Any],
+    settings: Callable[[], Settings],
+) -> str:
     """Submit a job, once, under a revision of the job definition that is registered only when it is new.
 
     Args:
         connection: Connection to use.
         request: What `job_request` returned.
         task_metadata: `dispatch_id` and `node_id`.
+        settings: The task's options, asked for if the server stops.
 
     Returns:
         The job's id.
     """
     submission = asyncio.ensure_future(connection.submit(json.dumps(request)))
     try:
-        job_id = await submission
+        job_id = await asyncio.shield(submission)
     except asyncio.CancelledError:
-        # The core ends a job whose id nobody took. This one's may have come in the very moment.
-        if not submission.cancelled() and submission.exception() is None:
+        if termination.is_spared(settings):
+            # The core would end a job whose id nobody took. This one goes on, and is found by its name.
+            await asyncio.wait([submission], timeout=_STOP_SECONDS)
+        elif not submission.done():
+            submission.cancel()
+        elif not submission.cancelled() and submission.exception() is None:
+            # The id came in the very moment.
             termination.request(connection, submission.result(), termination.cancellation(task_metadata))
         raise
     _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,25 @@ def test_what_is_cancelled_before_it_is_resumed_stays_cancelled(cloud: Cloud) ->
     cloud.open("first")
     assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
     assert cloud.calls() == {"first": 1}
+
+
+def test_a_submission_that_is_answered_as_the_server_stops_is_kept(cloud: Cloud) -> None:
+    runs = cloud.electron("runs", gated=True)
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return runs(number)
+
+    dispatch = cloud.dispatch_held({"runs": "answer"}, workflow, 1)
+    cloud.called("runs")
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(cloud.server.interrupt)
+        cloud.client.until(lambda: not cloud.answers(), "the server to stop", 20)
+        cloud.way.release()
+        stopping.result()
+    cloud.server.start()
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open("runs")
+    assert cloud.client.completed(dispatch).result == 1
+    assert cloud.calls() == {"runs": 1}
+    assert len(cloud.jobs(dispatch)) == 1

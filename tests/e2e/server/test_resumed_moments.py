@@ -17,6 +17,26 @@ def change(cloud: Cloud, statement: str, **values: Any) -> None:
         assert database.execute(statement, values).rowcount > 0
 
 
+def test_an_electron_that_was_about_to_begin_as_the_server_stopped_begins(cloud: Cloud) -> None:
+    """Covalent had written down that it is cancelled, and the server ended before it was asked about that."""
+    one, two = cloud.electron("one", gated=True), cloud.electron("two")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return two(one(number))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("one")
+    cloud.server.interrupt()
+    job = "(SELECT job_id FROM electrons WHERE name = 'two' AND parent_lattice_id = (SELECT max(id) FROM lattices))"
+    change(cloud, f"UPDATE jobs SET status = 'CANCELLED', cancel_requested = 1 WHERE id = {job}")
+    cloud.open("one")
+    cloud.server.start()
+    assert cloud.resume("--all") == {dispatch: "resumed"}
+    assert cloud.client.completed(dispatch).result == 1
+    assert cloud.calls() == {"one": 1, "two": 1}
+
+
 def test_every_moment_of_a_dispatch_is_gone_on_with(cloud: Cloud) -> None:
     one, two, leaf = cloud.electron("one"), cloud.electron("two"), cloud.electron("leaf", gated=True)
 
