@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
 
-from . import channel, installed
+from . import channel, display_text, installed
 from .container import FreshPathFinder, fast_covalent_import
 from .explanation import Terminated, explain, name_of, version_warning
 from .output import text_stream
@@ -52,7 +52,7 @@ class Task:
         """
         function, args, kwargs = self._load(source, log)
         self.stage = "running"
-        return self._serialize(function(*args, **kwargs))
+        return self._serialize(function(*args, **kwargs), function)
 
     def _load(self, source: int, log: int) -> tuple[Any, Sequence[Any], dict[str, Any]]:
         with fast_covalent_import():
@@ -67,11 +67,13 @@ class Task:
             function, args, kwargs = Unpickler(file).load()  # running it is what this is for
         return function, args, kwargs
 
-    def _serialize(self, result: Any) -> bytes:
+    def _serialize(self, value: Any, function: Any) -> bytes:
         from covalent._workflow.transportable_object import TransportableObject
 
         self.stage = "returning"
-        serialized: bytes = TransportableObject.make_transportable(result).serialize()
+        result = TransportableObject.make_transportable(value)
+        display_text.shorten(result, function)
+        serialized: bytes = result.serialize()
         return serialized
 
 
