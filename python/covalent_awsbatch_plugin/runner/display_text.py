@@ -1,11 +1,10 @@
-"""The text that Covalent keeps beside a result, to display it."""
+"""What of the text that Covalent keeps beside a result leaves the container."""
 
 from __future__ import annotations
 
 from typing import Any
 
-LONGEST_TEXT = 4096
-"""Characters of a result's text that are kept."""
+from covalent_awsbatch_plugin.agreement.display_text import shortened
 
 _SUBLATTICE_BUILDER = "_build_sublattice_graph"
 
@@ -22,8 +21,8 @@ def shorten(result: Any, function: Any) -> None:
         function: The task's function: under Covalent a partial of its wrapper, whose first argument is the electron's.
     """
     text = vars(result).get("_object_string")
-    if isinstance(text, str) and len(text) > LONGEST_TEXT and not _makes_sublattice(function):
-        result._object_string = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters in all)"  # noqa: SLF001
+    if isinstance(text, str) and not _makes_sublattice(function):
+        result._object_string = shortened(text)  # noqa: SLF001
 
 
 def _makes_sublattice(function: Any) -> bool:

@@ -13,7 +13,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
+from covalent_awsbatch_plugin.agreement import references
+from covalent_awsbatch_plugin.agreement.unpickling import Unpickler, read_text
 
 from . import channel, display_text, installed
 from .container import FreshPathFinder, fast_covalent_import
@@ -44,7 +45,8 @@ class Task:
         """Load it and call the function.
 
         Args:
-            source: Descriptor from which it comes: a line of JSON with the sender's versions, and the pickle.
+            source: Descriptor from which it comes: a line of JSON with the `sender`'s versions and the sizes of the
+                `contents`; the contents that the pickle refers to; and the pickle.
             log: Descriptor of the container's log, for what is not the function's.
 
         Returns:
@@ -61,10 +63,13 @@ class Task:
         installed.skip_what_is_there()
         _redirect_covalent_log(log)
         with open(source, "rb", buffering=1024 * 1024) as file:
-            self.sender = json.loads(file.readline())
+            opening = json.loads(file.readline())
+            self.sender = opening["sender"]
             if warning := version_warning(self.sender):
                 print(warning, file=sys.stderr)
+            references.provide([read_text(file, size) for size in opening["contents"]])
             function, args, kwargs = Unpickler(file).load()  # running it is what this is for
+            references.provide([])
         return function, args, kwargs
 
     def _serialize(self, value: Any, function: Any) -> bytes:

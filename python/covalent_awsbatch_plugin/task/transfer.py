@@ -13,10 +13,11 @@ import cloudpickle
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client, Reader, Writer
-from covalent_awsbatch_plugin.agreement.naming import SENDER_METADATA
+from covalent_awsbatch_plugin.agreement import references
+from covalent_awsbatch_plugin.agreement.naming import REFERENCES_METADATA, SENDER_METADATA
 from covalent_awsbatch_plugin.printable import one_line
 
-from . import archive, bare, memory, threads
+from . import archive, bare, memory, shared_argument, threads
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_VERIFIED_CHUNKS = 64  # of a corrupt object that are read to verify its checksum
@@ -42,7 +43,7 @@ async def upload(client: Client, bucket: str, key: str, call: tuple[Any, Any, An
         client: Connection to use.
         bucket: Name of the bucket.
         key: Key of the object.
-        call: Function, positional and keyword arguments.
+        call: Function, positional and keyword arguments; the pickle refers to the content of a `SharedArgument`.
     """
     _, arguments, keywords = call
     packaging = _Packaging()
@@ -80,11 +81,16 @@ class _Packaging:
         from . import pickling
 
         metadata = {SENDER_METADATA + name: version for name, version in versions().items()}
+        contents = shared_argument.numbered(*call[1:])
+        listed = references.encode(contents) if contents else b""
+        if listed:
+            metadata[REFERENCES_METADATA] = str(len(listed))
         self._writer = writer = client.writer(bucket, key, metadata)
         if self._stopped:
             writer.stop()
         try:
-            pickling.dump(call, writer)
+            writer.write(listed)
+            pickling.dump(call, writer, contents)
             writer.reserve()
         except BaseException:
             writer.abort()
