@@ -64,7 +64,7 @@ class TaskGuard:
             Both, to be uploaded in their place.
         """
         dispatch_id, node_id = self._task_metadata["dispatch_id"], self._task_metadata["node_id"]
-        self._arguments = sharing.Arguments(self.client, self._settings().s3_bucket_name, dispatch_id)
+        self._arguments = sharing.Arguments((self.client, self._settings().s3_bucket_name, dispatch_id))
         return await self._arguments.store(node_id, args, kwargs)
 
     async def __aenter__(self) -> Self:

@@ -35,7 +35,8 @@ _CHUNK_CHARS = 1024 * 1024
 _FRESH_SECONDS = 24 * 3600.0  # a lifecycle rule removes nothing that is younger
 _MOST_DISPATCHES = 256  # whose contents are remembered when none of their tasks is under way
 
-_Dispatch = tuple[Client, str, str]  # the connection, the bucket, and the dispatch's id
+Dispatch = tuple[Client, str, str]
+"""A dispatch: the connection by which its tasks reach the bucket, the bucket, and its id."""
 
 
 @dataclass(eq=False)
@@ -57,20 +58,18 @@ class _Content:
 
 
 _lock = threading.Lock()
-_known: OrderedDict[_Dispatch, dict[str, _Content]] = OrderedDict()
+_known: OrderedDict[Dispatch, dict[str, _Content]] = OrderedDict()
 
 
 class Arguments:
     """What one task refers to, until it has ended.
 
     Args:
-        connection: Connection to use.
-        bucket: Name of the bucket.
-        dispatch_id: The task's dispatch.
+        dispatch: The task's dispatch.
     """
 
-    def __init__(self, connection: Client, bucket: str, dispatch_id: str) -> None:
-        self._dispatch = (connection, bucket, dispatch_id)
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
         self._contents: set[_Content] = set()
 
     async def store(
@@ -138,6 +137,27 @@ class Arguments:
         return deletable
 
 
+def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
+    """Remember where a result is, so that a task that has it as an argument refers to it. Blocks.
+
+    Args:
+        dispatch: The dispatch that it belongs to.
+        key: The object, which stays, and which ends with the result's content.
+        result: The `TransportableObject`.
+        size: Bytes of the object.
+    """
+    if not _is_large(result):
+        return
+    text = result.get_serialized()
+    output = _Content(Reference(key, size - len(text), len(text), hash_of(text)), is_shared=False)
+    output.stored.set_result(None)
+    with _lock:
+        contents = _contents_of(dispatch)
+        known = contents.get(output.reference.sha256)
+        if known is None or not _is_good(known):
+            contents[output.reference.sha256] = output
+
+
 def hash_of(text: str) -> str:
     """Hexadecimal digits of the SHA-256 of a text in ASCII, of which no copy is made. Blocks.
 
@@ -164,7 +184,7 @@ class _Upload:
         self._writer.stop()
 
 
-def _claimed(dispatch: _Dispatch, reference: Reference, user: Arguments) -> _Content:
+def _claimed(dispatch: Dispatch, reference: Reference, user: Arguments) -> _Content:
     """The content that has this hash: a known one, or one that is still to be stored there."""
     contents = _contents_of(dispatch)
     content = contents.get(reference.sha256)
@@ -180,7 +200,7 @@ def _is_good(content: _Content) -> bool:
     return not failed and (bool(content.users) or time.monotonic() - content.at < _FRESH_SECONDS)
 
 
-def _contents_of(dispatch: _Dispatch) -> dict[str, _Content]:
+def _contents_of(dispatch: Dispatch) -> dict[str, _Content]:
     contents = _known.setdefault(dispatch, {})
     _known.move_to_end(dispatch)
     for other in list(islice(_known, max(0, len(_known) - _MOST_DISPATCHES))):
@@ -189,7 +209,7 @@ def _contents_of(dispatch: _Dispatch) -> dict[str, _Content]:
     return contents
 
 
-def _forget(dispatch: _Dispatch, content: _Content) -> None:
+def _forget(dispatch: Dispatch, content: _Content) -> None:
     contents = _known.get(dispatch, {})
     if contents.get(content.reference.sha256) is content:
         del contents[content.reference.sha256]

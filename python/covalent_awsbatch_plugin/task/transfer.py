@@ -104,7 +104,9 @@ class _Packaging:
             self._writer.stop()
 
 
-def load_output(client: Client, bucket: str, key: str, sha256: str | None = None) -> Any:
+def load_output(
+    client: Client, bucket: str, key: str, sha256: str | None = None, noted: Callable[[Any, int], None] | None = None
+) -> Any:
     """Load the separate object of a large result of the runner. Blocks.
 
     Args:
@@ -112,6 +114,7 @@ def load_output(client: Client, bucket: str, key: str, sha256: str | None = None
         bucket: Name of the bucket.
         key: Key of the object.
         sha256: Hexadecimal digits of what its content has to have; None if that is not known.
+        noted: Is told of the result and its object's size, if it is what the job wrote.
 
     Returns:
         A `TransportableObject`, its content still serialised.
@@ -121,7 +124,7 @@ def load_output(client: Client, bucket: str, key: str, sha256: str | None = None
         ResultError: It is corrupt, or not what the job wrote.
         ServiceError: It arrived damaged, also at the second attempt.
     """
-    load = partial(_load_checked, partial(_load_archive, sha256))
+    load = partial(_load_checked, partial(_load_archive, sha256, noted))
     return _load_with_retry(load, partial(client.reader, hashed=sha256 is not None), bucket, key)
 
 
@@ -146,10 +149,12 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
     return _load_with_retry(partial(_load_checked, bare.load), client.reader, bucket, key)
 
 
-def _load_archive(sha256: str | None, reader: Reader) -> Any:
+def _load_archive(sha256: str | None, noted: Callable[[Any, int], None] | None, reader: Reader) -> Any:
     result = archive.load(reader)
     if sha256 is not None and reader.sha256() != sha256:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")
+    if sha256 is not None and noted is not None:
+        noted(result, reader.size)
     return result
 
 

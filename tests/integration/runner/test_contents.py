@@ -36,7 +36,7 @@ class Sender:
 
     def store(self, *args: Any, dispatch: str = "d", **kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
         wrapped = {name: TransportableObject(value) for name, value in kwargs.items()}
-        shared = sharing.Arguments(self._client, BUCKET, dispatch)
+        shared = sharing.Arguments((self._client, BUCKET, dispatch))
         return asyncio.run(shared.store(0, [TransportableObject(value) for value in args], wrapped))
 
     def send(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> None:

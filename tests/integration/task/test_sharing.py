@@ -53,7 +53,7 @@ def key_of(value: Any, node: int = 0, dispatch: str = DISPATCH) -> str:
 
 async def stored(client: Client, node: int, *values: Any, dispatch: str = DISPATCH) -> tuple[Arguments, list[Any]]:
     """A task that has begun, and its arguments; Covalent loads each anew."""
-    task = Arguments(client, BUCKET, dispatch)
+    task = Arguments((client, BUCKET, dispatch))
     found, _ = await task.store(node, [TransportableObject(value) for value in values], {})
     return task, found
 
@@ -91,7 +91,7 @@ def test_what_is_small_or_no_argument_of_covalents_stays_as_it_is(lab: Lab, clie
     values = [small, LARGE, None]
 
     async def store() -> Any:
-        return await Arguments(client, BUCKET, DISPATCH).store(0, values, {"more": small})
+        return await Arguments((client, BUCKET, DISPATCH)).store(0, values, {"more": small})
 
     args, kwargs = asyncio.run(store())
     assert [id(one) for one in args] == [id(one) for one in values]
@@ -139,7 +139,7 @@ def users() -> int:
 
 def test_a_task_that_is_cancelled_takes_nothing_from_the_others(lab: Lab, client: Client) -> None:
     lab.faults(latency(2.0, operation="s3:PutObject"))
-    tasks = [Arguments(client, BUCKET, DISPATCH) for _ in range(2)]
+    tasks = [Arguments((client, BUCKET, DISPATCH)) for _ in range(2)]
 
     async def cancelled() -> Any:
         value = TransportableObject(LARGE)
@@ -157,7 +157,7 @@ def test_a_task_that_is_cancelled_takes_nothing_from_the_others(lab: Lab, client
 
 def test_an_upload_that_nobody_waits_for_any_more_is_aborted(lab: Lab, client: Client) -> None:
     lab.faults(latency(2.0, operation="s3:UploadPart"))
-    task = Arguments(client, BUCKET, DISPATCH)
+    task = Arguments((client, BUCKET, DISPATCH))
 
     async def cancelled() -> None:
         storing = asyncio.ensure_future(task.store(0, [TransportableObject(bytes(40 * SHARED_CHARS))], {}))
@@ -180,6 +180,18 @@ def test_a_content_of_a_day_ago_is_stored_anew(client: Client, monkeypatch: pyte
     monkeypatch.setattr(sharing, "_FRESH_SECONDS", 0.0)
     _, [found] = asyncio.run(stored(client, 1, LARGE))
     assert found.reference.key == key_of(LARGE, 1)
+
+
+def test_a_result_that_has_an_object_is_referred_to_and_not_uploaded(lab: Lab, client: Client) -> None:
+    """Whichever way it went meanwhile; nor is it deleted with the task that refers to it."""
+    result = TransportableObject(LARGE)
+    sharing.note_output((client, BUCKET, DISPATCH), "result-d-1-5.output", result, len(result.serialize()))
+    task, [found] = asyncio.run(stored(client, 6, LARGE))
+    text = result.get_serialized()
+    assert (found.reference.key, found.reference.size) == ("result-d-1-5.output", len(text))
+    assert result.serialize()[found.reference.offset :].decode() == text
+    assert task.release(is_needed=False) == []
+    assert lab.objects() == {}
 
 
 def test_the_hash_is_the_one_of_the_whole_text() -> None:
