@@ -97,12 +97,12 @@ def output_key(result_key: str) -> str:
     return posixpath.splitext(result_key)[0] + ".output"
 
 
-def shared_key(dispatch_id: str, node_id: int, sha256: str) -> str:
+def shared_key(dispatch_id: str, upload: str, sha256: str) -> str:
     """Key of a content that several tasks of a dispatch share.
 
     Args:
         dispatch_id: The dispatch.
-        node_id: The task that stores it.
+        upload: 16 hexadecimal digits that no other upload has.
         sha256: Hexadecimal digits of its hash.
     """
-    return f"shared-{dispatch_id}-{node_id}-{sha256}"
+    return f"shared-{dispatch_id}-{upload}-{sha256}"

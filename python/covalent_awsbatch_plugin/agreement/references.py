@@ -71,7 +71,7 @@ def decode(data: bytes, function_key: str) -> list[Reference]:
 def _is_of_dispatch(key: str, function_key: str) -> bool:
     task = re.fullmatch(r"func-(.+)-\d+\.pkl", function_key, re.DOTALL)
     dispatch = re.escape(task[1]) if task else r"(?!)"
-    return bool(re.fullmatch(rf"shared-{dispatch}-\d+-[0-9a-f]{{64}}|result-{dispatch}-\d+\.output", key))
+    return bool(re.fullmatch(rf"shared-{dispatch}-[0-9a-f]{{16}}-[0-9a-f]{{64}}|result-{dispatch}-\d+\.output", key))
 
 
 _contents: list[str] = []

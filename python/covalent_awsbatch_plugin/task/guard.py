@@ -63,9 +63,9 @@ class TaskGuard:
         Returns:
             Both, to be uploaded in their place.
         """
-        dispatch_id, node_id = self._task_metadata["dispatch_id"], self._task_metadata["node_id"]
+        dispatch_id = self._task_metadata["dispatch_id"]
         self._arguments = sharing.Arguments((self.client, self._settings().s3_bucket_name, dispatch_id))
-        return await self._arguments.store(node_id, args, kwargs)
+        return await self._arguments.store(args, kwargs)
 
     async def __aenter__(self) -> Self:
         return self

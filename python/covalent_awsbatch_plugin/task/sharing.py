@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -72,13 +73,10 @@ class Arguments:
         self._dispatch = dispatch
         self._contents: set[_Content] = set()
 
-    async def store(
-        self, node_id: int, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[list[Any], dict[str, Any]]:
+    async def store(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Have the large ones among a call's arguments in the bucket.
 
         Args:
-            node_id: The task.
             args: Positional arguments.
             kwargs: Keyword arguments.
 
@@ -88,19 +86,20 @@ class Arguments:
         Raises:
             AWSBatchError: One could not be stored. The next task tries again.
         """
-        stored = [await self._begun(node_id, value) for value in (*args, *kwargs.values())]
+        stored = [await self._begun(value) for value in (*args, *kwargs.values())]
         for content in self._contents:
             # The upload goes on if this task is cancelled: others may wait for it.
             await asyncio.shield(asyncio.wrap_future(content.stored))
         return stored[: len(args)], dict(zip(kwargs, stored[len(args) :], strict=True))
 
-    async def _begun(self, node_id: int, value: Any) -> Any:
+    async def _begun(self, value: Any) -> Any:
         if not _is_large(value):
             return value
         connection, bucket, dispatch_id = self._dispatch
         text = value.get_serialized()
         sha256 = await threads.run(len(text), hash_of, text)
-        reference = Reference(shared_key(dispatch_id, node_id, sha256), 0, len(text), sha256)
+        # A name of its own: the deletion of an earlier one may be under way, and jobs of an earlier server read theirs.
+        reference = Reference(shared_key(dispatch_id, secrets.token_hex(8), sha256), 0, len(text), sha256)
         with _lock:
             content = _claimed(self._dispatch, reference, self)
             self._contents.add(content)

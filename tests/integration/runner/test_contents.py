@@ -37,7 +37,7 @@ class Sender:
     def store(self, *args: Any, dispatch: str = "d", **kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
         wrapped = {name: TransportableObject(value) for name, value in kwargs.items()}
         shared = sharing.Arguments((self._client, BUCKET, dispatch))
-        return asyncio.run(shared.store(0, [TransportableObject(value) for value in args], wrapped))
+        return asyncio.run(shared.store([TransportableObject(value) for value in args], wrapped))
 
     def send(self, function: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
         call = functools.partial(wrapper_fn, TransportableObject(function), [], [])
@@ -71,7 +71,7 @@ def test_arguments_arrive_as_they_were(bench: Bench, sender: Sender) -> None:
 
     sender.send(seen, *sender.store(LARGE, 7, LARGE, named=OTHER))
     keys = [one["Key"] for one in bench.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
-    assert [key.rpartition("-")[0] for key in keys] == ["func-d", "shared-d-0", "shared-d-0"]
+    assert [key.partition("-d-")[0] for key in keys] == ["func", "shared", "shared"]
     assert bench.s3.head_object(Bucket=BUCKET, Key=FUNCTION)["ContentLength"] < 20_000
     assert bench.run()[0] == 0
     assert bench.value() == seen(LARGE, 7, LARGE, named=OTHER)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,44 +47,46 @@ def client(lab: Lab) -> Client:
     return Client(json.dumps({"endpoint_url": lab.url, "region": "us-east-1", "credentials": str(lab.credentials)}))
 
 
-def key_of(value: Any, node: int = 0, dispatch: str = DISPATCH) -> str:
+def is_of(key: str, value: Any, dispatch: str = DISPATCH) -> bool:
     content = TransportableObject(value).get_serialized().encode()
-    return f"shared-{dispatch}-{node}-{hashlib.sha256(content).hexdigest()}"
+    return re.fullmatch(rf"shared-{dispatch}-[0-9a-f]{{16}}-{hashlib.sha256(content).hexdigest()}", key) is not None
 
 
-async def stored(client: Client, node: int, *values: Any, dispatch: str = DISPATCH) -> tuple[Arguments, list[Any]]:
+async def stored(client: Client, *values: Any, dispatch: str = DISPATCH) -> tuple[Arguments, list[Any]]:
     """A task that has begun, and its arguments; Covalent loads each anew."""
     task = Arguments((client, BUCKET, dispatch))
-    found, _ = await task.store(node, [TransportableObject(value) for value in values], {})
+    found, _ = await task.store([TransportableObject(value) for value in values], {})
     return task, found
 
 
 def test_a_content_is_uploaded_once_for_tasks_at_the_same_moment(lab: Lab, client: Client) -> None:
     async def twelve() -> list[Any]:
-        return await asyncio.gather(*(stored(client, node, LARGE, OTHER) for node in range(12)))
+        return await asyncio.gather(*(stored(client, LARGE, OTHER) for _ in range(12)))
 
     tasks = asyncio.run(twelve())
     assert lab.counts["PutObject"] == 2
     keys = {argument.reference.key for _, found in tasks for argument in found}
     assert set(lab.objects()) == keys
     for value in (LARGE, OTHER):
-        (key,) = [key for key in keys if key.endswith(key_of(value)[-64:])]
+        (key,) = [key for key in keys if is_of(key, value)]
         assert pickle.loads(base64.b64decode(lab.object(key))) == value
     assert len({id(found[0].get_serialized()) for _, found in tasks}) == 1, "this process keeps one copy"
 
 
 def test_a_task_that_comes_later_finds_it(lab: Lab, client: Client) -> None:
-    first, _ = asyncio.run(stored(client, 0, LARGE))
-    assert first.release(is_needed=True) == []
-    _, [found] = asyncio.run(stored(client, 1, LARGE))
-    assert found.reference.key == key_of(LARGE)
+    task, [first] = asyncio.run(stored(client, LARGE))
+    assert task.release(is_needed=True) == []
+    _, [found] = asyncio.run(stored(client, LARGE))
+    assert found.reference == first.reference
     assert lab.counts["PutObject"] == 1
 
 
 def test_dispatches_share_nothing(lab: Lab, client: Client) -> None:
-    asyncio.run(stored(client, 0, LARGE))
-    asyncio.run(stored(client, 0, LARGE, dispatch="d-2"))
-    assert set(lab.objects()) == {key_of(LARGE), key_of(LARGE, dispatch="d-2")}
+    asyncio.run(stored(client, LARGE))
+    asyncio.run(stored(client, LARGE, dispatch="d-2"))
+    one, two = sorted(lab.objects())
+    assert is_of(one, LARGE, DISPATCH)
+    assert is_of(two, LARGE, "d-2")
 
 
 def test_what_is_small_or_no_argument_of_covalents_stays_as_it_is(lab: Lab, client: Client) -> None:
@@ -91,7 +94,7 @@ def test_what_is_small_or_no_argument_of_covalents_stays_as_it_is(lab: Lab, clie
     values = [small, LARGE, None]
 
     async def store() -> Any:
-        return await Arguments((client, BUCKET, DISPATCH)).store(0, values, {"more": small})
+        return await Arguments((client, BUCKET, DISPATCH)).store(values, {"more": small})
 
     args, kwargs = asyncio.run(store())
     assert [id(one) for one in args] == [id(one) for one in values]
@@ -100,7 +103,7 @@ def test_what_is_small_or_no_argument_of_covalents_stays_as_it_is(lab: Lab, clie
 
 
 def test_whoever_pickles_it_gets_covalents_own_with_everything_in_it(client: Client) -> None:
-    _, [found] = asyncio.run(stored(client, 0, LARGE))
+    _, [found] = asyncio.run(stored(client, LARGE))
     assert type(found) is SharedArgument
     for dump in (pickle.dumps, cloudpickle.dumps):
         copy = pickle.loads(dump(found))
@@ -109,15 +112,16 @@ def test_whoever_pickles_it_gets_covalents_own_with_everything_in_it(client: Cli
 
 
 def test_the_last_task_that_refers_to_it_deletes_it(client: Client) -> None:
-    tasks = [asyncio.run(stored(client, node, LARGE))[0] for node in range(3)]
-    assert [task.release(is_needed=False) for task in tasks] == [[], [], [key_of(LARGE)]]
+    tasks = [asyncio.run(stored(client, LARGE)) for _ in range(3)]
+    key = tasks[0][1][0].reference.key
+    assert [task.release(is_needed=False) for task, _ in tasks] == [[], [], [key]]
     # Whoever comes now stores it anew, under a name of its own: the deletion may still be under way.
-    _, [found] = asyncio.run(stored(client, 3, LARGE))
-    assert found.reference.key == key_of(LARGE, 3)
+    _, [found] = asyncio.run(stored(client, LARGE))
+    assert found.reference.key != key
 
 
 def test_what_a_task_that_failed_refers_to_stays(client: Client) -> None:
-    tasks = [asyncio.run(stored(client, node, LARGE))[0] for node in range(3)]
+    tasks = [asyncio.run(stored(client, LARGE))[0] for _ in range(3)]
     assert [task.release(is_needed=number == 1) for number, task in enumerate(tasks)] == [[], [], []]
 
 
@@ -125,12 +129,12 @@ def test_an_upload_that_fails_fails_who_waits_for_it_and_is_tried_again_by_the_n
     lab.faults(denied("s3:PutObject"))
 
     async def two() -> list[Any]:
-        return await asyncio.gather(*(stored(client, node, LARGE) for node in range(2)), return_exceptions=True)
+        return await asyncio.gather(*(stored(client, LARGE) for _ in range(2)), return_exceptions=True)
 
     assert [isinstance(one, AWSBatchError) for one in asyncio.run(two())] == [True, True]
     lab.faults()
-    _, [found] = asyncio.run(stored(client, 2, LARGE))
-    assert set(lab.objects()) == {found.reference.key} == {key_of(LARGE, 2)}
+    _, [found] = asyncio.run(stored(client, LARGE))
+    assert set(lab.objects()) == {found.reference.key}
 
 
 def users() -> int:
@@ -143,7 +147,7 @@ def test_a_task_that_is_cancelled_takes_nothing_from_the_others(lab: Lab, client
 
     async def cancelled() -> Any:
         value = TransportableObject(LARGE)
-        first, second = (asyncio.ensure_future(one.store(node, [value], {})) for node, one in enumerate(tasks))
+        first, second = (asyncio.ensure_future(one.store([value], {})) for one in tasks)
         await asyncio.to_thread(poll, lambda: users() == len(tasks), "both wait for the upload")
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -160,7 +164,7 @@ def test_an_upload_that_nobody_waits_for_any_more_is_aborted(lab: Lab, client: C
     task = Arguments((client, BUCKET, DISPATCH))
 
     async def cancelled() -> None:
-        storing = asyncio.ensure_future(task.store(0, [TransportableObject(bytes(40 * SHARED_CHARS))], {}))
+        storing = asyncio.ensure_future(task.store([TransportableObject(bytes(40 * SHARED_CHARS))], {}))
         await asyncio.to_thread(poll, lab.uploads, "the upload has begun")
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -175,18 +179,18 @@ def test_an_upload_that_nobody_waits_for_any_more_is_aborted(lab: Lab, client: C
 
 def test_a_content_of_a_day_ago_is_stored_anew(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lifecycle rule may have removed it."""
-    first, _ = asyncio.run(stored(client, 0, LARGE))
-    first.release(is_needed=True)
+    task, [first] = asyncio.run(stored(client, LARGE))
+    task.release(is_needed=True)
     monkeypatch.setattr(sharing, "_FRESH_SECONDS", 0.0)
-    _, [found] = asyncio.run(stored(client, 1, LARGE))
-    assert found.reference.key == key_of(LARGE, 1)
+    _, [found] = asyncio.run(stored(client, LARGE))
+    assert found.reference.key != first.reference.key
 
 
 def test_a_result_that_has_an_object_is_referred_to_and_not_uploaded(lab: Lab, client: Client) -> None:
     """Whichever way it went meanwhile; nor is it deleted with the task that refers to it."""
     result = TransportableObject(LARGE)
     sharing.note_output((client, BUCKET, DISPATCH), "result-d-1-5.output", result, len(result.serialize()))
-    task, [found] = asyncio.run(stored(client, 6, LARGE))
+    task, [found] = asyncio.run(stored(client, LARGE))
     text = result.get_serialized()
     assert (found.reference.key, found.reference.size) == ("result-d-1-5.output", len(text))
     assert result.serialize()[found.reference.offset :].decode() == text

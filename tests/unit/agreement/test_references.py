@@ -10,9 +10,9 @@ import pytest
 from covalent_awsbatch_plugin.agreement.naming import shared_key
 from covalent_awsbatch_plugin.agreement.references import Reference, decode, encode
 
-SHA256 = "0a" * 32
+SHA256, UPLOAD = "0a" * 32, "0b" * 8
 FUNCTION = "func-5f3a-d-12.pkl"
-GOOD = Reference(shared_key("5f3a-d", 3, SHA256), 0, 10, SHA256)
+GOOD = Reference(shared_key("5f3a-d", UPLOAD, SHA256), 0, 10, SHA256)
 
 
 def test_a_list_is_read_as_it_was_written() -> None:
@@ -24,7 +24,8 @@ def test_a_list_is_read_as_it_was_written() -> None:
     "key",
     [
         *("", "shared-5f3a-d-3-", "func-5f3a-d-3.pkl", "result-5f3a-d-3.pkl", "environments/x.tar"),
-        *(shared_key("5f3a", 3, SHA256), shared_key("5f3a-d-3", 3, SHA256), shared_key("5f3aXd", 3, SHA256)),
+        *(shared_key(dispatch, UPLOAD, SHA256) for dispatch in ("5f3a", "5f3a-d-3", "5f3aXd")),
+        *(shared_key("5f3a-d", "3", SHA256), shared_key("5f3a-d", UPLOAD, "0a")),
         *("result-5f3a-d-7.output/../x", "x/result-5f3a-d-7.output", "result-5f3a-d-7.output\n", f"{GOOD.key}\n"),
     ],
 )
