@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
-from lab import Lab, endings
+from lab import Lab, endings, results
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import JobFailedError
@@ -68,3 +68,21 @@ def test_what_a_job_that_failed_refers_to_stays(lab: Lab, metadata: dict[str, An
     ends, left = run_two(lab, metadata["dispatch_id"], s3_cleanup="success")
     assert ends == [JobFailedError, TransportableObject]
     assert left == ["func-0", "result-0", "shared"]
+
+
+@pytest.mark.lab(result=results.Envelope(value="x" * len(LARGE), apart=True))
+@pytest.mark.parametrize(("s3_cleanup", "uploads"), [("never", 0), ("success", 1)])
+def test_a_result_is_referred_to_as_long_as_its_object_stays(
+    lab: Lab, metadata: dict[str, Any], s3_cleanup: str, uploads: int
+) -> None:
+    options = {"poll_freq": 1, "retry_attempts": 1, "runtime": "bucket", "s3_cleanup": s3_cleanup}
+    executor = AWSBatchExecutor(**{**lab.options, **options})
+
+    async def one_after_the_other() -> None:
+        returned = await executor.run(LENGTH, [], {}, metadata)
+        await executor.run(LENGTH, [returned], {}, {**metadata, "node_id": 1})
+
+    asyncio.run(one_after_the_other())
+    keys = [str(call.facts["Key"]) for call in lab.calls("PutObject")]
+    assert len([key for key in keys if key.startswith("shared-")]) == uploads
+    assert len([key for key in keys if key.startswith("func-")]) == 2
