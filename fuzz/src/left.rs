@@ -32,7 +32,7 @@ fn envelope(format: &str, data: &[u8]) {
             assert!(texts.map(String::len).sum::<usize>() <= 4 * (data.len() + REPEATED));
             assert!(envelope.output.is_none_or(|output| output.len() <= data.len()));
             let names = [Some(envelope.status), envelope.exception, envelope.python, envelope.cloudpickle];
-            let more = [envelope.covalent, envelope.job_id, envelope.output_sha256];
+            let more = [envelope.covalent, envelope.job_id, envelope.output_blake3, envelope.output_sha256];
             assert!(names.into_iter().chain(more).flatten().all(|name| name.len() <= LONGEST_NAME));
         }
         Err(error) => short(&error),

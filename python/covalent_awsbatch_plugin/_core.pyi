@@ -5,9 +5,11 @@ Exceptions are those of `covalent_awsbatch_plugin.errors`; a missing S3 object i
 
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Literal, TypeAlias, final
 
 __all__ = ["CANCEL_REASON", "Client", "Inspector", "Job", "Reader", "Writer", "__version__", "shut_down"]
+
+_HashAlgorithm: TypeAlias = Literal["blake3", "sha256"]
 
 __version__: str
 CANCEL_REASON: str
@@ -134,9 +136,8 @@ class Client:
         """Tell the states of jobs that are waited for with `end_of`, as AWS last described them. AWS is not called.
 
         Returns:
-            By the job's id `status`, `reason` and its `meaning` where AWS says why it waits, else None, `log_stream`
-            of the newest attempt or None, and how many `attempts` have ended. Jobs that nobody waits for, or that were
-            not described yet, are missing.
+            By id `status`, `reason` and its `meaning` or None, `log_stream` of the newest attempt or None, and how many
+            `attempts` have ended. Jobs that nobody waits for, or that were not described yet, are missing.
         """
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:
@@ -216,16 +217,11 @@ class Client:
         """Read the last lines of a log stream, oldest first."""
 
     def log_lines(self, group: str, streams: list[str], start: int) -> Awaitable[list[tuple[str, str, int, str]]]:
-        """Read the lines of log streams since a time.
-
-        Args:
-            group: Their log group.
-            streams: At most 100.
-            start: The time, in milliseconds since 1970.
+        """Read the lines of up to 100 log streams of a group since a time in milliseconds since 1970.
 
         Returns:
-            For each line its id, its stream, when it was written, in milliseconds, and its text: a stream's lines
-            oldest first, and no more than five pages of 1 MB. What is not there (yet) has none.
+            For each line its id, its stream, when it was written, and its text: a stream's lines oldest first, and no
+            more than five pages of 1 MB. What is not there (yet) has none.
         """
 
     def image_problem(self, image: str) -> Awaitable[str | None]:
@@ -271,25 +267,36 @@ class Client:
     def delete_images(self, repository: str, digests: list[str]) -> Awaitable[None]:
         """Delete images of a repository by their digests, whether they are there or not."""
 
-    def reader(self, bucket: str, key: str, hashed: bool = False) -> Reader:
+    def reader(self, bucket: str, key: str, hash_algorithm: _HashAlgorithm | None = None) -> Reader:
         """Open an object for reading; blocks for the first range.
 
         Args:
             bucket: Name of the bucket.
             key: Key of the object.
-            hashed: Whether its SHA-256 is computed, by another thread while it is read.
+            hash_algorithm: What to compute of the content while it is read, for `digest`.
 
         Raises:
             FileNotFoundError: There is no such object.
+            ValueError: There is no such algorithm.
         """
 
-    def writer(self, bucket: str, key: str, metadata: dict[str, str] | None = None) -> Writer:
+    def writer(
+        self,
+        bucket: str,
+        key: str,
+        metadata: dict[str, str] | None = None,
+        hash_algorithm: _HashAlgorithm | None = None,
+    ) -> Writer:
         """Open an object for writing. It appears when the writer is closed, whole or not at all.
 
         Args:
             bucket: Name of the bucket.
             key: Key of the object.
             metadata: S3 user metadata, ASCII.
+            hash_algorithm: What to compute of the content while it is written, for `digest`.
+
+        Raises:
+            ValueError: There is no such algorithm.
         """
 
 @final
@@ -360,12 +367,8 @@ class Reader:
             A text of all these bytes; or the bytes, where they are no whole UTF-8, fewer, or not in one range.
         """
 
-    def sha256(self) -> str | None:
-        """The SHA-256 of the object in hexadecimal digits, once, after it was read to its end; blocks.
-
-        Returns:
-            None if the object was not opened to be hashed.
-        """
+    def digest(self) -> str | None:
+        """The hash of what was read, in hexadecimal digits, once; None if none was asked for."""
 
 @final
 class Writer:
@@ -381,6 +384,9 @@ class Writer:
         Returns:
             The number of bytes.
         """
+
+    def digest(self) -> str | None:
+        """The hash of what was written, in hexadecimal digits, once, also after `close`; None if none was asked for."""
 
     def reserve(self) -> None:
         """Wait until there is memory for the rest of this upload, and reserve it; blocks.

@@ -11,19 +11,29 @@ from .server import plugin  # imports Covalent, which has to come first
 import logging
 from typing import TYPE_CHECKING, Any
 
-from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
 from . import errors
-from .agreement.naming import FUNC_FILENAME, JOB_NAME, of_task
+from .agreement.naming import FUNC_FILENAME, of_task
 from .environment import prepare
 from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import packing, presence, questions
-from .task import guard, live, outcome, result, subclasses, submission, termination, transfer
+from .server import handles, packing, presence, questions, shutdown
+from .task import (
+    cancellation,
+    guard,
+    live,
+    outcome,
+    result,
+    startup,
+    subclasses,
+    submission,
+    takeover,
+    transfer,
+)
 from .task.connection import client
 from .task.connection import identity as caller_identity
 from .task.job_request import job_request
@@ -43,6 +53,7 @@ _EXECUTOR_PLUGIN_DEFAULTS = {name: DEFAULTS[name] for name in OPTIONS[:16]}
 _log = logging.getLogger(__name__)
 
 plugin.join_covalents_log()
+startup.resume_left()
 
 
 def __getattr__(name: str) -> Any:
@@ -68,6 +79,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     async def run(self, function: Any, args: list[Any], kwargs: dict[str, Any], task_metadata: dict[str, Any]) -> Any:
         """Run a call as an AWS Batch job and return its result. One of Covalent's own nodes mostly needs no job.
 
+        In a dispatch that is resumed, the job that an earlier server submitted is waited for in place of another one.
+
         Args:
             function: The function; under Covalent its wrapper, which also installs dependencies.
             args: Positional arguments.
@@ -83,21 +96,30 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """
         if (made := await values.made(function, args, kwargs)) is not None:
             return made
+        begun = handles.take(task_metadata)
+        shutdown.is_stopping()  # so that it is recognised later
+        presence.note(task_metadata["dispatch_id"])
         function = await inheritance.with_packages(function, task_metadata)
         async with guard.TaskGuard(self, self._settings, task_metadata) as task:
             task.client = client(self._resolve())
             caller = await subclasses.caller(self._validate_credentials)
-            await self._stop_if_cancelled(task_metadata)
-            task.uploading = True
-            prepare.begin(self._settings(), task.client)
-            make.begin(self._settings(), task.client, function)
-            if self._settings().source != "image" and not subclasses.overrides(self, AWSBatchExecutor, "submit_task"):
-                # Its job surely has the runner of this version, which knows references.
-                args, kwargs = await task.share(args, kwargs)
-            await self._upload_task(function, args, kwargs, task_metadata)
-            await self._stop_if_cancelled(task_metadata)
-            task.submitting = True
-            task.job_id = await self.submit_task(task_metadata, caller)
+            if begun:
+                task.uploading = task.submitting = True
+                task.job_id = await takeover.job_of_earlier_server(task.client, self._settings(), begun, task_metadata)
+            if task.job_id is None:
+                await self._stop_if_cancelled(task_metadata)
+                task.uploading = True
+                prepare.begin(self._settings(), task.client)
+                make.begin(self._settings(), task.client, function)
+                if self._settings().source != "image" and not subclasses.overrides(
+                    self, AWSBatchExecutor, "submit_task"
+                ):
+                    # Its job surely has the runner of this version, which knows references.
+                    args, kwargs = await task.share(args, kwargs)
+                await self._upload_task(function, args, kwargs, task_metadata)
+                await self._stop_if_cancelled(task_metadata)
+                task.submitting = True
+                task.job_id = await self.submit_task(task_metadata, caller)
             await self.set_job_handle(handle=task.job_id)
             # A request that came in between found no handle to terminate the job by.
             await self._stop_if_cancelled(task_metadata, task.job_id)
@@ -130,8 +152,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """Pickle the call into the bucket."""
         settings = self._settings()
         key = of_task(FUNC_FILENAME, task_metadata)
-        call = (function, args, kwargs)
-        await transfer.upload(client(settings), settings.s3_bucket_name, key, call)
+        await transfer.upload(client(settings), settings.s3_bucket_name, key, (function, args, kwargs))
 
     async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
@@ -143,8 +164,6 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         Returns:
             The job's id.
         """
-        # Before there is a job: one that is left by a crash right after it must be recognised.
-        presence.note(task_metadata["dispatch_id"])
         settings = self._settings()
         # The container may not be able to ask who owns the job.
         owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
@@ -153,9 +172,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         environment = await prepare.environment(settings, connection, self.task_stderr)
         environment = await make.complete(environment, settings, connection, self.task_stderr)
         request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
-        job_id = await submission.submit(connection, request, task_metadata)
-        _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
-        return job_id
+        return await submission.submit(connection, request, task_metadata)
 
     async def _poll_task(self, job_id: str, dispatch_id: str, node_id: int) -> None:
         """Wait until the job is over and has left a result.
@@ -183,8 +200,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Its status, such as `RUNNING`, or `VANISHED` if Batch has no record of it; and its exit code, -1 if there is
             none (yet).
         """
-        job = await client(self._settings()).describe(job_id)
-        if job is None:
+        if (job := await client(self._settings()).describe(job_id)) is None:
             return "VANISHED", -1
         return job.status, -1 if job.exit_code is None else job.exit_code
 
@@ -206,6 +222,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:
         """Terminate a job because Covalent asks for it; its `run` then ends as cancelled.
 
+        Covalent asks for it, too, when its server stops: then the job goes on if `on_server_stop` says so.
+
         Args:
             task_metadata: `dispatch_id` and `node_id`.
             job_handle: The job's id; empty or None if it was not submitted yet, and then `run` stops by itself.
@@ -214,34 +232,23 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Whether AWS took the request, within half a minute: the core goes on asking. AWS takes it for any id, hence
             False if it knows no such job.
         """
-        if not job_handle:
-            return False
-        try:
-            connection, job_id = client(self._settings()), str(job_handle)
-            requested = termination.request(connection, job_id, termination.cancellation(task_metadata))
-            return await termination.is_accepted(requested) and await termination.is_known(connection, job_id)
-        except errors.AWSBatchError as error:  # an option that cannot work
-            _log.warning("Job %s could not be terminated: %s", job_handle, error)
-            return False
+        return await cancellation.cancel(self._settings, task_metadata, job_handle)
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
-        if await self.get_cancel_requested():
-            if job_id is not None and not await self.cancel(task_metadata, job_id):
-                return  # it goes on, and so does the watch over it
-            raise TaskCancelledError(f"{of_task(JOB_NAME, task_metadata)} was cancelled from Covalent.")
+        await cancellation.stop_if_asked(self, self._settings, task_metadata, job_id)
 
-    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:  # noqa: ARG002
+    async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
         """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
+
+        By the same way the server is asked to go on with a dispatch of an earlier one; then there is nothing to report.
+        Never raises, since Covalent would have the tasks fail.
 
         Args:
             task_group_metadata: `dispatch_id` and `node_ids`.
-            data: Not used.
+            data: What came with the request; None from Covalent itself.
 
         Returns:
             A cancellation for each of them.
         """
-        dispatch_id, node_ids = task_group_metadata["dispatch_id"], task_group_metadata["node_ids"]
-        return [
-            TaskUpdate(dispatch_id=dispatch_id, node_id=node_id, status=RESULT_STATUS.CANCELLED, assets={})
-            for node_id in node_ids
-        ]
+        ended = await cancellation.unbegun(self._settings, task_group_metadata, data)
+        return [TaskUpdate(**task, status=RESULT_STATUS.CANCELLED, assets={}) for task in ended]

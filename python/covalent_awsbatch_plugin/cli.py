@@ -148,6 +148,34 @@ def jobs(  # noqa: PLR0913  (one for each option)
         raise click.ClickException(_said(error)) from error
 
 
+@main.command()
+@click.argument("dispatches", nargs=-1, metavar="[DISPATCH]...")
+@click.option("--all", "everything", is_flag=True, help="All that an earlier server left.")
+@click.option(
+    "--end", is_flag=True, help="End them as FAILED, with their jobs, after asking, instead of resuming them."
+)
+@click.option("--yes", is_flag=True, help="End without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def resume(*, dispatches: tuple[str, ...], everything: bool, end: bool, yes: bool, as_json: bool) -> None:
+    """Go on with dispatches whose Covalent server was killed or stopped, under their ids.
+
+    Results that are there are taken, live jobs are watched again, and what had not begun is submitted. Start the server
+    first, and run this where it runs, as its user. Without a dispatch and without --all it shows which there are.
+
+    Exit status: 0 fine, 1 something failed, 2 there are some, and nothing was asked for.
+    """
+    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+    import covalent  # noqa: F401
+
+    from .show.resume import Flags, run_resume
+
+    if dispatches and everything:
+        raise click.UsageError("name dispatches or give --all, not both")
+    if end and not (dispatches or everything):
+        raise click.UsageError("--end takes dispatches or --all")
+    sys.exit(run_resume(dispatches, Flags(everything, end, yes, as_json)))
+
+
 @main.group()
 def environment() -> None:
     """What jobs fetch from the bucket where their image has nothing but Python: make it, list it, delete old ones.

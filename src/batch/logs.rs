@@ -1,5 +1,7 @@
 //! Reads jobs' logs: the end of one, for failures that the runner could not report, and what is new in many.
 
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
+
 use crate::aws::clients::Clients;
 use crate::error::{Error, Result};
 
@@ -47,7 +49,11 @@ pub async fn since(clients: &Clients, group: &str, streams: &[String], start: i6
         let request = request.set_log_stream_names(Some(streams.to_vec())).set_next_token(next);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => break,
+            Err(error)
+                if error.as_service_error().is_some_and(FilterLogEventsError::is_resource_not_found_exception) =>
+            {
+                break;
+            }
             Err(error) => return Err(Error::from_sdk("logs:FilterLogEvents", format!("log group {group}"), error)),
         };
         lines.extend(answer.events().iter().map(|event| LogLine {

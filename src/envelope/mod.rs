@@ -42,7 +42,9 @@ pub struct Envelope {
     pub status: String,
     /// The bytes of `TransportableObject.serialize()`; `None` if they are a separate object because of their size.
     pub output: Option<Bytes>,
-    /// SHA-256 of the separate object in hexadecimal digits, from format 3 on.
+    /// BLAKE3 hash of the separate object in hexadecimal digits.
+    pub output_blake3: Option<String>,
+    /// SHA-256 of the separate object in hexadecimal digits, where an older runner wrote that in its place.
     pub output_sha256: Option<String>,
     /// What the function printed.
     pub stdout: String,

@@ -16,6 +16,7 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 struct Header {
     status: String,
     parts: Lengths,
+    output_blake3: Option<String>,
     output_sha256: Option<String>,
     exception: Option<String>,
     python: Option<String>,
@@ -26,6 +27,13 @@ struct Header {
     peak_rss_bytes: Option<u64>,
     job_id: Option<String>,
     attempt: Option<u32>,
+}
+
+impl Header {
+    /// Whether an output that is an object of its own can be compared with what the runner wrote.
+    fn has_known_hash(&self) -> bool {
+        self.output_blake3.is_some() || self.output_sha256.is_some()
+    }
 }
 
 /// Length of each part in bytes; absent for a part that does not exist.
@@ -55,9 +63,15 @@ pub fn decode(content: &Bytes) -> Result<Envelope> {
     if !rest.is_empty() {
         return Err(corrupt("it is longer than its header says"));
     }
+    if header.status == "succeeded" && output.is_none() && !header.has_known_hash() {
+        let message = "it has no hash of its output that this version knows; install a newer covalent-awsbatch-plugin \
+                       where Covalent's server runs";
+        return Err(Error::new(Kind::Result, message));
+    }
     Ok(Envelope {
         status: short(&header.status),
         output,
+        output_blake3: header.output_blake3.as_deref().map(short),
         output_sha256: header.output_sha256.as_deref().map(short),
         stdout: text(&stdout),
         stderr: text(&stderr),
@@ -104,6 +118,22 @@ mod tests {
         assert_eq!((envelope.stdout.as_str(), envelope.stderr.as_str()), ("out", ""));
         assert_eq!(envelope.traceback.as_deref(), Some("why?"));
         assert_eq!(envelope.output, None);
+    }
+
+    #[test]
+    fn an_output_of_its_own_is_vouched_for_by_a_known_hash() {
+        let with = |hash: &str| {
+            let header = format!(r#"{{"status": "succeeded", {hash} "parts": {{"stdout": 0, "stderr": 0}}}}"#);
+            decode(&envelope(&header, b""))
+        };
+        let blake3 = with(r#""output_blake3": "ab","#).unwrap();
+        assert_eq!((blake3.output_blake3.as_deref(), blake3.output_sha256.as_deref()), (Some("ab"), None));
+        let sha256 = with(r#""output_sha256": "cd","#).unwrap();
+        assert_eq!((sha256.output_blake3.as_deref(), sha256.output_sha256.as_deref()), (None, Some("cd")));
+        for unknown in ["", r#""output_blake3": null,"#, r#""output_blake4": "ef","#] {
+            let error = with(unknown).unwrap_err().to_string();
+            assert!(error.contains("install a newer covalent-awsbatch-plugin"), "{error}");
+        }
     }
 
     #[test]

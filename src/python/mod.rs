@@ -11,6 +11,7 @@ mod inspector;
 mod job;
 mod runtime;
 mod streams;
+mod values;
 
 use log::LevelFilter;
 use pyo3::prelude::*;

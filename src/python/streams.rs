@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use pyo3::exceptions::{PyEOFError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySlice, PyString};
@@ -15,6 +15,7 @@ use super::awaitable::awaitable;
 use super::runtime::{OwningProcess, block_on, handle};
 use crate::error::Error;
 use crate::s3::download::Download;
+use crate::s3::hashing::{HashAlgorithm, Hasher};
 use crate::s3::upload::Upload;
 
 /// Bytes of a buffer that are copied at a time.
@@ -34,13 +35,19 @@ struct ReaderState {
     /// `None` while the next piece is fetched, and after that was interrupted.
     download: Option<Download>,
     piece: Bytes,
+    /// Of what was read; `None` if nobody asked for it.
+    hasher: Option<Hasher>,
 }
 
 impl Reader {
-    pub fn new(download: Download) -> Self {
+    pub fn new(download: Download, hash_algorithm: Option<HashAlgorithm>) -> Self {
         let size = download.size();
         let metadata = download.metadata().clone();
-        let state = Mutex::new(ReaderState { download: Some(download), piece: Bytes::new() });
+        let state = Mutex::new(ReaderState {
+            download: Some(download),
+            piece: Bytes::new(),
+            hasher: hash_algorithm.map(Hasher::new),
+        });
         Self { owner: OwningProcess::current(), size, metadata, left: size.into(), state }
     }
 
@@ -71,9 +78,13 @@ impl ReaderState {
         Ok(true)
     }
 
-    /// Takes up to `wanted` bytes of `piece`.
+    /// Takes up to `wanted` bytes of `piece`, and adds them to the hash.
     fn take(&mut self, wanted: usize) -> Bytes {
-        self.piece.split_to(wanted.min(self.piece.len()))
+        let taken = self.piece.split_to(wanted.min(self.piece.len()));
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&taken);
+        }
+        taken
     }
 
     /// Fills the buffer, which must not be longer than the rest of the object.
@@ -117,18 +128,18 @@ impl Reader {
     #[pyo3(signature = (size, /))]
     fn read_text<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyAny>> {
         self.owner.check()?;
-        let piece = py.detach(|| -> PyResult<Option<Bytes>> {
+        let text = py.detach(|| -> PyResult<Option<Bytes>> {
             let mut state = self.state();
             state.refill()?;
-            Ok((size <= state.piece.len()).then(|| state.piece.slice(..size)))
+            let is_text = state.piece.get(..size).is_some_and(|piece| str::from_utf8(piece).is_ok());
+            Ok(is_text.then(|| state.take(size)))
         })?;
-        match piece.as_deref().map(str::from_utf8) {
-            Some(Ok(text)) => {
-                self.state().piece.advance(size);
+        match text {
+            Some(text) => {
                 self.count(size);
-                Ok(PyString::new(py, text).into_any())
+                Ok(PyString::from_bytes(py, &text)?.into_any())
             }
-            _ => Ok(self.read(py, isize::try_from(size).unwrap_or(isize::MAX))?.into_any()),
+            None => Ok(self.read(py, isize::try_from(size).unwrap_or(isize::MAX))?.into_any()),
         }
     }
 
@@ -150,18 +161,9 @@ impl Reader {
         Ok(PyBytes::new(py, &line))
     }
 
-    fn sha256(&self, py: Python<'_>) -> PyResult<Option<String>> {
+    fn digest(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.owner.check()?;
-        py.detach(|| {
-            let mut state = self.state();
-            let mut download = state.download.take().ok_or_else(read_interrupted_error)?;
-            let (download, digest) = block_on(async move {
-                let digest = download.sha256().await;
-                Ok((download, digest))
-            })?;
-            state.download = Some(download);
-            Ok(digest)
-        })
+        Ok(py.detach(|| self.state().hasher.take()).map(Hasher::finish))
     }
 }
 
@@ -172,15 +174,26 @@ pub struct Writer {
     upload: Mutex<Option<Upload>>,
     /// Whether writes have to stop, also one that is blocked in another thread.
     stopped: watch::Sender<bool>,
+    /// Of what was written; `None` if nobody asked for it.
+    hasher: Mutex<Option<Hasher>>,
 }
 
 impl Writer {
-    pub fn new(upload: Upload) -> Self {
-        Self { owner: OwningProcess::current(), upload: Mutex::new(Some(upload)), stopped: watch::Sender::new(false) }
+    pub fn new(upload: Upload, hash_algorithm: Option<HashAlgorithm>) -> Self {
+        Self {
+            owner: OwningProcess::current(),
+            upload: Mutex::new(Some(upload)),
+            stopped: watch::Sender::new(false),
+            hasher: Mutex::new(hash_algorithm.map(Hasher::new)),
+        }
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Upload>> {
         self.upload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hasher(&self) -> MutexGuard<'_, Option<Hasher>> {
+        self.hasher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> PyResult<Upload> {
@@ -191,6 +204,9 @@ impl Writer {
     fn write_bytes(&self, mut data: &[u8]) -> PyResult<()> {
         self.owner.check()?;
         let mut slot = self.slot();
+        if let Some(hasher) = &mut *self.hasher() {
+            hasher.update(data);
+        }
         while !data.is_empty() {
             if *self.stopped.borrow() {
                 abort_upload(&mut slot)?;
@@ -256,6 +272,11 @@ impl Writer {
         let bytes = text.to_str()?.as_bytes();
         py.detach(|| self.write_bytes(bytes))?;
         Ok(bytes.len())
+    }
+
+    fn digest(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.owner.check()?;
+        Ok(py.detach(|| self.hasher().take()).map(Hasher::finish))
     }
 
     fn reserve(&self, py: Python<'_>) -> PyResult<()> {

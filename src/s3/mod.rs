@@ -6,6 +6,7 @@
 pub mod checksum;
 pub mod cleanup;
 pub mod download;
+pub mod hashing;
 pub mod listing;
 pub mod memory_budget;
 mod multipart;

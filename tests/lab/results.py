@@ -13,7 +13,9 @@ import pickle
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from blake3 import blake3
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def nothing(_: Container) -> Mapping[str, Left]:
     return {}
 
 
+_HASHES: Mapping[str, Callable[[bytes], Any]] = {"blake3": blake3, "sha256": hashlib.sha256}
+
+
 @dataclass(frozen=True)
 class Envelope:
     """Our runner's envelope: plain values, as it writes them today or as version 1.0.0 did.
@@ -62,6 +67,7 @@ class Envelope:
         value: What the function returned, a plain value; `...` for the job's name, so that mixed up results show.
         output: Serialised TransportableObject in place of it.
         apart: Whether the output is an object of its own.
+        hash: Algorithm of its hash then: `blake3`, or `sha256` as an older runner of this format has it.
         fields: Of the envelope, in place of the usual ones.
         pickled: Whether it is one of version 1.0.0: a pickle, without a signature.
         key: Hexadecimal digits to sign with, in place of the job's own key.
@@ -70,6 +76,7 @@ class Envelope:
     value: Any = ...
     output: bytes | None = None
     apart: bool = False
+    hash: Literal["blake3", "sha256"] = "blake3"
     fields: Mapping[str, Any] = field(default_factory=dict)
     pickled: bool = False
     key: str | None = None
@@ -81,7 +88,7 @@ class Envelope:
         content = {
             "status": "succeeded",
             "output": output,
-            "output_sha256": None,
+            "output_blake3": None,
             "stdout": f"{container.job_name} was here\n",
             "stderr": "",
             "traceback": None,
@@ -97,7 +104,9 @@ class Envelope:
         }
         objects = {}
         if self.apart:
-            content["output"], content["output_sha256"] = None, hashlib.sha256(output).hexdigest()
+            content["output"] = None
+            content.pop("output_blake3")
+            content[f"output_{self.hash}"] = _HASHES[self.hash](output).hexdigest()
             objects[container.key.rpartition(".")[0] + ".output"] = Left(output)
         content.update(self.fields)
         if content["status"] != "succeeded":

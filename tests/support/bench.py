@@ -17,7 +17,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 BUCKET = "covalent-batch-job-resources"
 FUNCTION, RESULT = "func-d-1.pkl", "result-d-1.pkl"
 KEYS = {
-    *("status", "output", "output_sha256", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
+    *("status", "output", "output_blake3", "stdout", "stderr", "traceback", "exception", "python", "cloudpickle"),
     *("covalent", "started_at", "finished_at", "peak_rss_bytes", "job_id", "attempt"),
 }
 
@@ -102,6 +102,6 @@ class Bench:
         """The same, wherever the runner has put it."""
         envelope = self.envelope()
         output = envelope["output"]
-        if envelope["output_sha256"] is not None:
+        if envelope["output_blake3"] is not None:
             output = self.s3.get_object(Bucket=BUCKET, Key="result-d-1.output")["Body"].read()
         return TransportableObject.deserialize(output).get_deserialized()

@@ -58,7 +58,8 @@ def denying(aws: LocalAWS, *targets: str) -> HttpServer:
     forward = forward_signed(aws)
 
     def answer(request: Request) -> Answer:
-        if request.service in targets or any(target in request.path for target in targets):
+        asked = request.path, request.headers.get("x-amz-target", "")
+        if request.service in targets or any(target in one for target in targets for one in asked):
             if request.service == "iam":
                 error = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
                 return Answer(error, 403)

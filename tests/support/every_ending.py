@@ -49,6 +49,7 @@ class Row:
 ROWS = {
     "success": Row(endings.succeed(), None),
     "success-apart": Row(endings.succeed(results.Envelope(apart=True)), None),
+    "success-apart-of-an-older-runner": Row(endings.succeed(results.Envelope(apart=True, hash="sha256")), None),
     "success-of-version-1": Row(endings.succeed(results.Envelope(pickled=True)), None, options=VERSION_1_0_0),
     "legacy-success": Row(endings.succeed(results.Legacy()), None, options=PUBLIC_IMAGE),
     "exception": Row(endings.raised(), JobFailedError, "exception", ("ValueError: 1 is too few", "task.py")),
@@ -144,9 +145,19 @@ ROWS = {
         words=("refused: the task's job did not write it (its signature is not the job's)", "Who can write"),
     ),
     "not-what-was-signed": Row(
-        endings.succeed(results.Envelope(apart=True, fields={"output_sha256": "ab" * 32})),
+        endings.succeed(results.Envelope(apart=True, fields={"output_blake3": "ab" * 32})),
         ResultError,
         words=("corrupt: it is not what the job wrote. Who can write",),
+    ),
+    "not-what-an-older-runner-signed": Row(
+        endings.succeed(results.Envelope(apart=True, hash="sha256", fields={"output_sha256": "ab" * 32})),
+        ResultError,
+        words=("corrupt: it is not what the job wrote. Who can write",),
+    ),
+    "signed-with-an-unknown-hash": Row(
+        endings.succeed(results.Envelope(apart=True, fields={"output_blake3": None, "output_later": "ab" * 32})),
+        ResultError,
+        words=("it has no hash of its output that this version knows; install a newer covalent-awsbatch-plugin",),
     ),
     "planted-envelope": Row(
         endings.planted(b"cposix\nsystem\n(S'true'\ntR.", {"covalent-awsbatch-format": "2"}),

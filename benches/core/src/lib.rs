@@ -142,7 +142,7 @@ pub fn classify(jobs: &[Job]) -> usize {
 pub fn envelope(output: usize) -> Bytes {
     let stdout = "epoch 1 of 10, loss 0.25\n";
     let header = format!(
-        r#"{{"status": "succeeded", "output_sha256": null, "exception": null, "python": "3.11.7", "cloudpickle": "3.1.2",
+        r#"{{"status": "succeeded", "output_blake3": null, "exception": null, "python": "3.11.7", "cloudpickle": "3.1.2",
         "covalent": "0.240.0", "started_at": 1700000000.5, "finished_at": 1700000000.5, "peak_rss_bytes": 6000000000,
         "job_id": "0b7c7a2e-0000-4000-8000-000000000001", "attempt": 1,
         "parts": {{"stdout": {}, "stderr": 0, "traceback": null, "output": {output}}}}}"#,

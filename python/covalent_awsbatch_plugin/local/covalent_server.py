@@ -143,6 +143,7 @@ class CovalentServer:
         (self.home / "tmp").mkdir(exist_ok=True)
         self.port = _free_port(self.port)
         self._write_config()
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
         remove = [] if self._given_home else [str(self.home)]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -168,15 +169,19 @@ class CovalentServer:
     def stop(self) -> None:
         """Ends the server and every process of its own, and removes a temporary home. Never raises when it is gone."""
         atexit.unregister(self.stop)
+        self.interrupt()
+        if self._home is not None and self._given_home is None:
+            shutil.rmtree(self._home, ignore_errors=True)
+            self._home = None
+
+    def interrupt(self) -> None:
+        """Ends the server as `covalent stop` does, and every process of its own; the home stays as it is."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_TIMEOUT)
             self.kill()
-        if self._home is not None and self._given_home is None:
-            shutil.rmtree(self._home, ignore_errors=True)
-            self._home = None
 
     def kill(self) -> None:
         """Ends the server as a crash would: SIGKILL for all its processes, the home stays as it is."""
@@ -252,7 +257,8 @@ class CovalentServer:
 
     @property
     def _log_path(self) -> Path:
-        return self.home / "server.log"
+        # Where `covalent start` writes it, and the server's page reads it.
+        return self.home / ".cache/covalent/covalent_ui.log"
 
     def _write_config(self) -> None:
         # Covalent fills in its defaults for all that is not said here.
@@ -332,10 +338,12 @@ def _serve(port: int, owner: int, remove: str | None) -> None:
     # The program names itself "app:fastapi_app" to uvicorn, so its directory must be where a script's directory is.
     sys.path[0] = str(program.parent)
 
+    # Before Covalent loads its plugins, which may look whether they are in a server.
+    sys.argv = [str(program), "--port", str(port), "--no-cluster", "--no-triggers"]
+
     from covalent_dispatcher._db.datastore import DataStore
 
     DataStore.factory().run_migrations(logging_enabled=False)
-    sys.argv = [str(program), "--port", str(port), "--no-cluster", "--no-triggers"]
     runpy.run_path(str(program), run_name="__main__")
 
 

@@ -281,6 +281,19 @@ class Settings(BaseModel):
         "job)",
         doc="Whether a task fails if its packages cannot be packed; else they are installed when its job starts.",
     )
+    on_server_stop: Literal["keep", "terminate"] = option(
+        "keep",
+        rule="must be 'keep' (jobs go on when Covalent's server stops) or 'terminate' (they are terminated)",
+        doc="What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes on, and "
+        "`covalent-awsbatch resume` has its dispatch go on, too; or `terminate`.",
+    )
+    resume_on_start: limits.Flag = option(
+        False,
+        rule="must be True (a server that starts resumes what an earlier one left) or False "
+        "(`covalent-awsbatch resume` does)",
+        doc="Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in "
+        "the configuration of the server alone.",
+    )
 
     @property
     def source(self) -> Literal["image", "bucket", "ecr"]:

@@ -107,6 +107,14 @@ class OptionKeywords:
     """
     packages_required: bool
     """Whether a task fails if its packages cannot be packed; else they are installed when its job starts."""
+    on_server_stop: Literal["keep", "terminate"]
+    """What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes on, and
+    `covalent-awsbatch resume` has its dispatch go on, too; or `terminate`.
+    """
+    resume_on_start: bool
+    """Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in the
+    configuration of the server alone.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -143,6 +151,8 @@ class OptionKeywords:
         runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
         packages: str | list[str] | PathLike[str] | None = None,
         packages_required: bool | None = None,
+        on_server_stop: Literal["keep", "terminate"] | None = None,
+        resume_on_start: bool | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -202,6 +212,10 @@ class OptionKeywords:
                 is fetched and packed once where `runtime` is not `image`. Default: empty.
             packages_required: Whether a task fails if its packages cannot be packed; else they are installed when its
                 job starts. Default: `False`.
+            on_server_stop: What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes
+                on, and `covalent-awsbatch resume` has its dispatch go on, too; or `terminate`. Default: `keep`.
+            resume_on_start: Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left.
+                It counts in the configuration of the server alone. Default: `False`.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

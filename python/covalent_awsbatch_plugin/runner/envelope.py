@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import sys
@@ -29,13 +28,13 @@ class Envelope(TypedDict):
     """The content of the result's object; the core decodes it without executing anything.
 
     `status` is "succeeded", "failed" or "terminated" (by SIGTERM). `output` is a serialised TransportableObject, or
-    None if an object of its own holds it, and then `output_sha256` is its SHA-256 in hexadecimal digits. Times are
+    None if an object of its own holds it, and then `output_blake3` is its BLAKE3 hash in hexadecimal digits. Times are
     seconds since 1970.
     """
 
     status: str
     output: bytes | None
-    output_sha256: str | None
+    output_blake3: str | None
     stdout: str
     stderr: str
     traceback: str | None
@@ -56,7 +55,7 @@ def new_envelope() -> Envelope:
     return Envelope(
         status="failed",
         output=None,
-        output_sha256=None,
+        output_blake3=None,
         stdout="",
         stderr="",
         traceback=None,
@@ -111,12 +110,10 @@ def store_output(client: Client, bucket: str, key: str, size: int, pieces: Itera
     """
     if size < SEPARATE_OUTPUT_BYTES:
         return {"output": b"".join(pieces)}
-    digest = hashlib.sha256()
     try:
-        with client.writer(bucket, output_key(key)) as file:
+        with client.writer(bucket, output_key(key), hash_algorithm="blake3") as file:
             for piece in pieces:
                 file.write(piece)
-                digest.update(piece)
     except EOFError:
         raise
     except Exception as error:  # noqa: BLE001  (whatever it is, the envelope has to say it)
@@ -129,7 +126,7 @@ def store_output(client: Client, bucket: str, key: str, size: int, pieces: Itera
             "exception": type(error).__name__,
             "traceback": printable(message, _MAX_ERROR_CHARS),
         }
-    return {"output_sha256": digest.hexdigest()}
+    return {"output_blake3": file.digest()}
 
 
 def succeeded_before(client: Client, bucket: str, key: str) -> bool:

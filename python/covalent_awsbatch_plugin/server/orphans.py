@@ -9,9 +9,7 @@ only if both agree: other Covalent servers may share the queue, and their jobs l
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +19,8 @@ from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME
 
-from . import presence
+from . import api, presence
+from .api import ServerUnreachableError
 
 REASON = "Terminated as an orphan by covalent-awsbatch jobs"
 
@@ -30,12 +29,11 @@ _NAME = re.compile(re.escape(_PREFIX) + r"(?P<dispatch>.+?)-(?P<node>-?\d+)")
 
 _ENDED_JOB_STATES = {"SUCCEEDED", "FAILED", "VANISHED"}
 _ENDED_DISPATCH_STATES = {"COMPLETED", "FAILED", "CANCELLED"}
+_UNENDED_DISPATCH_STATES = ["RUNNING", "STARTING"]
 # An electron that builds a sublattice is DISPATCHING once its job is over.
 _ENDED_ELECTRON_STATES = _ENDED_DISPATCH_STATES | {"DISPATCHING"}
 
 _IDS_PER_REQUEST = 100
-_TIMEOUT_SECONDS = 30.0
-"""Seconds for an answer of the Covalent server."""
 
 
 class Verdict(str, enum.Enum):
@@ -100,14 +98,12 @@ class Survey:
     Attributes:
         jobs: The jobs, oldest first.
         problem: Why the Covalent server could not be asked; empty if it was.
+        lost: Dispatches that an earlier server of this home left RUNNING, whether they have jobs or not.
     """
 
     jobs: list[Job]
     problem: str = ""
-
-
-class ServerUnreachableError(Exception):
-    """The Covalent server does not answer."""
+    lost: tuple[str, ...] = ()
 
 
 def survey(connection: Client, queue: str) -> Survey:
@@ -124,13 +120,17 @@ def survey(connection: Client, queue: str) -> Survey:
     jobs = list_jobs(connection, queue)
     try:
         known, problem = records(job.dispatch_id for job in jobs if is_live(job)), ""
+        with api.answers_of_covalent():
+            unended = api.dispatches(status=_UNENDED_DISPATCH_STATES)
     except ServerUnreachableError as error:
-        known, problem = None, str(error)
-    jobs = classify(jobs, known, presence.waiting())
+        known, problem, unended = None, str(error), {}
+    waiting = presence.waiting()
+    jobs = classify(jobs, known, waiting)
     # A job that was listed as live may have ended since, and its electron after it. Then it is no orphan.
     now = _current_states(connection, [job.id for job in jobs if job.verdict is Verdict.ORPHAN])
     jobs = [replace(job, status=now.get(job.id, job.status)) for job in jobs]
-    return Survey([job if is_live(job) else replace(job, verdict=Verdict.ENDED) for job in jobs], problem)
+    jobs = [job if is_live(job) else replace(job, verdict=Verdict.ENDED) for job in jobs]
+    return Survey(jobs, problem, tuple(one for one in unended if one in waiting.dead - waiting.living))
 
 
 def list_jobs(connection: Client, queue: str) -> list[Job]:
@@ -170,27 +170,18 @@ def records(dispatch_ids: Iterable[str]) -> Records:
     Raises:
         ServerUnreachableError: It does not answer, or not as a Covalent server does; the message says which and why.
     """
-    url = server_url()
-    try:
-        return _records(url, sorted(set(dispatch_ids)))
-    except (ValueError, LookupError, TypeError) as error:  # not JSON, or not Covalent's
-        raise ServerUnreachableError(f"what answers at {url} is no Covalent server") from error
-    except OSError as error:  # the base of what `requests` raises
-        raise ServerUnreachableError(f"the Covalent server at {url} cannot be asked: {_reason(error)}") from error
+    with api.answers_of_covalent():
+        return _records(sorted(set(dispatch_ids)))
 
 
-def _records(url: str, ids: list[str]) -> Records:
+def _records(ids: list[str]) -> Records:
     dispatches: dict[str, str] = {}
     electrons: dict[tuple[str, int], str] = {}
     for start in range(0, len(ids), _IDS_PER_REQUEST):
-        asked = ids[start : start + _IDS_PER_REQUEST]
-        query = {"dispatch_id": asked, "count": len(asked), "status_only": True}
-        for dispatch in _get(url, "/api/v2/dispatches", query)["dispatches"]:
-            dispatches[dispatch["dispatch_id"]] = dispatch["status"]
+        dispatches |= api.dispatches(dispatch_id=ids[start : start + _IDS_PER_REQUEST])
     for dispatch_id, status in dispatches.items():
         if status not in _ENDED_DISPATCH_STATES:
-            manifest = _get(url, f"/api/v2/dispatches/{dispatch_id}", {})
-            for node in manifest["lattice"]["transport_graph"]["nodes"]:
+            for node in api.nodes(dispatch_id):
                 electrons[dispatch_id, node["id"]] = node["metadata"]["status"]
     return Records(dispatches, electrons)
 
@@ -274,36 +265,9 @@ def report_cancelled(job: Job) -> str:
     """
     if job.electron != "RUNNING":
         return ""
-    url = server_url()
     try:
-        # Covalent's API for the end of a task: it calls the executor's `receive`, which returns CANCELLED.
-        path = f"/api/v2/dispatches/{job.dispatch_id}/electrons/{job.node_id}/job"
-        _request(url, "put", path, json={"status": "CANCELLED"})
-    except OSError as error:
-        return f"the Covalent server at {url} could not be told: {_reason(error)}"
+        # It calls the executor's `receive`, which returns CANCELLED.
+        api.end_of_task(job.dispatch_id, job.node_id, {"status": "CANCELLED"})
+    except ServerUnreachableError as error:
+        return str(error)
     return ""
-
-
-def server_url() -> str:
-    """URL of the configured Covalent server."""
-    from covalent._shared_files.utils import format_server_url
-
-    return str(format_server_url())
-
-
-def _get(url: str, path: str, query: Mapping[str, Any]) -> Any:
-    return _request(url, "get", path, params=query).json()
-
-
-def _reason(error: OSError) -> str:
-    """The message of `requests` without the URL, which may contain a hundred dispatch ids."""
-    reason = getattr(error.args[0] if error.args else None, "reason", error)
-    return str(reason).partition(" for url")[0]
-
-
-def _request(url: str, method: str, path: str, **arguments: Any) -> Any:
-    from covalent._api.apiclient import CovalentAPIClient
-
-    # The client prints the errors that it raises.
-    with contextlib.redirect_stdout(io.StringIO()):
-        return getattr(CovalentAPIClient(url), method)(path, timeout=_TIMEOUT_SECONDS, **arguments)

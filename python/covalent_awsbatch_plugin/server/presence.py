@@ -42,7 +42,7 @@ class _DispatchFile:
 
     def __init__(self) -> None:
         self.dispatches: set[str] = set()
-        self.path = _directory() / f"{uuid.uuid4().hex}.dispatches"
+        self.path = directory() / f"{uuid.uuid4().hex}.dispatches"
         self._file: TextIO | None = None
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def waiting() -> Waiting:
     living: set[str] = set()
     dead: set[str] = set()
     own = _files_by_pid.get(os.getpid())
-    for path in _directory().glob("*.dispatches"):
+    for path in directory().glob("*.dispatches"):
         if own is not None and path == own.path:
             living |= own.dispatches
             continue
@@ -105,7 +105,7 @@ def waiting() -> Waiting:
 
 
 def _remove_expired(own: Path) -> None:
-    for path in _directory().glob("*.dispatches"):
+    for path in directory().glob("*.dispatches"):
         with contextlib.suppress(OSError):
             if path != own and time.time() - path.stat().st_mtime > _RETENTION_SECONDS:
                 with path.open("r+", encoding="utf-8") as file:
@@ -122,7 +122,8 @@ def _try_lock(file: TextIO) -> bool:
     return True
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """Where the processes of this home leave what they have to tell each other."""
     from covalent._shared_files.config import get_config
 
     return Path(get_config("dispatcher.cache_dir")) / "awsbatch"

@@ -94,8 +94,14 @@ def run_jobs(settings: Settings, flags: Flags) -> int:
             f"Whether anybody waits for {_count(unclear)} cannot be told from here: submitted from another machine or "
             "home, or by version 0.42.0. Run this where the Covalent server runs, as its user."
         )
+    lost = [
+        dispatch for dispatch in survey.lost if dispatch not in {job.dispatch_id for job in shown if job.id in ended}
+    ]
+    if lost:
+        count = "a dispatch that is" if len(lost) == 1 else f"{len(lost)} dispatches that are"
+        _say(f"No server goes on with {count} RUNNING: `covalent-awsbatch resume {' '.join(lost)}` does.")
     if flags.as_json:
-        _write_json(shown, settings, survey, ended)
+        _write_json(shown, settings, survey, ended, lost)
     if problems:
         return FAILED
     return COULD_NOT_TELL if unclear or survey.problem else FINE
@@ -168,11 +174,14 @@ def _age(job: Job) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
-def _write_json(jobs: Collection[Job], settings: Settings, survey: Survey, ended: Collection[str]) -> None:
+def _write_json(
+    jobs: Collection[Job], settings: Settings, survey: Survey, ended: Collection[str], lost: list[str]
+) -> None:
     content = {
         "queue": settings.batch_queue,
         "region": settings.region,
         "problem": survey.problem or None,
+        "lost_dispatches": lost,
         "jobs": [{**dataclasses.asdict(job), "terminated": job.id in ended} for job in jobs],
     }
     click.echo(json.dumps(content, indent=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _CLEANUP_SECONDS = 30  # a task that is over waits no longer for the deletion of its objects
+_LOGGED_CHARS = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +54,10 @@ class TaskGuard:
         self._task_metadata = task_metadata
         self._arguments: sharing.Arguments | None = None
 
-    async def share(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    async def share(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Have the task's large arguments in the bucket, until it has ended.
+
+        An image may have any program, which may know nothing of references; it gets them in the pickle.
 
         Args:
             args: Positional arguments.
@@ -63,8 +66,10 @@ class TaskGuard:
         Returns:
             Both, to be uploaded in their place.
         """
-        dispatch_id = self._task_metadata["dispatch_id"]
-        self._arguments = sharing.Arguments((self.client, self._settings().s3_bucket_name, dispatch_id))
+        settings = self._settings()
+        if settings.source == "image":
+            return args, kwargs
+        self._arguments = sharing.Arguments((self.client, settings.s3_bucket_name, self._task_metadata["dispatch_id"]))
         return await self._arguments.store(args, kwargs)
 
     async def __aenter__(self) -> Self:
@@ -87,6 +92,8 @@ class TaskGuard:
         if isinstance(error, TaskCancelledError):
             return True
         if isinstance(error, asyncio.CancelledError):
+            if termination.is_spared(self._settings):
+                return False
             if self.job_id is None:
                 return True
             reason = termination.cancellation(self._task_metadata)
@@ -96,7 +103,9 @@ class TaskGuard:
         return False
 
     async def _is_over_by_our_error(self, error: errors.AWSBatchError) -> bool:
-        # Covalent shows a failed electron by its error stream.
+        # Covalent's page shows its log from WARNING on, and no electron's streams.
+        _log.warning("%s: %s", termination.node(self._task_metadata), _sentence(error))
+        # What a client gets of a failed electron is its error stream.
         print(error.message, file=self._executor.task_stderr)
         if isinstance(error, errors.JobFailedError):
             return True
@@ -140,7 +149,7 @@ class TaskGuard:
             deletes = settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded)
             if deletes and over and self.uploading:
                 keys = naming.task_keys(self._task_metadata["dispatch_id"], self._task_metadata["node_id"])
-        except errors.AWSBatchError as error:  # an option that cannot work
+        except Exception as error:  # noqa: BLE001  (an option that cannot work)
             _log.debug("The objects of %s stay where they are: %r", name, error)
         keys += self._arguments.release(is_needed=not keys) if self._arguments else []
         try:
@@ -149,3 +158,12 @@ class TaskGuard:
                 await asyncio.wait_for(deleting, _CLEANUP_SECONDS)
         except Exception as error:  # noqa: BLE001
             _log.debug("The objects of %s stay where they are: %r", name, error)
+
+
+def _sentence(error: errors.AWSBatchError) -> str:
+    """Why a task failed, without what its function said or printed."""
+    if error.details.get("cause") == "exception":
+        raised = error.details.get("exception") or "an exception"
+        job = error.details.get("job_id")
+        return f"its function raised {raised} in job {job}; the electron's stderr has the traceback"
+    return error.message.partition("\n")[0][:_LOGGED_CHARS]

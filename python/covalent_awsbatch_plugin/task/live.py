@@ -160,7 +160,7 @@ class _Looks:
                 await self._read(streams)
             except errors.AccessError as error:
                 self._may_read = False
-                _log.info("What jobs print is shown at their end only: %s", error)
+                _log.warning("What a function prints is shown at its end only: %s", error)
         changed = sorted((job for job in self._jobs.values() if job.changed), key=lambda job: job.shown_at)
         for job in changed[:_SHOWN_A_LOOK]:
             await job.show()

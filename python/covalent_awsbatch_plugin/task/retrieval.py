@@ -49,7 +49,7 @@ class Report:
         traceback: Why it failed, as Python prints it; empty if it did not or could not say.
         exception: Class name of the exception, if it said.
         output: Bytes of the serialised result; None if it is an object of its own.
-        sha256: Hexadecimal digits of what that object's content has to have, if known.
+        output_hash: The hash that the content of that object has to have, if known.
         bare: Bytes of the bare pickle, if the result is one, of the public image's program.
         reader: Where to read it for the first time; None to ask for it.
         attempt: Number of the attempt that wrote this, from 1; None if it did not say.
@@ -64,7 +64,7 @@ class Report:
     traceback: str = ""
     exception: str | None = None
     output: bytes | None = None
-    sha256: str | None = None
+    output_hash: transfer.OutputHash | None = None
     bare: int | None = None
     reader: Reader | None = None
     attempt: int | None = None
@@ -116,11 +116,18 @@ async def fetch_report(client: Client, bucket: str, key: str, job_id: str | None
         traceback=found["traceback"] or "",
         exception=found["exception"],
         output=found["output"],
-        sha256=found["output_sha256"],
+        output_hash=_output_hash(found),
         attempt=found["attempt"],
         interrupted=found["status"] == "terminated",
         python=found["python"],
     )
+
+
+def _output_hash(found: dict[str, Any]) -> transfer.OutputHash | None:
+    """The hash that an envelope has of an output that is an object of its own, the runner's or an older one's."""
+    if found["output_blake3"] is not None:
+        return transfer.OutputHash("blake3", found["output_blake3"])
+    return transfer.OutputHash("sha256", found["output_sha256"]) if found["output_sha256"] is not None else None
 
 
 async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -> tuple[Report | None, str]:
@@ -165,7 +172,7 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report, di
             place = output_key(key)
             noted = partial(sharing.note_output, (client, bucket, dispatch_id), place) if dispatch_id else None
             return await threads.run(
-                threads.LARGE_BYTES, transfer.load_output, client, bucket, place, report.sha256, noted
+                threads.LARGE_BYTES, transfer.load_output, client, bucket, place, report.output_hash, noted
             )
         file = _SizedBytes(report.output)
         return (

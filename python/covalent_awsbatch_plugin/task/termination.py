@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import CANCEL_REASON, Client
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.server import shutdown
 
 _PATIENCE = 30  # seconds that a cancellation waits for AWS's answer; the core goes on asking
 
@@ -68,6 +70,18 @@ async def is_known(connection: Client, job_id: str) -> bool:
         return True
     _log.warning("AWS Batch knows no job %s: nothing was cancelled", job_id)
     return False
+
+
+def is_spared(settings: Callable[[], Settings]) -> bool:
+    """Whether a job goes on although its task is cancelled: Covalent's server stops, and `on_server_stop` is `keep`.
+
+    Args:
+        settings: The task's options, asked for if the server stops.
+    """
+    try:
+        return shutdown.is_stopping() and settings().on_server_stop == "keep"
+    except errors.AWSBatchError:  # an option that cannot work
+        return False
 
 
 def cancellation(task_metadata: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import logging
 import platform
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import cloudpickle
 
@@ -23,6 +23,18 @@ _CHUNK_BYTES = 1024 * 1024
 _MAX_VERIFIED_CHUNKS = 64  # of a corrupt object that are read to verify its checksum
 _MAX_REASON_CHARS = 300
 _log = logging.getLogger(__name__)
+
+
+class OutputHash(NamedTuple):
+    """What the envelope says of an output that is an object of its own.
+
+    Attributes:
+        algorithm: Of the hash.
+        digest: The hash of the object's content in hexadecimal digits.
+    """
+
+    algorithm: Literal["blake3", "sha256"]
+    digest: str
 
 
 def versions() -> dict[str, str]:
@@ -105,7 +117,11 @@ class _Packaging:
 
 
 def load_output(
-    client: Client, bucket: str, key: str, sha256: str | None = None, noted: Callable[[Any, int], None] | None = None
+    client: Client,
+    bucket: str,
+    key: str,
+    expected: OutputHash | None = None,
+    noted: Callable[[Any, int], None] | None = None,
 ) -> Any:
     """Load the separate object of a large result of the runner. Blocks.
 
@@ -113,7 +129,7 @@ def load_output(
         client: Connection to use.
         bucket: Name of the bucket.
         key: Key of the object.
-        sha256: Hexadecimal digits of what its content has to have; None if that is not known.
+        expected: The hash that its content has to have; None if that is not known.
         noted: Is told of the result and its object's size, if it is what the job wrote.
 
     Returns:
@@ -124,8 +140,9 @@ def load_output(
         ResultError: It is corrupt, or not what the job wrote.
         ServiceError: It arrived damaged, also at the second attempt.
     """
-    load = partial(_load_checked, partial(_load_archive, sha256, noted))
-    return _load_with_retry(load, partial(client.reader, hashed=sha256 is not None), bucket, key)
+    load = partial(_load_checked, partial(_load_archive, expected, noted))
+    open_ = partial(client.reader, hash_algorithm=expected.algorithm if expected else None)
+    return _load_with_retry(load, open_, bucket, key)
 
 
 def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = None) -> Any:
@@ -149,11 +166,11 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
     return _load_with_retry(partial(_load_checked, bare.load), client.reader, bucket, key)
 
 
-def _load_archive(sha256: str | None, noted: Callable[[Any, int], None] | None, reader: Reader) -> Any:
+def _load_archive(expected: OutputHash | None, noted: Callable[[Any, int], None] | None, reader: Reader) -> Any:
     result = archive.load(reader)
-    if sha256 is not None and reader.sha256() != sha256:
+    if expected is not None and reader.digest() != expected.digest:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")
-    if sha256 is not None and noted is not None:
+    if expected is not None and noted is not None:
         noted(result, reader.size)
     return result
 

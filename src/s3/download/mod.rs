@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crc_fast::CrcAlgorithm;
 use tokio::task::JoinHandle;
 
@@ -11,10 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::s3::checksum::{Checksum, Crc};
 use crate::s3::storage::Storage;
 
-mod sha256;
 mod source;
 
-use sha256::Hashing;
 use source::{Source, length_of};
 
 /// Size of one ranged request, and of the largest object that is read in one request.
@@ -37,8 +35,9 @@ pub struct Download {
     returned: u64,
     prefetched: VecDeque<JoinHandle<Result<Piece>>>,
     first: Option<Bytes>,
+    /// What `next` returned last. Its memory is used again if nobody else holds it by then.
+    last: Option<Bytes>,
     checksum: Option<Checksum>,
-    hashing: Option<Hashing>,
 }
 
 /// Bytes of an object, with their checksum if S3 has one. Each range computes its own, in parallel.
@@ -94,12 +93,12 @@ impl Download {
             returned: 0,
             prefetched: VecDeque::new(),
             first: None,
+            last: None,
             checksum: Checksum::of(&answer),
-            hashing: None,
         };
         let first = if let Some(size) = size {
             download.set_size(size);
-            download.source.read_exactly(answer.body, size.min(RANGE_BYTES)).await?
+            download.source.read_exactly(answer.body, size.min(RANGE_BYTES), None).await?
         } else {
             download.first_piece_without_length(answer.body).await?
         };
@@ -111,7 +110,7 @@ impl Download {
     /// The first piece of an answer without a length, because a proxy has changed it to chunked encoding. If the object
     /// has more than one piece, the answer to a ranged request has its size.
     async fn first_piece_without_length(&mut self, body: ByteStream) -> Result<Bytes> {
-        let mut first = self.source.read_up_to(body, RANGE_BYTES + 1).await?;
+        let mut first = self.source.read_up_to(body, RANGE_BYTES + 1, None).await?;
         let arrived = first.len() as u64;
         let size = if arrived > RANGE_BYTES { self.source.size(self.etag.clone()).await? } else { arrived };
         first.truncate(usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX));
@@ -123,7 +122,7 @@ impl Download {
     fn set_size(&mut self, size: u64) {
         self.size = size;
         self.requested = size.min(RANGE_BYTES);
-        self.prefetch();
+        self.prefetch(None);
     }
 
     /// Bytes in the object.
@@ -138,36 +137,21 @@ impl Download {
         &self.metadata
     }
 
-    /// Also computes the SHA-256 of what `next` returns from now on.
-    pub fn hash(&mut self) {
-        self.hashing = Some(Hashing::start());
-    }
-
-    /// The SHA-256 of what `next` has returned, in hexadecimal digits; `None` if it was not asked for.
-    pub async fn sha256(&mut self) -> Option<String> {
-        self.hashing.take()?.finish().await
-    }
-
     /// The next piece of the object, in order; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let piece = self.next_piece().await?;
-        if let Some((hashing, piece)) = self.hashing.as_ref().zip(piece.clone()) {
-            hashing.append(piece).await;
-        }
-        Ok(piece)
-    }
-
-    async fn next_piece(&mut self) -> Result<Option<Bytes>> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+        let spare = self.last.take().and_then(|last| last.try_into_mut().ok());
+        if self.first.is_some() {
+            self.last = self.first.take();
+            return Ok(self.last.clone());
         }
         let Some(range) = self.prefetched.front_mut() else { return Ok(None) };
         let piece = range
             .await
             .unwrap_or_else(|error| Err(Error::with_source(Kind::Ambiguous, "a range of a download was lost", error)));
         self.prefetched.pop_front();
-        self.prefetch();
-        Ok(Some(self.verify(piece?)?))
+        self.prefetch(spare);
+        self.last = Some(self.verify(piece?)?);
+        Ok(self.last.clone())
     }
 
     /// The whole object, fetched a second time if it arrives damaged.
@@ -208,11 +192,12 @@ impl Download {
         }
     }
 
-    fn prefetch(&mut self) {
+    /// Asks for ranges until enough are under way; the first of them may use the memory of an earlier piece.
+    fn prefetch(&mut self, mut spare: Option<BytesMut>) {
         while self.requested < self.size && self.prefetched.len() < PREFETCHED_RANGES {
             let length = RANGE_BYTES.min(self.size - self.requested);
             let algorithm = self.checksum.as_ref().map(Checksum::algorithm);
-            let fetch = self.source.clone().range(self.requested, length, self.etag.clone());
+            let fetch = self.source.clone().range(self.requested, length, self.etag.clone(), spare.take());
             self.prefetched.push_back(tokio::spawn(async move { Ok(Piece::new(fetch.await?, algorithm)) }));
             self.requested += length;
         }

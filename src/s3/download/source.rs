@@ -31,17 +31,24 @@ impl Source {
         self.storage.s3().get_object().bucket(&self.bucket).key(&self.key).set_expected_bucket_owner(owner)
     }
 
-    pub async fn range(self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
+    /// A range of the object, in the memory of `spare` if there is one.
+    pub async fn range(
+        self,
+        from: u64,
+        length: u64,
+        etag: Option<String>,
+        mut spare: Option<BytesMut>,
+    ) -> Result<Bytes> {
         for _ in 1..MAX_ATTEMPTS {
-            match self.range_once(from, length, etag.clone()).await {
+            match self.range_once(from, length, etag.clone(), spare.take()).await {
                 Err(error) if error.kind() == Kind::Damaged => log_retry(&error),
                 outcome => return outcome,
             }
         }
-        self.range_once(from, length, etag).await
+        self.range_once(from, length, etag, None).await
     }
 
-    async fn range_once(&self, from: u64, length: u64, etag: Option<String>) -> Result<Bytes> {
+    async fn range_once(&self, from: u64, length: u64, etag: Option<String>, spare: Option<BytesMut>) -> Result<Bytes> {
         let (first, last) = (from, from + length - 1);
         let answer = self.get_range(first, last, etag).await?;
         let is_meant = match (length_of(&answer), answer.content_range()) {
@@ -52,7 +59,7 @@ impl Source {
             let message = format!("the answer for {} does not have the range that was asked for", self.location());
             return Err(Error::new(Kind::Damaged, message));
         }
-        self.read_exactly(answer.body, length).await
+        self.read_exactly(answer.body, length, spare).await
     }
 
     async fn get_range(&self, first: u64, last: u64, etag: Option<String>) -> Result<GetObjectOutput> {
@@ -69,8 +76,8 @@ impl Source {
     }
 
     /// The first `length` bytes of a body. Dropping the rest closes the connection.
-    pub async fn read_exactly(&self, body: ByteStream, length: u64) -> Result<Bytes> {
-        let bytes = self.read_up_to(body, length).await?;
+    pub async fn read_exactly(&self, body: ByteStream, length: u64, spare: Option<BytesMut>) -> Result<Bytes> {
+        let bytes = self.read_up_to(body, length, spare).await?;
         let arrived = bytes.len() as u64;
         if arrived < length {
             Err(Error::new(Kind::Damaged, self.truncation_message(arrived, length)))
@@ -80,11 +87,13 @@ impl Source {
     }
 
     /// Up to `length` bytes of a body.
-    pub async fn read_up_to(&self, mut body: ByteStream, length: u64) -> Result<Bytes> {
+    pub async fn read_up_to(&self, mut body: ByteStream, length: u64, spare: Option<BytesMut>) -> Result<Bytes> {
         let transferred = Transferred::default();
         let arriving = async {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-            let mut bytes = BytesMut::with_capacity(wanted);
+            let mut bytes = spare.unwrap_or_default();
+            bytes.clear();
+            bytes.reserve(wanted);
             while bytes.len() < wanted
                 && let Some(piece) = body.next().await
             {

@@ -123,7 +123,7 @@ def test_dispatches_outlive_a_crash(tmp_path: Path) -> None:
         assert server.port == port
         done = server.run_script(f"import covalent as ct; print(ct.get_result('{dispatch_id}').result)")
         assert done.stdout.strip() == "40", done.stderr
-    assert (tmp_path / "home/server.log").exists()
+    assert (tmp_path / "home/.cache/covalent/covalent_ui.log").exists()
 
 
 def test_a_port_that_is_taken_is_left_alone(covalent_server: CovalentServer) -> None:

@@ -17,6 +17,7 @@ from support.covalent_client import Client, client_of, jobs_command
 from covalent_awsbatch_plugin._core import CANCEL_REASON
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
+from covalent_awsbatch_plugin.server import ending
 from covalent_awsbatch_plugin.server.orphans import REASON
 
 ENDED = {"SUCCEEDED", "FAILED"}
@@ -139,6 +140,7 @@ def test_a_killed_server_leaves_jobs_that_are_found_and_ended(cloud: Cloud) -> N
     assert cloud.verdicts("--all") == {**expected, over: "ended"}
     assert cloud.verdicts("--orphans") == {lost_job: "orphan"}
     table = cloud.jobs("--orphans")
+    assert f"No server goes on with a dispatch that is RUNNING: `covalent-awsbatch resume {lost}`" in table.stderr
     assert (lost_job in table.stdout, new_job in table.stdout, lost in table.stdout) == (True, False, True)
 
     refused = cloud.jobs("--terminate")
@@ -151,7 +153,12 @@ def test_a_killed_server_leaves_jobs_that_are_found_and_ended(cloud: Cloud) -> N
     assert cloud.verdicts("--orphans") == {}
 
     # Covalent was told; redispatching what is RUNNING would wait for ever.
-    assert str(cloud.client.wait(lost).status) == "FAILED"
+    result = cloud.client.wait(lost)
+    assert str(result.status) == "FAILED"
+    assert result.error == f"{ending.REASON}, and the job of electron 0 was terminated by `covalent-awsbatch jobs`."
+    node = cloud.client.node(result, "endless")
+    assert str(node["status"]) == "CANCELLED"
+    assert node["error"] == f"{ending.REASON}, and its job was terminated by `covalent-awsbatch jobs`."
     again = ct.redispatch(lost)("again")
     again_job = cloud.job_runs(again)
     assert len(cloud.live()) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
 import os
 import platform
@@ -16,6 +15,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
+from blake3 import blake3
 from covalent._workflow.transportable_object import TransportableObject
 from support.bench import BUCKET, RESULT, Bench, decoded
 
@@ -34,7 +34,7 @@ def test_an_electron_succeeds(bench: Bench) -> None:
     assert (code, out) == (0, "hello zoë 😀"), err
     envelope = bench.envelope()
     assert bench.value() == "zoë: ça va, 好"
-    assert (envelope["status"], envelope["output_sha256"]) == ("succeeded", None)
+    assert (envelope["status"], envelope["output_blake3"]) == ("succeeded", None)
     assert (envelope["stdout"], envelope["stderr"]) == ("hello zoë 😀", "lone \\udc80 surrogate\n")
     assert (envelope["traceback"], envelope["exception"]) == (None, None)
     assert (envelope["job_id"], envelope["attempt"]) == ("job-1", 2)
@@ -219,7 +219,7 @@ def test_a_large_output_becomes_an_object_of_its_own(bench: Bench, apart: bool) 
     output = envelope["output"]
     if apart:
         output = bench.s3.get_object(Bucket=BUCKET, Key="result-d-1.output")["Body"].read()
-    assert envelope["output_sha256"] == (hashlib.sha256(output).hexdigest() if apart else None)
+    assert envelope["output_blake3"] == (blake3(output).hexdigest() if apart else None)
     assert TransportableObject.deserialize(output).get_deserialized() == bytes(size)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.bucket import PART, data_of
@@ -84,10 +86,10 @@ def test_a_text_is_read_across_ranges(s3: S3, character: str) -> None:
     text = "x" + character * (2 * PART // len(character.encode())) + "end"
     data = text.encode()
     s3.put(data + b"\n")
-    reader = s3.client.reader(BUCKET, KEY, hashed=True)
+    reader = s3.client.reader(BUCKET, KEY, hash_algorithm="blake3")
     assert read_text(reader, len(data)) == text
     assert reader.read() == b"\n"
-    assert reader.sha256() == hashlib.sha256(data + b"\n").hexdigest()
+    assert reader.digest() == blake3(data + b"\n").hexdigest()
 
 
 def test_a_text_that_is_none_or_breaks_off(s3: S3) -> None:
@@ -100,15 +102,23 @@ def test_a_text_that_is_none_or_breaks_off(s3: S3) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 5, PART, 5 * PART + 7])
-def test_it_is_hashed_while_it_is_read(s3: S3, size: int) -> None:
+@pytest.mark.parametrize(("algorithm", "hash_of"), [("blake3", blake3), ("sha256", hashlib.sha256)])
+def test_it_is_hashed_while_it_is_read(s3: S3, size: int, algorithm: Any, hash_of: Any) -> None:
     data = data_of(size)
     s3.put(data)
-    reader = s3.client.reader(BUCKET, KEY, hashed=True)
+    reader = s3.client.reader(BUCKET, KEY, hash_algorithm=algorithm)
     assert reader.readline() + reader.read(3) + reader.read() == data
-    assert reader.sha256() == hashlib.sha256(data).hexdigest()
+    assert reader.digest() == hash_of(data).hexdigest()
+    assert reader.digest() is None
     unhashed = s3.client.reader(BUCKET, KEY)
     unhashed.read()
-    assert unhashed.sha256() is None
+    assert unhashed.digest() is None
+
+
+def test_an_algorithm_that_is_not_known_is_named(s3: S3) -> None:
+    for open_ in (s3.client.reader, s3.client.writer):
+        with pytest.raises(ValueError, match='no hash algorithm "md5": blake3 or sha256'):
+            open_(BUCKET, KEY, hash_algorithm="md5")  # type: ignore[arg-type]
 
 
 def test_a_range_whose_answer_is_lost_is_asked_for_again(s3: S3) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from support.bucket import PART, data_of
 from support.processes import poll
 from support.recorded_s3 import ABORT, BUCKET, COMPLETE, CREATE, KEY, S3, SEND, call
@@ -64,8 +65,22 @@ def test_one_write_of_many_parts(s3: S3) -> None:
     data = data_of(3 * PART + 5)
     with s3.client.writer(BUCKET, KEY) as writer:
         assert writer.write(data) == len(data)
+    assert writer.digest() is None
     assert s3.calls.count(SEND) == 4
     assert s3.client.reader(BUCKET, KEY).read() == data
+
+
+@pytest.mark.parametrize("size", [0, 5, 2 * PART + 7])
+@pytest.mark.parametrize(("algorithm", "hash_of"), [("blake3", blake3), ("sha256", hashlib.sha256)])
+def test_it_is_hashed_while_it_is_written(s3: S3, size: int, algorithm: Any, hash_of: Any) -> None:
+    data = data_of(size)
+    with s3.client.writer(BUCKET, KEY, hash_algorithm=algorithm) as writer:
+        writer.write(data[:3])
+        writer.write(bytearray(data[3:5]))
+        writer.write(memoryview(data)[5:])
+        writer.write_text("end")
+    assert writer.digest() == hash_of(data + b"end").hexdigest()
+    assert s3.client.reader(BUCKET, KEY).read() == data + b"end"
 
 
 def test_parts_go_out_side_by_side(s3: S3) -> None:

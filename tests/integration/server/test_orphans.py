@@ -14,9 +14,9 @@ pytest.importorskip("moto.server")
 from covalent_awsbatch_plugin.errors import ServiceError
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
+from covalent_awsbatch_plugin.server.api import ServerUnreachableError
 from covalent_awsbatch_plugin.server.orphans import (
     Job,
-    ServerUnreachableError,
     list_jobs,
     records,
     report_cancelled,
@@ -90,7 +90,7 @@ def test_what_is_no_covalent_server_tells_nothing(answer: Answer, said: str) -> 
 
 def test_covalent_is_told_only_of_what_it_believes_running() -> None:
     job = Job("id", "covalent-batch-d-3", "RUNNING", 0, "d", 3, dispatch="RUNNING", electron="RUNNING")
-    said = "could not be told: 500 Server Error: Internal Server Error"
+    said = "cannot be told: 500 Server Error: Internal Server Error"
     server = HttpServer(lambda request: Answer(status=200 if "/3/" in request.path else 500))
     with server, dispatcher_at(server.port):
         assert not report_cancelled(job)

@@ -79,6 +79,8 @@ GOOD = [
     ("packages", ("numpy>=2", "dask[array]"), ["numpy>=2", "dask[array]"]),
     ("packages", '["numpy>=2"]', ["numpy>=2"]),
     ("packages_required", True, True),
+    ("on_server_stop", "terminate", "terminate"),
+    ("resume_on_start", True, True),
 ]
 
 BAD = [
@@ -189,6 +191,8 @@ BAD = [
     ("runtime", "docker"),
     ("packages", "numpy"),
     ("packages_required", 1),
+    ("on_server_stop", "leave"),
+    ("resume_on_start", 1),
 ]
 
 
@@ -272,6 +276,8 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("runtime", "auto"),
         ("packages", ""),
         ("packages_required", False),
+        ("on_server_stop", "keep"),
+        ("resume_on_start", False),
     ]
     checks.checked(DEFAULTS)
 

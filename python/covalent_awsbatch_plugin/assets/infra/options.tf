@@ -211,6 +211,18 @@ variable "packages_required" {
   description = "Whether a task fails if its packages cannot be packed; else they are installed when its job starts."
 }
 
+variable "on_server_stop" {
+  type        = string
+  default     = "keep"
+  description = "What becomes of a job when Covalent's server stops, as by 'covalent stop': 'keep': it goes on, and 'covalent-awsbatch resume' has its dispatch go on, too; or 'terminate'."
+}
+
+variable "resume_on_start" {
+  type        = bool
+  default     = false
+  description = "Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in the configuration of the server alone."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -245,5 +257,7 @@ locals {
     runtime                   = var.runtime
     packages                  = var.packages
     packages_required         = var.packages_required
+    on_server_stop            = var.on_server_stop
+    resume_on_start           = var.resume_on_start
   }
 }

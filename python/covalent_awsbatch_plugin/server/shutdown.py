@@ -1,0 +1,88 @@
+"""Tells the end of the server from a user's cancellation: Covalent asks executors the same of both.
+
+Covalent's server is uvicorn's, which stops in an orderly way at SIGINT, as `covalent stop` sends it, and at SIGTERM:
+then all dispatches are cancelled. The signal's handler is a method of uvicorn's server, whose `should_exit` says that
+it stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Any
+
+from . import dispatcher, records, stops
+
+_server: Any = None
+_kept: set[str] = set()
+_cancelled: set[tuple[str, int]] = set()
+"""Tasks that were cancelled by a user."""
+
+_log = logging.getLogger(__name__)
+
+
+def is_stopping() -> bool:
+    """Whether this process is a server that stops. To be asked once while it does not, since its handler goes first."""
+    global _server  # noqa: PLW0603
+    if _server is None:
+        owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+        if hasattr(owner, "should_exit"):
+            _server = owner
+    return bool(_server is not None and _server.should_exit)
+
+
+def note_cancellation(dispatch_id: str, node_id: int) -> None:
+    """Note that a user cancelled a task, also of a dispatch that no server has gone on with yet; never raises.
+
+    Waits for the database where a server was stopped before.
+
+    Args:
+        dispatch_id: Its dispatch.
+        node_id: Its node.
+    """
+    _cancelled.add((dispatch_id, node_id))
+    try:
+        if stops.dispatches() and (dispatches := records.family_now(dispatch_id)) and stops.read(dispatches[0].id):
+            stops.note(dispatches[0].id, {(dispatch_id, node_id)})
+    except Exception:  # noqa: BLE001
+        _log.exception("Electron %s of dispatch %s goes on when it is resumed", node_id, dispatch_id)
+
+
+def spare(dispatch_id: str, node_ids: list[int]) -> None:
+    """Take back that nodes were not begun because the server's end cancelled them; never raises.
+
+    Waits for the database.
+
+    Args:
+        dispatch_id: Their dispatch.
+        node_ids: The nodes.
+    """
+    try:
+        found = (one for one in records.family_now(dispatch_id) if one.id == dispatch_id)
+        dispatcher.withdraw_cancellation(node for one in found for node in one.nodes.values() if node.id in node_ids)
+    except Exception:  # noqa: BLE001
+        _log.exception("Electrons %s of dispatch %s will be cancelled when it is resumed", node_ids, dispatch_id)
+
+
+def keep(dispatch_id: str, node_id: int) -> bool:
+    """Have a dispatch go on after the end of this server, which asks for its cancellation. Waits for the database.
+
+    Args:
+        dispatch_id: The dispatch.
+        node_id: The node whose executor was asked to cancel it.
+
+    Returns:
+        Whether the node goes on: unless a user had cancelled it.
+    """
+    if (dispatch_id, node_id) in _cancelled:
+        return False
+    if dispatch_id not in _kept:
+        _kept.add(dispatch_id)
+        try:
+            dispatches = records.family_now(dispatch_id)
+        except Exception:  # noqa: BLE001
+            _log.exception("Dispatch %s will be cancelled when it is resumed", dispatch_id)
+        else:
+            _kept.update(dispatch.id for dispatch in dispatches)
+            stops.note(dispatches[0].id, _cancelled)
+    return True

@@ -1,0 +1,55 @@
+"""Finds the job of a task that an earlier server had begun, so that it is not submitted a second time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.server import handles
+
+_log = logging.getLogger(__name__)
+
+
+async def job_of_earlier_server(
+    connection: Client, settings: Settings, begun: handles.Begun, task_metadata: Mapping[str, Any]
+) -> str | None:
+    """The job of a task that an earlier server had begun, whether it has ended or not.
+
+    A server that is killed while it submits has not told Covalent the job's id; the job is then found by its name.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        begun: What is known of the task.
+        task_metadata: `dispatch_id` and `node_id`.
+
+    Returns:
+        The job's id; None if nothing was submitted, or its function was never called and never will be.
+
+    Raises:
+        AWSBatchError: The jobs of the queue could not be listed. Whether there is one is then unknown.
+    """
+    if begun.job_id:
+        return begun.job_id
+    name = of_task(JOB_NAME, task_metadata)
+    try:
+        listed = await connection.list_jobs(settings.batch_queue, name)
+    except errors.AWSBatchError as error:
+        message = (
+            f"{error.message}; whether job {name} had been submitted before the Covalent server ended cannot be told, "
+            "and it is not submitted a second time: look for it in the queue, and dispatch the workflow anew"
+        )
+        raise type(error)(message, **error.details) from error
+    jobs = [job for job in listed if job["name"] == name]
+    if not jobs:
+        return None
+    newest = max(jobs, key=lambda job: job["created_at"] or 0)
+    if newest["status"] == "FAILED" and newest["started_at"] is None:
+        return None
+    _log.info("Job %s had been submitted as %s: waiting for that one", name, newest["id"])
+    return str(newest["id"])
