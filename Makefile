@@ -128,7 +128,7 @@ version: ## Check that TAG=v1.2.3 is the version of the package and of the core,
 	grep --fixed-strings "## $${TAG#v}" CHANGELOG.md
 
 .PHONY: bench
-bench: build wheel ## Measure this plugin and the public one side by side, 12 minutes once built
+bench: build wheel ## Measure this plugin and the public one side by side, 16 minutes once built
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras bench
 	cargo build --quiet --profile bench --package core-benches
 	cargo bench --quiet --package core-benches

@@ -26,6 +26,7 @@ MEASURES: dict[str, figures.Figures] = {
     "container": startup_figures.container,
     "job": startup_figures.job,
     "server": endtoend_figures.server,
+    "travel": endtoend_figures.travelling,
     "loop": figures.loop,
     "soak": figures.soak,
 }

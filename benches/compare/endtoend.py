@@ -128,11 +128,11 @@ def measure(plugin: Plugin, workflows: Sequence[str] = WORKFLOWS) -> dict[str, W
     ):
         section = {"credentials": aws.options["credentials"], "container_image_uri": "team/jobs:1"}
         variables = {**aws.environment, "COVALENT_PLUGIN_LOAD": "true"}
-        with _server(plugin, Path(home), variables, {**section, "vcpu": 1, "poll_freq": 1}) as (process, environment):
-            _run(plugin, Path(home), environment, "basic")
+        with server(plugin, Path(home), variables, {**section, "vcpu": 1, "poll_freq": 1}) as (process, environment):
+            run(plugin, Path(home), environment, _CLIENT, "basic")
             for name in workflows:
                 before, jobs = process.cpu_times(), len(aws.jobs())
-                seconds = _run(plugin, Path(home), environment, name)
+                seconds = run(plugin, Path(home), environment, _CLIENT, name)
                 after = process.cpu_times()
                 cpu = after.user + after.system - before.user - before.system
                 found[name] = Whole(seconds, cpu, len(aws.jobs()) - jobs)
@@ -140,7 +140,7 @@ def measure(plugin: Plugin, workflows: Sequence[str] = WORKFLOWS) -> dict[str, W
 
 
 @contextmanager
-def _server(
+def server(
     plugin: Plugin, home: Path, variables: dict[str, str], section: dict[str, object]
 ) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     """A server with a home of its own, and the environment of its clients."""
@@ -191,11 +191,20 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _run(plugin: Plugin, home: Path, environment: dict[str, str], name: str) -> float:
+def run(plugin: Plugin, home: Path, environment: dict[str, str], client: str, *arguments: str) -> float:
+    """Runs a client's program, whose last line is a number, and returns that.
+
+    Args:
+        plugin: In whose environment.
+        home: The server's home.
+        environment: As `server` yields it.
+        client: The program.
+        arguments: What it is given.
+    """
     script = home / "workflows.py"
-    script.write_text(_CLIENT)
+    script.write_text(client)
     done = subprocess.run(
-        [plugin.python, str(script), name],
+        [plugin.python, str(script), *arguments],
         env=environment,
         cwd=home,
         stdout=subprocess.PIPE,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import endtoend
+from . import endtoend, travel
 from .endtoend import Whole
-from .figures import Figure
+from .figures import Figure, at_most
 from .measuring import Runs
 from .workloads import Sizes
 
@@ -30,6 +30,18 @@ def server(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
             whole.jobs <= _JOBS[name] and (beside is None or whole.cpu <= _SHARE * beside.cpu),
             "" if beside is None else f"{_words(beside)} ({beside.cpu / whole.cpu:.1f} times)",
         )
+
+
+def travelling(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
+    """What a large result costs the bucket and the server, referred to and with all of it in each pickle."""
+    size = sizes.travelling
+    fan, result = f"a result of {size / 1e6:g} MB for 12 electrons", f"a result of {2.5 * size / 1e6:g} MB"
+    referred, inline = (travel.measure(runs.plugins["ours"], size, runtime=runtime) for runtime in ("bucket", "image"))
+    yield at_most(f"Into the bucket, {fan}", 1.5 * size / 1e6, referred["fan"].stored / 1e6, " MB", digits=0)
+    share = referred["fan"].peak / inline["fan"].peak
+    yield at_most(f"Covalent's server, {fan}, as a share of that with all of it in each pickle", 0.34, share, "")
+    # Covalent keeps it in base64, and stores and loads it in one piece with three copies.
+    yield at_most(f"Covalent's server, {result}", 15 * size / 1e6, referred["result"].peak / 1e6, " MB", digits=0)
 
 
 def _words(whole: Whole) -> str:

@@ -72,6 +72,7 @@ class Sizes:
         often: How often what is compared with the machine itself is measured, large payloads and the event loop.
         repeats: Of what is timed in processes of its own.
         workflows: Those that are run on a real server, of `endtoend.WORKFLOWS`.
+        travelling: Bytes of a result that several electrons use.
     """
 
     usual: int = 100
@@ -86,6 +87,7 @@ class Sizes:
     often: int = 3
     repeats: int = 5
     workflows: tuple[str, ...] = ("basic", "fan of 12", "fan of 60", "sublattice", "svm")
+    travelling: int = 40_000_000
 
 
 FULL = Sizes()
@@ -102,6 +104,7 @@ QUICK = Sizes(
     often=1,
     repeats=1,
     workflows=("basic",),
+    travelling=2_000_000,
 )
 """Whether everything runs; what it measures means nothing."""
 

@@ -111,6 +111,11 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 task.uploading = True
                 prepare.begin(self._settings(), task.client)
                 make.begin(self._settings(), task.client, function)
+                if self._settings().source != "image" and not subclasses.overrides(
+                    self, AWSBatchExecutor, "submit_task"
+                ):
+                    # Its job surely has the runner of this version, which knows references.
+                    args, kwargs = await task.share(args, kwargs)
                 await self._upload_task(function, args, kwargs, task_metadata)
                 await self._stop_if_cancelled(task_metadata)
                 task.submitting = True

@@ -1,4 +1,4 @@
-"""Shared by both sides of the container: names of objects, variables and metadata, and unpickling of large texts.
+"""Shared by both sides of the container: names, references to contents, and unpickling of large texts.
 
 Uses nothing of this package.
 """

@@ -19,6 +19,9 @@ KMS_KEY = "COVALENT_AWSBATCH_KMS_KEY_ID"
 SENDER_METADATA = "covalent-awsbatch-"
 """Prefix of the function object's S3 user metadata: the sender's versions of `python`, `cloudpickle`, `covalent`."""
 
+REFERENCES_METADATA = "covalent-awsbatch-references"
+"""S3 user metadata of the function's object: bytes of the list of `references` that precedes the pickle, if any."""
+
 SIGNING_KEY = "COVALENT_AWSBATCH_SIGNING_KEY"
 """Variable of the job: key in hexadecimal digits, with which the runner signs what it writes."""
 
@@ -92,3 +95,14 @@ def output_key(result_key: str) -> str:
         Such as `result-X-1.output`.
     """
     return posixpath.splitext(result_key)[0] + ".output"
+
+
+def shared_key(dispatch_id: str, upload: str, sha256: str) -> str:
+    """Key of a content that several tasks of a dispatch share.
+
+    Args:
+        dispatch_id: The dispatch.
+        upload: 16 hexadecimal digits that no other upload has.
+        sha256: Hexadecimal digits of its hash.
+    """
+    return f"shared-{dispatch_id}-{upload}-{sha256}"

@@ -14,9 +14,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
-from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY, SENDER_METADATA
+from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY, REFERENCES_METADATA, SENDER_METADATA
 from covalent_awsbatch_plugin.printable import printable
 
+from . import contents
 from . import envelope as envelopes
 from .output import Pump, write
 from .signals import TERMINATION_SIGNALS, WORKER_TERMINATION
@@ -188,9 +189,13 @@ class Supervisor:
         try:
             reader = self._client.reader(self._bucket, key)
             for name, version in reader.metadata.items():
-                if name.startswith(SENDER_METADATA):
+                if name.startswith(SENDER_METADATA) and name != REFERENCES_METADATA:
                     self._sender[name.removeprefix(SENDER_METADATA)] = version
-            write(self._worker.task, json.dumps(self._sender).encode() + b"\n")
+            listed = contents.listed(reader, key)
+            opening = {"sender": self._sender, "contents": [one.size for one in listed]}
+            write(self._worker.task, json.dumps(opening).encode() + b"\n")
+            for one in listed:
+                contents.send(self._client, self._bucket, one, partial(write, self._worker.task))
             while piece := reader.read(_CHUNK_BYTES):
                 write(self._worker.task, piece)
         except BrokenPipeError:

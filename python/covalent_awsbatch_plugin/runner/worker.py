@@ -13,9 +13,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from covalent_awsbatch_plugin.agreement.unpickling import Unpickler
+from covalent_awsbatch_plugin.agreement import references
+from covalent_awsbatch_plugin.agreement.unpickling import Unpickler, read_text
 
-from . import channel, installed
+from . import channel, display_text, installed
 from .container import FreshPathFinder, fast_covalent_import
 from .explanation import Terminated, explain, name_of, version_warning
 from .output import text_stream
@@ -44,7 +45,8 @@ class Task:
         """Load it and call the function.
 
         Args:
-            source: Descriptor from which it comes: a line of JSON with the sender's versions, and the pickle.
+            source: Descriptor from which it comes: a line of JSON with the `sender`'s versions and the sizes of the
+                `contents`; the contents that the pickle refers to; and the pickle.
             log: Descriptor of the container's log, for what is not the function's.
 
         Returns:
@@ -52,7 +54,7 @@ class Task:
         """
         function, args, kwargs = self._load(source, log)
         self.stage = "running"
-        return self._serialize(function(*args, **kwargs))
+        return self._serialize(function(*args, **kwargs), function)
 
     def _load(self, source: int, log: int) -> tuple[Any, Sequence[Any], dict[str, Any]]:
         with fast_covalent_import():
@@ -61,17 +63,22 @@ class Task:
         installed.skip_what_is_there()
         _redirect_covalent_log(log)
         with open(source, "rb", buffering=1024 * 1024) as file:
-            self.sender = json.loads(file.readline())
+            opening = json.loads(file.readline())
+            self.sender = opening["sender"]
             if warning := version_warning(self.sender):
                 print(warning, file=sys.stderr)
+            references.provide([read_text(file, size) for size in opening["contents"]])
             function, args, kwargs = Unpickler(file).load()  # running it is what this is for
+            references.provide([])
         return function, args, kwargs
 
-    def _serialize(self, result: Any) -> bytes:
+    def _serialize(self, value: Any, function: Any) -> bytes:
         from covalent._workflow.transportable_object import TransportableObject
 
         self.stage = "returning"
-        serialized: bytes = TransportableObject.make_transportable(result).serialize()
+        result = TransportableObject.make_transportable(value)
+        display_text.shorten(result, function)
+        serialized: bytes = result.serialize()
         return serialized
 
 

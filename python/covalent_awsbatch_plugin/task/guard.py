@@ -15,7 +15,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement import naming
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import connection, termination
+from . import connection, sharing, termination
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,6 +52,25 @@ class TaskGuard:
         self._executor = executor
         self._settings = settings
         self._task_metadata = task_metadata
+        self._arguments: sharing.Arguments | None = None
+
+    async def share(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Have the task's large arguments in the bucket, until it has ended.
+
+        An image may have any program, which may know nothing of references; it gets them in the pickle.
+
+        Args:
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+
+        Returns:
+            Both, to be uploaded in their place.
+        """
+        settings = self._settings()
+        if settings.source == "image":
+            return args, kwargs
+        self._arguments = sharing.Arguments((self.client, settings.s3_bucket_name, self._task_metadata["dispatch_id"]))
+        return await self._arguments.store(args, kwargs)
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,9 +83,7 @@ class TaskGuard:
             if error is not None:
                 over = await self._is_over(error)
         finally:
-            # A job that may go on needs its function, and a result that could not be read may be read later.
-            if self.uploading and over:
-                await self._clean_up(succeeded=error is None)
+            await self._clean_up(over=over, succeeded=error is None)
 
     async def _is_over(self, error: BaseException) -> bool:
         """Deal with what ended the task; whether its job is surely over, if there was one."""
@@ -120,16 +137,26 @@ class TaskGuard:
         queue = self._executor.batch_queue
         return f"Job {job_id} may go on in queue {queue}: `covalent-awsbatch jobs` shows and ends it."
 
-    async def _clean_up(self, *, succeeded: bool) -> None:
-        """Delete the task's objects if `s3_cleanup` says so. A failure of this is none of the task."""
+    async def _clean_up(self, *, over: bool, succeeded: bool) -> None:
+        """Delete the task's objects if `s3_cleanup` says so. A failure of this is none of the task.
+
+        A job that may go on needs its function, and a result that could not be read may be read later.
+        """
+        name = naming.of_task(naming.JOB_NAME, self._task_metadata)
+        keys: list[str] = []
         try:
             settings = self._settings()
-            if settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded):
+            deletes = settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded)
+            if deletes and over and self.uploading:
                 keys = naming.task_keys(self._task_metadata["dispatch_id"], self._task_metadata["node_id"])
+        except Exception as error:  # noqa: BLE001  (an option that cannot work)
+            _log.debug("The objects of %s stay where they are: %r", name, error)
+        keys += self._arguments.release(is_needed=not keys) if self._arguments else []
+        try:
+            if keys:
                 deleting = connection.client(settings).delete(settings.s3_bucket_name, keys)
                 await asyncio.wait_for(deleting, _CLEANUP_SECONDS)
         except Exception as error:  # noqa: BLE001
-            name = naming.of_task(naming.JOB_NAME, self._task_metadata)
             _log.debug("The objects of %s stay where they are: %r", name, error)
 
 

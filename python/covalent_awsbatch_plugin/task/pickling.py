@@ -8,12 +8,18 @@ The pickle is the same, byte for byte.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import cloudpickle
 from covalent._workflow.transport import TransportableObject
 
+from covalent_awsbatch_plugin.agreement import references
+from covalent_awsbatch_plugin.agreement.display_text import shortened
+from covalent_awsbatch_plugin.agreement.references import Reference
 from covalent_awsbatch_plugin.agreement.unpickling import LARGE_TEXT
+
+from .shared_argument import SharedArgument
 
 _PLACEHOLDER_BYTES = 64 * 1024  # from this size on the pickler passes bytes to the file in a write of their own
 _PLACEHOLDER_HEADER = pickle.BINBYTES + _PLACEHOLDER_BYTES.to_bytes(4, "little")
@@ -29,27 +35,42 @@ class File(Protocol):
         """Take a text, to be stored as UTF-8."""
 
 
-def dump(value: Any, file: File) -> None:
+def dump(value: Any, file: File, contents: Mapping[Reference, int] | None = None) -> None:
     """Pickle a value as `cloudpickle.dump` does.
 
     Args:
         value: Anything; the texts of a `TransportableObject` in it are not copied.
         file: Where to.
+        contents: The contents that the pickle refers to, each with its number.
     """
     stream = _Stream(file)
-    _Pickler(stream).dump(value)
+    _Pickler(stream, contents or {}).dump(value)
     stream.finish()
 
 
+class _Content:
+    """What stands in the pickle for a content that it refers to."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> Any:
+        return references.content, (self._number,)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types
-    def __init__(self, stream: _Stream) -> None:
+    def __init__(self, stream: _Stream, contents: Mapping[Reference, int]) -> None:
         super().__init__(stream)
         self._stream = stream
+        self._contents = {reference: _Content(number) for reference, number in contents.items()}
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is not TransportableObject:
+        if type(obj) not in (TransportableObject, SharedArgument):
             return super().reducer_override(obj)
         function, arguments, state, *rest = obj.__reduce_ex__(cloudpickle.DEFAULT_PROTOCOL)
+        if type(obj) is SharedArgument and (content := self._contents.get(obj.reference)):
+            text = shortened(state.get("_object_string", ""))
+            return (function, arguments, {**state, "_object": content, "_object_string": text}, *rest)
         if isinstance(state, dict) and any(map(_is_large, state.values())):
             state = {
                 name: self._stream.placeholder(value) if _is_large(value) else value for name, value in state.items()

@@ -31,7 +31,9 @@ async def fetch(connection: Client, settings: Settings, task_metadata: Mapping[s
     report = await retrieval.fetch_report(connection, bucket, key, task_metadata.get("job_id"))
     if report is None or report.of_job or not report.succeeded:
         raise errors.ResultError(_absence(settings, key, task_metadata, report), bucket=bucket, key=key)
-    return await retrieval.fetch_result(connection, bucket, key, report), report.stdout, report.stderr
+    dispatch_id = task_metadata["dispatch_id"] if settings.s3_cleanup == "never" else None
+    returned = await retrieval.fetch_result(connection, bucket, key, report, dispatch_id)
+    return returned, report.stdout, report.stderr
 
 
 def _absence(settings: Settings, key: str, task_metadata: Mapping[str, Any], report: retrieval.Report | None) -> str:

@@ -7,6 +7,7 @@ import io
 import logging
 import platform
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from covalent_awsbatch_plugin import errors
@@ -16,7 +17,7 @@ from covalent_awsbatch_plugin.environment import prepare
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 
-from . import archive, threads, transfer
+from . import archive, sharing, threads, transfer
 
 _SMALL_RESULT_BYTES = 64 * 1024  # a smaller result is decoded without another thread
 _MAX_REASON_CHARS = 300
@@ -148,7 +149,7 @@ async def fetch_last_words(client: Client, bucket: str, key: str, job_id: str) -
     return (None if report is None or report.of_job else report), ""
 
 
-async def fetch_result(client: Client, bucket: str, key: str, report: Report) -> Any:
+async def fetch_result(client: Client, bucket: str, key: str, report: Report, dispatch_id: str | None = None) -> Any:
     """Fetch the result itself, still serialised by Covalent.
 
     Args:
@@ -156,6 +157,7 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
         bucket: Name of the bucket.
         key: Key of the result.
         report: What `fetch_report` returned for it.
+        dispatch_id: The dispatch whose tasks may refer to a result that has an object of its own, as that stays.
 
     Returns:
         A `TransportableObject`.
@@ -167,8 +169,10 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report) ->
         if report.bare is not None:
             return await threads.run(report.bare, transfer.load_bare, client, bucket, key, report.reader)
         if report.output is None:
+            place = output_key(key)
+            noted = partial(sharing.note_output, (client, bucket, dispatch_id), place) if dispatch_id else None
             return await threads.run(
-                threads.LARGE_BYTES, transfer.load_output, client, bucket, output_key(key), report.output_hash
+                threads.LARGE_BYTES, transfer.load_output, client, bucket, place, report.output_hash, noted
             )
         file = _SizedBytes(report.output)
         return (

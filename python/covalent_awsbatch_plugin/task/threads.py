@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,8 +34,18 @@ async def run(size: int, function: Callable[..., T], *args: Any) -> T:
         function: What to call.
         args: Its arguments.
     """
-    pool = _pool("large" if size >= LARGE_BYTES else "small")
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *args))
+    return await asyncio.wrap_future(submit(size, function, *args))
+
+
+def submit(size: int, function: Callable[..., T], *args: Any) -> Future[T]:
+    """As `run`, for whoever does not wait for it at once.
+
+    Args:
+        size: Bytes that it processes, approximately.
+        function: What to call.
+        args: Its arguments.
+    """
+    return _pool("large" if size >= LARGE_BYTES else "small").submit(partial(function, *args))
 
 
 def size_of(*values: Any) -> int:

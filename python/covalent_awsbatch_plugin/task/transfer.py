@@ -13,10 +13,11 @@ import cloudpickle
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client, Reader, Writer
-from covalent_awsbatch_plugin.agreement.naming import SENDER_METADATA
+from covalent_awsbatch_plugin.agreement import references
+from covalent_awsbatch_plugin.agreement.naming import REFERENCES_METADATA, SENDER_METADATA
 from covalent_awsbatch_plugin.printable import one_line
 
-from . import archive, bare, memory, threads
+from . import archive, bare, memory, shared_argument, threads
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_VERIFIED_CHUNKS = 64  # of a corrupt object that are read to verify its checksum
@@ -54,7 +55,7 @@ async def upload(client: Client, bucket: str, key: str, call: tuple[Any, Any, An
         client: Connection to use.
         bucket: Name of the bucket.
         key: Key of the object.
-        call: Function, positional and keyword arguments.
+        call: Function, positional and keyword arguments; the pickle refers to the content of a `SharedArgument`.
     """
     _, arguments, keywords = call
     packaging = _Packaging()
@@ -92,11 +93,16 @@ class _Packaging:
         from . import pickling
 
         metadata = {SENDER_METADATA + name: version for name, version in versions().items()}
+        contents = shared_argument.numbered(*call[1:])
+        listed = references.encode(contents) if contents else b""
+        if listed:
+            metadata[REFERENCES_METADATA] = str(len(listed))
         self._writer = writer = client.writer(bucket, key, metadata)
         if self._stopped:
             writer.stop()
         try:
-            pickling.dump(call, writer)
+            writer.write(listed)
+            pickling.dump(call, writer, contents)
             writer.reserve()
         except BaseException:
             writer.abort()
@@ -110,7 +116,13 @@ class _Packaging:
             self._writer.stop()
 
 
-def load_output(client: Client, bucket: str, key: str, expected: OutputHash | None = None) -> Any:
+def load_output(
+    client: Client,
+    bucket: str,
+    key: str,
+    expected: OutputHash | None = None,
+    noted: Callable[[Any, int], None] | None = None,
+) -> Any:
     """Load the separate object of a large result of the runner. Blocks.
 
     Args:
@@ -118,6 +130,7 @@ def load_output(client: Client, bucket: str, key: str, expected: OutputHash | No
         bucket: Name of the bucket.
         key: Key of the object.
         expected: The hash that its content has to have; None if that is not known.
+        noted: Is told of the result and its object's size, if it is what the job wrote.
 
     Returns:
         A `TransportableObject`, its content still serialised.
@@ -127,7 +140,7 @@ def load_output(client: Client, bucket: str, key: str, expected: OutputHash | No
         ResultError: It is corrupt, or not what the job wrote.
         ServiceError: It arrived damaged, also at the second attempt.
     """
-    load = partial(_load_checked, partial(_load_archive, expected))
+    load = partial(_load_checked, partial(_load_archive, expected, noted))
     open_ = partial(client.reader, hash_algorithm=expected.algorithm if expected else None)
     return _load_with_retry(load, open_, bucket, key)
 
@@ -153,10 +166,12 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
     return _load_with_retry(partial(_load_checked, bare.load), client.reader, bucket, key)
 
 
-def _load_archive(expected: OutputHash | None, reader: Reader) -> Any:
+def _load_archive(expected: OutputHash | None, noted: Callable[[Any, int], None] | None, reader: Reader) -> Any:
     result = archive.load(reader)
     if expected is not None and reader.digest() != expected.digest:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")
+    if expected is not None and noted is not None:
+        noted(result, reader.size)
     return result
 
 
