@@ -185,6 +185,35 @@ def logs(*, which: str, node: int | None, follow: bool, tail: int | None, as_jso
             raise click.ClickException(_said(error)) from error
 
 
+@main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
+@click.argument("dispatch")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def why(*, dispatch: str, as_json: bool, **options: str | None) -> None:
+    """Show why electrons of a dispatch failed: what happened, where in the function, and what to type next.
+
+    The beginning of an id is enough. Run it where the Covalent server runs, as its user; the server need not run.
+
+    Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
+    """
+    from .show.spinner import Spinner
+
+    with Spinner("reading Covalent's configuration") as spinner:
+        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+        import covalent  # noqa: F401
+
+        from .errors import AWSBatchError
+        from .options.checks import checked
+        from .options.configuration import resolved
+        from .show.why import run_why
+
+        given = _given(options)
+        try:
+            sys.exit(run_why(dispatch, checked(resolved(given), given), spinner, as_json=as_json))
+        except AWSBatchError as error:
+            spinner.hide()
+            raise click.ClickException(_said(error)) from error
+
+
 @main.command()
 @click.argument("dispatches", nargs=-1, metavar="[DISPATCH]...")
 @click.option("--all", "everything", is_flag=True, help="All that an earlier server left.")

@@ -27,7 +27,7 @@ from . import named, reading
 from .named import Named, Task, UnknownError
 from .reading import Line
 from .spinner import Spinner
-from .wrapping import width, wrapped
+from .wrapping import say, width, wrapped
 
 FINE, FAILED, NOT_KNOWN = 0, 1, 2
 
@@ -75,14 +75,14 @@ def run_logs(word: str, node_id: int | None, settings: Settings, flags: Flags, s
         tasks = named.tasks(found, connection, settings.batch_queue, node_id)
     except UnknownError as error:
         spinner.hide()
-        click.echo(printable(error), err=True)
+        say(error)
         return NOT_KNOWN
     try:
         return _Show(connection, settings, flags, spinner).run(found, tasks, node_id)
     except KeyboardInterrupt:
         spinner.hide()
         again = " ".join(["covalent-awsbatch logs", word, *([] if node_id is None else [str(node_id)]), "--follow"])
-        click.echo(printable(f"\nWhat is under way goes on; `{again}` shows it again."), err=True)
+        say(f"\nWhat is under way goes on; `{again}` shows it again.")
         return FINE
 
 
@@ -190,16 +190,16 @@ class _Show:
         states = {one.task.label: f"{one.status} (job {one.task.job_id})" for one in self._reader.jobs}
         for task in tasks:
             state = states.get(task.label, task.electron.status)
-            click.echo(printable(f"{one_line(task.label)} has written nothing; it is {state}."), err=True)
+            say(f"{one_line(task.label)} has written nothing; it is {state}.")
         if not tasks:
-            click.echo(printable(f"Dispatch {self._named.dispatch_id} has no electron that is called."), err=True)
+            say(f"Dispatch {self._named.dispatch_id} has no electron that is called.")
 
     def _report(self, problem: str) -> None:
         """Says what could not be had, once."""
         if problem not in self._problems:
             self._problems[problem] = None
             self._spinner.hide()
-            click.echo(printable(problem), err=True)
+            say(problem)
 
 
 class _Output:

@@ -16,7 +16,7 @@ _WITH_JOB = frozenset({"RUNNING", "FAILED", "CANCELLED"})
 """States of an electron that may have a job although it named none: a server that was killed could not tell."""
 
 
-class UnknownError(Exception):
+class UnknownError(LookupError):
     """Nothing has that name, or several have; the message says what to type."""
 
 
@@ -116,17 +116,7 @@ def tasks(named: Named, connection: Client, queue: str, node_id: int | None = No
         UnknownError: There is no such node.
         AWSBatchError: AWS did not answer.
     """
-    wanted = named.node_id if node_id is None else node_id
-    if named.family:
-        found = _of_family(named.family, wanted)
-    else:
-        newest = {job.node_id: job for job in named.jobs if wanted in (None, job.node_id)}
-        found = [
-            Task(Electron(job.dispatch_id, node, "node", job.status, OWN, job.id), f"node[{node}]", job.id)
-            for node, job in sorted(newest.items())
-        ]
-    if not found and wanted is not None:
-        raise UnknownError(f"Dispatch {named.dispatch_id} has no electron {wanted}.")
+    found = known_tasks(named, node_id)
     without = {
         task.electron.dispatch_id
         for task in found
@@ -139,6 +129,30 @@ def tasks(named: Named, connection: Client, queue: str, node_id: int | None = No
         task if task.job_id else replace(task, job_id=jobs.get((task.electron.dispatch_id, task.electron.node_id), ""))
         for task in found
     ]
+
+
+def known_tasks(named: Named, node_id: int | None = None) -> list[Task]:
+    """The same without asking AWS: an electron that has named no job has none.
+
+    Args:
+        named: What `find` returned.
+        node_id: As for `tasks`.
+
+    Raises:
+        UnknownError: There is no such node.
+    """
+    wanted = named.node_id if node_id is None else node_id
+    if named.family:
+        found = _of_family(named.family, wanted)
+    else:
+        newest = {job.node_id: job for job in named.jobs if wanted in (None, job.node_id)}
+        found = [
+            Task(Electron(job.dispatch_id, node, "node", job.status, OWN, job.id), f"node[{node}]", job.id)
+            for node, job in sorted(newest.items())
+        ]
+    if not found and wanted is not None:
+        raise UnknownError(f"Dispatch {named.dispatch_id} has no electron {wanted}.")
+    return found
 
 
 def _of_family(family: Iterable[Dispatch], wanted: int | None) -> list[Task]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 
+import click
 from rich.cells import cell_len
 from rich.console import Console
+
+from covalent_awsbatch_plugin.printable import printable
 
 _NARROWEST = 20
 """Columns that a text gets at least, whatever stands before it."""
@@ -40,3 +43,15 @@ def wrapped(line: str, columns: int | None) -> list[str]:
         else:
             current += piece
     return [*found, current]
+
+
+def say(text: object) -> None:
+    """Write a message to the error stream.
+
+    Args:
+        text: The message; it is made printable.
+    """
+    columns = width(Console(stderr=True))
+    for line in printable(text).split("\n"):
+        for number, piece in enumerate(wrapped(line, None if columns is None else columns - 2)):
+            click.echo("  " * (number > 0) + piece, err=True)

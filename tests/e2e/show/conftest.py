@@ -46,9 +46,9 @@ class Asked:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """They stand for all tests of the folder; the home outlives the server."""
+    """They stand for all tests of a file; the home outlives the server."""
     home = tmp_path_factory.mktemp("home")
     with (
         LocalAWS(max_vcpus=4, stop_grace=1) as aws,
@@ -96,7 +96,7 @@ def failing() -> Any:
     return workflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ended(asked: Asked, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A dispatch of both that has failed."""
     gate = tmp_path_factory.mktemp("gate") / "gate"

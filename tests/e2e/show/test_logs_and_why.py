@@ -1,4 +1,4 @@
-"""`covalent-awsbatch logs` where a real Covalent server runs, with the embedded AWS."""
+"""`covalent-awsbatch logs` and `why` where a real Covalent server runs, with the embedded AWS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
+SENTENCE = "fails raised KeyError: 'rate 0.5'"
+LINE = 'return table[f"{word} {rate}"]'
 
 
 def until(stream: IO[str], wanted: str) -> str:
@@ -69,6 +72,48 @@ def test_a_program_reads_it_and_what_there_is_not_is_said(asked: Any, ended: str
     assert without.returncode == 1, "AWS does not answer"
     assert "fails[0] │ this is attempt 2\n" in without.stdout, "Covalent keeps the last attempt's output"
     assert "127.0.0.1" in without.stderr
+
+
+def test_a_failure_is_shown_with_the_source_that_the_container_did_not_have(asked: Any, ended: str) -> None:
+    done = asked.command("why", ended[:8], "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["dispatch_id"], told["status"], told["problems"]) == (ended, "FAILED", [])
+    (failure,) = told["failures"]
+    assert failure["name"] == "fails[0]"
+    assert failure["arguments"] == "rate=0.5, word=rate"
+    assert failure["sentence"].startswith(SENTENCE)
+    assert "The job failed in all 2 attempts" in failure["sentence"]
+    assert failure["traceback"].splitlines()[-1].strip().startswith(LINE), failure["traceback"]
+    assert "wrappers.py" not in failure["traceback"], "that is Covalent's own"
+    (job,) = [job for job in asked.aws.jobs() if ended in job.name and job.status == "FAILED"]
+    assert (failure["job_id"], failure["attempts"]) == (job.id, 2)
+    assert failure["next"][0] == f"covalent-awsbatch logs {ended} 0"
+    from_python = asked.server.run_script(
+        f"import covalent_awsbatch_plugin as ours\n"
+        f"told = ours.explain({ended!r})\n"
+        f"print(told.failures[0].sentence)\n"
+        f"try: ours.explain('zzzz')\n"
+        f"except LookupError as error: print(error)\n"
+    )
+    assert SENTENCE in from_python.stdout, from_python.stderr
+    assert "No dispatch and no job begins with 'zzzz'" in from_python.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_page_fits_its_width_and_is_had_without_aws(asked: Any, ended: str, columns: int) -> None:
+    done = asked.command("why", ended, "--endpoint-url", "http://127.0.0.1:9", COLUMNS=str(columns))
+    assert done.returncode == 1, "how many attempts there were is not known"
+    assert "127.0.0.1" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"Dispatch {ended} is FAILED: 1 electron failed."
+    assert "fails[0](rate=0.5, word=rate)" in lines
+    too_long = [line for line in lines if len(line) > columns]
+    assert all(len(line.split()) == 1 or line.startswith('    File "') for line in too_long), too_long
+    words = " ".join(" ".join(lines).split())
+    assert SENTENCE in words
+    assert LINE in words
+    assert f'ct.redispatch("{ended}", reuse_previous_results=True)()' in words
 
 
 def test_without_a_server_what_runs_is_shown_all_the_same(asked: Any, failing: Any, gate: Path) -> None:
