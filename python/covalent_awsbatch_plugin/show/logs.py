@@ -104,6 +104,8 @@ class _Show:
     def run(self, found: Named, tasks: list[Task], node_id: int | None) -> int:
         """Shows what there is, and goes on if that was asked for; returns the exit code."""
         self._named, self._node_id = found, node_id
+        if found.problem:
+            self._report(f"Only what AWS tells is known: {found.problem}.")
         lines = self._look(tasks)
         self._write(_last(lines, self._flags.tail))
         while self._flags.follow and self._may_read and not self._is_over(tasks):

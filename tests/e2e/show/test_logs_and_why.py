@@ -72,6 +72,10 @@ def test_a_program_reads_it_and_what_there_is_not_is_said(asked: Any, ended: str
     assert without.returncode == 1, "AWS does not answer"
     assert "fails[0] │ this is attempt 2\n" in without.stdout, "Covalent keeps the last attempt's output"
     assert "127.0.0.1" in without.stderr
+    elsewhere = asked.command("logs", ended[:8], "0", COVALENT_DATABASE_URL="sqlite:////nowhere/at-all.sqlite")
+    assert elsewhere.returncode == 1
+    assert "node[0] attempt 2 │ this is attempt 2\n" in elsewhere.stdout, "AWS has the jobs of every dispatch"
+    assert "Only what AWS tells is known: Covalent's database cannot be read" in elsewhere.stderr
 
 
 def test_a_failure_is_shown_with_the_source_that_the_container_did_not_have(asked: Any, ended: str) -> None:
