@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import linecache
 import pickletools
 import re
 from pathlib import Path
@@ -28,6 +27,7 @@ def with_source(traceback: str, source: str, pickled: Path | None) -> str:
         pickled: The function as Covalent keeps it; where its lines begin is looked up in it, and nothing is unpickled.
     """
     first = _first_lines(pickled) if source else {}
+    kept = source.split("\n")
     shown: list[str] = []
     lines = _WRAPPER.sub("", traceback).split("\n")
     for number, line in enumerate(lines):
@@ -35,16 +35,18 @@ def with_source(traceback: str, source: str, pickled: Path | None) -> str:
         frame = _FRAME.match(line)
         if frame is None or (number + 1 < len(lines) and lines[number + 1].startswith("    ")):
             continue
-        if (begin := first.get((frame["file"], _function_of(source)))) is None:
-            continue
-        name = f"<{frame['file']}: {_function_of(source)}>"
-        padded = "\n" * (begin - 1) + source
-        linecache.cache[name] = (len(padded), None, padded.splitlines(keepends=True), name)
-        text = linecache.getline(name, int(frame["line"])).strip()
-        if text:
-            shown.append(f"    {text}")
-        del linecache.cache[name]
+        begin = first.get((frame["file"], _function_of(source)))
+        own = first.get((frame["file"], frame["name"]))
+        if begin is None or own is None or not _defines(source, frame["name"]):
+            continue  # another function's: pickled ones may all have the same file name
+        index = int(frame["line"]) - begin
+        if own >= begin and 0 <= index < len(kept) and kept[index].strip():
+            shown.append(f"    {kept[index].strip()}")
     return "\n".join(shown)
+
+
+def _defines(source: str, name: str) -> bool:
+    return name.startswith("<") or re.search(rf"\bdef\s+{re.escape(name)}\b", source) is not None
 
 
 def _function_of(source: str) -> str:
