@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from covalent_awsbatch_plugin.task.connection import client
 from . import named, source
 from .named import Named, Task
 
-_TRACEBACK = "Traceback (most recent call last):"
+_TRACEBACK = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE)
+"""Where one begins: lines of a job's log that an error quotes are indented."""
 _CONSOLE = "The job in AWS's console: "
 _LOG = "The last lines of its log:"
 _MOST_CHARS = 40
@@ -174,11 +176,12 @@ def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> F
 def _parted(said: str, task: Task, job: Job | None, settings: Settings) -> tuple[str, str]:
     """The sentence and the traceback of what stands at the end of an electron's error stream."""
     # Of a job that did not survive a sentence stands there, which names the job; what was printed before is no reason.
-    if task.job_id and (begin := said.rfind(f"Job {task.job_id} ")) >= 0 and said.rfind(_TRACEBACK) < begin:
+    raised_at = max((match.start() for match in _TRACEBACK.finditer(said)), default=-1)
+    if task.job_id and (begin := said.rfind(f"Job {task.job_id} ")) > raised_at:
         lines = said[begin:].split(_LOG, maxsplit=1)[0].strip().split("\n")
         return "\n".join(line for line in lines if not line.startswith(_CONSOLE)), ""
-    if (begin := said.rfind(_TRACEBACK)) >= 0:
-        lines = said[begin:].split("\n")
+    if raised_at >= 0:
+        lines = said[raised_at:].split("\n")
         raised = next((number for number, line in enumerate(lines) if number and not line.startswith(" ")), len(lines))
         message = "\n".join(lines[raised:]).strip() or "an exception"
         return f"{task.electron.name} raised {message}", "\n".join(lines[:raised])

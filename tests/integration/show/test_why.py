@@ -20,6 +20,7 @@ HOSTILE = "\x1b]0;it\x07\u202e[red]"
 SHOWN = r"\x1b]0;it\x07\u202e[red]"
 SENTENCE = f"Job {JOB} was killed because it took more memory than the 3.75 GB it had asked for; raise `memory`."
 HANDLED = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\nOSError: handled by the function\n'
+LOG = "The last lines of its log:\n  Traceback (most recent call last):\n  ValueError: in the log\n"
 WORDS = " ".join(f"word-{number}" for number in range(40))
 
 
@@ -51,7 +52,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         session.commit()
     engine.dispose()
     (tmp_path / "stdout.log").write_text(f"{WORDS}\n    {HOSTILE}\n", encoding="utf-8")
-    (tmp_path / "stderr.log").write_text(f"{HANDLED}{SENTENCE}\n", encoding="utf-8")
+    (tmp_path / "stderr.log").write_text(f"{HANDLED}{SENTENCE}\n{LOG}", encoding="utf-8")
     return tmp_path
 
 
@@ -107,5 +108,5 @@ def test_a_beginning_that_several_have_is_refused_with_all_of_them(command: str)
 
 @pytest.mark.usefixtures("place")
 def test_of_each_electron_the_last_lines_are_shown() -> None:
-    assert ask("logs", ID, "0", "--tail", "1").stdout == f"train[0] │ {SENTENCE}\n"
+    assert ask("logs", ID, "0", "--tail", "1").stdout == "train[0] │   ValueError: in the log\n"
     assert ask("why", OTHER).stdout == f"Dispatch {OTHER} is FAILED: no electron failed.\n"
