@@ -94,8 +94,9 @@ def test_a_failure_is_shown_with_the_source_that_the_container_did_not_have(aske
     assert (failure["job_id"], failure["attempts"]) == (job.id, 2)
     assert failure["next"][0] == f"covalent-awsbatch logs {ended} 0"
     from_python = asked.server.run_script(
-        f"import covalent_awsbatch_plugin as ours\n"
-        f"told = ours.explain({ended!r})\n"
+        f"import asyncio, covalent_awsbatch_plugin as ours\n"
+        f"async def in_a_notebook(): return ours.explain({ended!r})\n"
+        f"told = asyncio.run(in_a_notebook())\n"
         f"print(told.failures[0].sentence)\n"
         f"try: ours.explain('zzzz')\n"
         f"except LookupError as error: print(error)\n"
