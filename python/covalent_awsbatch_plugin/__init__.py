@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .awsbatch import AWSBatchExecutor
     from .deploy.infra import ExecutorInfraDefaults
     from .options.settings import ExecutorPluginDefaults
+    from .show.explanation import explain
 
-__all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
+__all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults", "explain"]
 
-# The last two are the names that version 0.42.0 exported here.
+# Those of the defaults are the names that version 0.42.0 exported here.
 _MODULES = {
     "AWSBatchExecutor": "awsbatch",
+    "explain": "show.explanation",
     "ExecutorInfraDefaults": "deploy.infra",
     "ExecutorPluginDefaults": "options.settings",
 }

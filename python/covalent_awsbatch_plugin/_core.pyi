@@ -43,6 +43,9 @@ class Job:
     def log_stream(self) -> str | None:
         """Log stream of the last attempt."""
     @property
+    def attempt_log_streams(self) -> list[str | None]:
+        """Log streams of the attempts that have ended, oldest first; None for one that wrote no log."""
+    @property
     def image(self) -> str | None: ...
     @property
     def console(self) -> str | None:

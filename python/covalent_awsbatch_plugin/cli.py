@@ -20,6 +20,9 @@ _JOBS_FLAGS = {
 }
 """The executor's options by which the queue is found."""
 
+_LOGS_FLAGS = {**_JOBS_FLAGS, "--log-group": "batch_job_log_group_name"}
+"""Those by which a job's log is found, too."""
+
 _ENVIRONMENT_FLAGS = {
     "--s3-bucket-name": "s3_bucket_name",
     "--s3-bucket-owner": "s3_bucket_owner",
@@ -146,6 +149,69 @@ def jobs(  # noqa: PLR0913  (one for each option)
         sys.exit(run_jobs(checked(resolved(given), given), flags))
     except AWSBatchError as error:
         raise click.ClickException(_said(error)) from error
+
+
+@main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)
+@click.argument("which", metavar="DISPATCH|JOB")
+@click.argument("node", type=click.IntRange(0), required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on until the dispatch or the job has ended.")
+@click.option("--tail", type=click.IntRange(0), help="Begin with so many lines of each electron.")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object for each line.")
+def logs(*, which: str, node: int | None, follow: bool, tail: int | None, as_json: bool, **options: str | None) -> None:
+    """Show what the electrons of a dispatch write, while they run and afterwards.
+
+    The beginning of an id is enough. Lines come from CloudWatch Logs; where there are none, from what Covalent keeps.
+    Run it where the Covalent server runs, as its user: elsewhere only the jobs in the queue are known.
+
+    Exit status: 0 fine, 1 something could not be read, 2 there is no such dispatch, job or node.
+    """
+    from .show.spinner import Spinner
+
+    with Spinner("reading Covalent's configuration") as spinner:
+        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+        import covalent  # noqa: F401
+
+        from .errors import AWSBatchError
+        from .options.checks import checked
+        from .options.configuration import resolved
+        from .show.logs import Flags, run_logs
+
+        given = _given(options)
+        try:
+            settings = checked(resolved(given), given)
+            sys.exit(run_logs(which, node, settings, Flags(follow, tail, as_json), spinner))
+        except AWSBatchError as error:
+            spinner.hide()
+            raise click.ClickException(_said(error)) from error
+
+
+@main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
+@click.argument("dispatch")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def why(*, dispatch: str, as_json: bool, **options: str | None) -> None:
+    """Show why electrons of a dispatch failed: what happened, where in the function, and what to type next.
+
+    The beginning of an id is enough. Run it where the Covalent server runs, as its user; the server need not run.
+
+    Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
+    """
+    from .show.spinner import Spinner
+
+    with Spinner("reading Covalent's configuration") as spinner:
+        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+        import covalent  # noqa: F401
+
+        from .errors import AWSBatchError
+        from .options.checks import checked
+        from .options.configuration import resolved
+        from .show.why import run_why
+
+        given = _given(options)
+        try:
+            sys.exit(run_why(dispatch, checked(resolved(given), given), spinner, as_json=as_json))
+        except AWSBatchError as error:
+            spinner.hide()
+            raise click.ClickException(_said(error)) from error
 
 
 @main.command()

@@ -51,6 +51,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn attempt_log_streams(&self) -> Vec<Option<&str>> {
+        self.0.attempts.iter().map(|attempt| attempt.log_stream.as_deref()).collect()
+    }
+
+    #[getter]
     fn image(&self) -> Option<&str> {
         self.0.image.as_deref()
     }

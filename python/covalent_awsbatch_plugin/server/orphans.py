@@ -133,19 +133,20 @@ def survey(connection: Client, queue: str) -> Survey:
     return Survey(jobs, problem, tuple(one for one in unended if one in waiting.dead - waiting.living))
 
 
-def list_jobs(connection: Client, queue: str) -> list[Job]:
+def list_jobs(connection: Client, queue: str, dispatch_id: str = "") -> list[Job]:
     """List the executor's jobs of a queue in any state, oldest first, without classifying them.
 
     Args:
         connection: Client of the queue's account and region.
         queue: Name or ARN.
+        dispatch_id: Beginning of the id of the dispatches whose jobs are wanted; empty for all.
 
     Raises:
         AWSBatchError: AWS did not answer.
     """
 
     async def ask() -> list[dict[str, Any]]:
-        return await connection.list_jobs(queue, _PREFIX)
+        return await connection.list_jobs(queue, _PREFIX + dispatch_id)
 
     jobs = []
     for job in asyncio.run(ask()):

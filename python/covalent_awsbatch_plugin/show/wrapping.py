@@ -1,0 +1,57 @@
+"""Lines that are broken between words, with a hanging indent."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import click
+from rich.cells import cell_len
+from rich.console import Console
+
+from covalent_awsbatch_plugin.printable import printable
+
+_NARROWEST = 20
+"""Columns that a text gets at least, whatever stands before it."""
+
+
+def width(console: Console) -> int | None:
+    """Columns to wrap at: those of the terminal, or of `COLUMNS`; None where lines are read by a program.
+
+    Args:
+        console: Where the lines go.
+    """
+    return console.width if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
+
+
+def wrapped(line: str, columns: int | None) -> list[str]:
+    """Break a line between words. A word that is longer than a line stays whole.
+
+    Args:
+        line: The line; its spaces stay, but where it is broken.
+        columns: Columns to fill, at least 20; None for as many as it needs.
+    """
+    line = line.expandtabs()
+    if columns is None or cell_len(line) <= max(columns, _NARROWEST):
+        return [line]
+    columns = max(columns, _NARROWEST)
+    found, current = [], ""
+    for piece in re.findall(r"\s*\S+", line):
+        if current.strip() and cell_len(current) + cell_len(piece) > columns:
+            found.append(current)
+            current = piece.lstrip()
+        else:
+            current += piece
+    return [*found, current]
+
+
+def say(text: object) -> None:
+    """Write a message to the error stream.
+
+    Args:
+        text: The message; it is made printable.
+    """
+    columns = width(Console(stderr=True))
+    for line in printable(text).split("\n"):
+        for number, piece in enumerate(wrapped(line, None if columns is None else columns - 2)):
+            click.echo("  " * (number > 0) + piece, err=True)
