@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -60,6 +61,8 @@ class _Content:
 
 _lock = threading.Lock()
 _known: OrderedDict[Dispatch, dict[str, _Content]] = OrderedDict()
+# Results whose hash is being computed, by their dispatch and the length of their texts.
+_hashing: dict[tuple[Dispatch, int], set[Future[None]]] = {}
 
 
 class Arguments:
@@ -98,6 +101,8 @@ class Arguments:
         connection, bucket, dispatch_id = self._dispatch
         text = value.get_serialized()
         sha256 = await threads.run(len(text), hash_of, text)
+        for future in list(_hashing.get((self._dispatch, len(text)), ())):
+            await asyncio.wrap_future(future)
         # A name of its own: the deletion of an earlier one may be under way, and jobs of an earlier server read theirs.
         reference = Reference(shared_key(dispatch_id, secrets.token_hex(8), sha256), 0, len(text), sha256)
         with _lock:
@@ -137,7 +142,9 @@ class Arguments:
 
 
 def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
-    """Remember where a result is, so that a task that has it as an argument refers to it. Blocks.
+    """Remember where a result is, so that a task that has it as an argument refers to it.
+
+    Its hash is computed in another thread: whoever waits for the result need not wait for that.
 
     Args:
         dispatch: The dispatch that it belongs to.
@@ -148,6 +155,14 @@ def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
     if not _is_large(result):
         return
     text = result.get_serialized()
+    place = dispatch, len(text)
+    with _lock:
+        future = threads.submit(len(text), _note, dispatch, key, text, size)
+        _hashing.setdefault(place, set()).add(future)
+    future.add_done_callback(partial(_end_hashing, place))
+
+
+def _note(dispatch: Dispatch, key: str, text: str, size: int) -> None:
     output = _Content(Reference(key, size - len(text), len(text), hash_of(text)), is_shared=False)
     output.stored.set_result(None)
     with _lock:
@@ -155,6 +170,13 @@ def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
         known = contents.get(output.reference.sha256)
         if known is None or not _is_good(known):
             contents[output.reference.sha256] = output
+
+
+def _end_hashing(place: tuple[Dispatch, int], future: Future[None]) -> None:
+    with _lock:
+        _hashing[place].discard(future)
+        if not _hashing[place]:
+            del _hashing[place]
 
 
 def hash_of(text: str) -> str:
@@ -234,6 +256,7 @@ def _reset() -> None:
     global _lock  # noqa: PLW0603  (a thread of the parent may hold it)
     _lock = threading.Lock()
     _known.clear()
+    _hashing.clear()
 
 
 # A child of fork() has none of its parent's uploads.
