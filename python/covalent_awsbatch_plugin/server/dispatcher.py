@@ -113,11 +113,28 @@ async def begin(dispatch_id: str) -> None:
 async def tell_parent(dispatch_id: str) -> None:
     """Tell the dispatch that an ended one is a sublattice of that it has ended.
 
+    Covalent writes down first that it has, and then what the parent's electron has of it: until then the electron's
+    output is what built the sublattice.
+
     Args:
         dispatch_id: The dispatch that has ended.
     """
     from covalent_dispatcher._core import data_manager
+    from covalent_dispatcher._core.data_modules.utils import run_in_executor
+    from covalent_dispatcher._dal.asset import copy_asset_meta
+    from covalent_dispatcher._dal.electron import ELECTRON_KEYS, Electron
+    from covalent_dispatcher._dal.result import get_result_object
 
+    def copy() -> None:
+        result = get_result_object(dispatch_id)
+        with result.session() as session:
+            found = {"equality_filters": {"id": result._electron_id}, "membership_filters": {}}  # noqa: SLF001
+            for record in Electron.get_db_records(session, keys=ELECTRON_KEYS, **found):
+                parent = Electron(session, record)
+                for ours, theirs in (("result", "output"), ("error", "error")):
+                    copy_asset_meta(session, result.get_asset(ours, session), parent.get_asset(theirs, session))
+
+    await run_in_executor(copy)
     await data_manager.persist_result(dispatch_id)
 
 

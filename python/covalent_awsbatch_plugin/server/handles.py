@@ -35,5 +35,5 @@ def take(task_metadata: Mapping[str, Any]) -> Begun | None:
     Args:
         task_metadata: `dispatch_id` and `node_id`.
     """
-    job_id = _begun.pop((str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])), None)
+    job_id = _begun.pop((task_metadata["dispatch_id"], task_metadata["node_id"]), None)
     return None if job_id is None else Begun(job_id)

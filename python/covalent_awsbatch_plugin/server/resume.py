@@ -19,6 +19,10 @@ from .records import Dispatch, Node
 OWN = "awsbatch"
 """Covalent's short name of this executor."""
 
+# When this process began to be a server: this is imported before it takes a dispatch. What the system says of the start
+# of a process is up to a second early.
+_BEGAN = datetime.now(timezone.utc)
+
 _taken_up: set[str] = set()
 """Dispatches that this process goes on with, and those of their sublattices."""
 
@@ -71,7 +75,7 @@ async def is_alive(dispatches: list[Dispatch]) -> bool:
     ids = {dispatch.id for dispatch in dispatches}
     if ids & _taken_up or ids & presence.waiting().living:
         return True
-    if dispatches[0].begun_at >= _began_at():
+    if dispatches[0].begun_at >= _BEGAN:
         return True
     # Where the user keeps them in a database, the counters of an earlier server are there.
     return "COVALENT_CACHE_DB_URL" not in os.environ and await dispatcher.has_counters(dispatches[0].id)
@@ -141,10 +145,3 @@ async def _go_on_below(dispatch: Dispatch, node: Node, by_id: Mapping[str, Dispa
         await dispatcher.begin(sub.id)
     else:
         await _go_on(sub, by_id)
-
-
-def _began_at() -> datetime:
-    """When this process began."""
-    import psutil  # a dependency of Covalent
-
-    return datetime.fromtimestamp(psutil.Process().create_time(), timezone.utc)

@@ -69,7 +69,7 @@ def test_a_server_that_is_stopped_leaves_its_jobs_alone(cloud: Cloud) -> None:
 
     assert cloud.resume("--all") == {dispatch: "resumed", other: "resumed"}
     cloud.open("first")
-    assert cloud.client.completed(dispatch).result == 1
+    assert cloud.client.completed(dispatch, 25).result == 1
     assert str(cloud.client.wait(other).status) == "CANCELLED"
     assert cloud.calls() == {"first": 2, "last": 1}
 
@@ -172,7 +172,7 @@ def test_a_server_that_starts_resumes_by_itself(cloud: Cloud, tmp_path: Path) ->
         server.kill()
         server.start()
         cloud.open("late")
-        assert client.completed(dispatch).result == 1
+        assert client.completed(dispatch, 25).result == 1
     assert cloud.calls() == {"late": 1}
 
 
@@ -212,6 +212,6 @@ def test_a_submission_that_is_answered_as_the_server_stops_is_kept(cloud: Cloud)
     cloud.server.start()
     assert cloud.resume("--all") == {dispatch: "resumed"}
     cloud.open("runs")
-    assert cloud.client.completed(dispatch).result == 1
+    assert cloud.client.completed(dispatch, 25).result == 1
     assert cloud.calls() == {"runs": 1}
     assert len(cloud.jobs(dispatch)) == 1

@@ -78,6 +78,44 @@ def test_every_moment_of_a_dispatch_is_gone_on_with(cloud: Cloud) -> None:
     assert answers == dict.fromkeys([ended, registered, unpacking, between], "resumed")
     found = [cloud.client.completed(dispatch, 40).result for dispatch in (ended, registered, unpacking, between)]
     assert found == [1, 2, 3, 4]
-    # The sublattice that nothing leads to any more had one, too.
+    # The sublattice that nothing leads to any more had one, too. What a lattice returns takes no job.
     assert cloud.calls() == {"one": 3, "two": 3, "leaf": 2}
-    assert [len(cloud.jobs(dispatch)) for dispatch in (ended, registered, unpacking, between)] == [2, 2, 2, 2]
+    assert [len(cloud.jobs(dispatch)) for dispatch in (ended, registered, unpacking, between)] == [2, 2, 1, 2]
+
+
+def test_a_sublattice_that_had_just_ended_gives_its_result(cloud: Cloud) -> None:
+    """Covalent writes down that it has ended, and only then the result beside the electron that it is of."""
+    first, leaf = cloud.electron("first"), cloud.electron("leaf")
+
+    @ct.electron
+    @ct.lattice(executor="local", workflow_executor="local")
+    def inner(number: int) -> Any:
+        return leaf(number)
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def outer(number: int) -> Any:
+        return inner(first(number))
+
+    dispatch = cloud.client.dispatch(outer, 3)
+    cloud.client.completed(dispatch)
+    cloud.server.kill()
+    lattice = "(SELECT id FROM lattices WHERE dispatch_id = :dispatch)"
+    change(
+        cloud,
+        "UPDATE lattices SET status = 'RUNNING', completed_at = NULL WHERE dispatch_id = :dispatch",
+        dispatch=dispatch,
+    )
+    left = "UPDATE electrons SET status = '{}', completed_at = NULL WHERE parent_lattice_id = {} AND {}"
+    change(cloud, left.format("DISPATCHING", lattice, "type = 'sublattice'"), dispatch=dispatch)
+    change(cloud, left.format("NEW_OBJECT", lattice, "name LIKE ':postprocess:%'"), dispatch=dispatch)
+    asset = (
+        "(SELECT asset_id FROM electron_assets JOIN electrons ON electrons.id = meta_id"
+        f" WHERE parent_lattice_id = {lattice} AND type = 'sublattice' AND electron_assets.key = '{{}}')"
+    )
+    columns = "storage_type, storage_path, object_key, digest_alg, digest, size"
+    built = f"SELECT {columns} FROM assets WHERE id = {asset.format('sublattice_manifest')}"
+    change(cloud, f"UPDATE assets SET ({columns}) = ({built}) WHERE id = {asset.format('output')}", dispatch=dispatch)
+    cloud.server.start()
+    assert cloud.resume(dispatch) == {dispatch: "resumed"}
+    assert cloud.client.completed(dispatch, 60).result == 3
+    assert cloud.calls() == {"first": 1, "leaf": 1}

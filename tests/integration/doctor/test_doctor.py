@@ -17,7 +17,6 @@ from covalent_awsbatch_plugin.cli import main
 from covalent_awsbatch_plugin.local import LocalAWS
 
 NAMES = [
-    "server",
     "credentials",
     "region",
     "clock",
@@ -33,6 +32,7 @@ NAMES = [
     "image",
     "packages",
     "permissions",
+    "server",
 ]
 
 

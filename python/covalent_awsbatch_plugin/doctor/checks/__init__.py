@@ -18,7 +18,6 @@ from .roles import execution_role, job_role
 from .server import server
 
 STEPS: tuple[tuple[str, Step], ...] = (
-    ("server", server),
     ("credentials", credentials),
     ("region", region),
     ("clock", clock),
@@ -30,6 +29,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("image", image),
     ("packages", packages),
     ("permissions", permissions),
+    ("server", server),
 )
 """Every check, with the name that is shown if it fails itself."""
 
