@@ -10,14 +10,16 @@ import logging
 import sys
 from typing import Any
 
+from . import shutdown
+
 _MODULE = "covalent_dispatcher._core.data_modules.electron"
 
 _log = logging.getLogger(__name__)
 
 
 def is_shown() -> bool:
-    """Whether this process is Covalent's server."""
-    return hasattr(_electrons(), "update")
+    """Whether this process is Covalent's server; a program that only imports some of it is not."""
+    return shutdown.is_server() and hasattr(_electrons(), "update")
 
 
 async def show(dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None:

@@ -21,14 +21,19 @@ _cancelled: set[tuple[str, int]] = set()
 _log = logging.getLogger(__name__)
 
 
-def is_stopping() -> bool:
-    """Whether this process is a server that stops. To be asked once while it does not, since its handler goes first."""
+def is_server() -> bool:
+    """Whether this process is a server. To be asked once while it does not stop, since its handler goes first."""
     global _server  # noqa: PLW0603
     if _server is None:
         owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
         if hasattr(owner, "should_exit"):
             _server = owner
-    return bool(_server is not None and _server.should_exit)
+    return _server is not None
+
+
+def is_stopping() -> bool:
+    """Whether this process is a server that stops; see `is_server`."""
+    return is_server() and bool(_server.should_exit)
 
 
 def note_cancellation(dispatch_id: str, node_id: int) -> None:

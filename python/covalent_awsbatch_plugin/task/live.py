@@ -129,6 +129,7 @@ class _Looks:
         self._jobs: dict[str, _Job] = {}
         self._newest = 0
         self._may_read = True
+        self._is_idle = False
         self._running: asyncio.Task[None] | None = None
 
     def add(self, job_id: str, job: _Job) -> None:
@@ -138,10 +139,15 @@ class _Looks:
 
     def remove(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
+        if not self._jobs and self._is_idle and self._running is not None:
+            self._running.cancel()
+            self._running = None
 
     async def _run(self) -> None:
         while self._jobs:
+            self._is_idle = True
             await asyncio.sleep(SECONDS)
+            self._is_idle = False
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  (a task must not fail for what is shown of it)
