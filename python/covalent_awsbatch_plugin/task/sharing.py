@@ -101,8 +101,11 @@ class Arguments:
         connection, bucket, dispatch_id = self._dispatch
         text = value.get_serialized()
         sha256 = await threads.run(len(text), hash_of, text)
-        for future in list(_hashing.get((self._dispatch, len(text)), ())):
-            await asyncio.wrap_future(future)
+        with _lock:
+            hashing = list(_hashing.get((self._dispatch, len(text)), ()))
+        if hashing:
+            # Neither a failure there nor a cancellation here concerns anybody else.
+            await asyncio.wait([asyncio.wrap_future(future) for future in hashing])
         # A name of its own: the deletion of an earlier one may be under way, and jobs of an earlier server read theirs.
         reference = Reference(shared_key(dispatch_id, secrets.token_hex(8), sha256), 0, len(text), sha256)
         with _lock:

@@ -64,7 +64,13 @@ def _server() -> list[Check]:
         return [passed("server", f"one answers at {address}:{port}; whose process it is cannot be told")]
     if running.prefix.resolve() != Path(sys.prefix).resolve():
         found = f"the one at {address}:{port} runs in {running.prefix}, and this command in {sys.prefix}"
-        return [failed("server", found, f"install the package there: `{running.prefix}/bin/python -m pip install …`")]
+        return [
+            failed(
+                "server",
+                found,
+                f"install the package there: `{running.prefix}/bin/python -m pip install covalent-awsbatch-plugin`",
+            )
+        ]
     checks = [passed("server", f"{versions} answers at {address}:{port} as process {running.pid}")]
     return [*checks, _configuration(running), counters(running), *_dask(running)]
 
