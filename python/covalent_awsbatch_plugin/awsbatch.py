@@ -15,29 +15,12 @@ from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.executor_plugins.remote_executor import RemoteExecutor
 from covalent.executor.schemas import TaskUpdate
 
-from . import errors
+from . import environment, errors, server, task
 from .agreement.naming import FUNC_FILENAME, of_task
-from .environment import prepare
-from .environment.packages import make
 from .options.attributes import Options
 from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
-from .server import handles, packing, presence, questions, shutdown
-from .task import (
-    cancellation,
-    guard,
-    live,
-    outcome,
-    result,
-    startup,
-    subclasses,
-    submission,
-    takeover,
-    transfer,
-)
-from .task.connection import client
-from .task.connection import identity as caller_identity
-from .task.job_request import job_request
-from .task.own_nodes import inheritance, values
+from .server import packing, questions
+from .task import startup
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
@@ -94,39 +77,41 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             TaskCancelledError: The task was cancelled from Covalent.
             AWSBatchError: The job failed, or could not be run; what the function printed is on the task's streams.
         """
-        if (made := await values.made(function, args, kwargs)) is not None:
+        if (made := await task.own_nodes.values.made(function, args, kwargs)) is not None:
             return made
-        begun = handles.take(task_metadata)
-        shutdown.is_stopping()  # so that it is recognised later
-        presence.note(task_metadata["dispatch_id"])
-        function = await inheritance.with_packages(function, task_metadata)
-        async with guard.TaskGuard(self, self._settings, task_metadata) as task:
-            task.client = client(self._resolve())
-            caller = await subclasses.caller(self._validate_credentials)
+        begun = server.handles.take(task_metadata)
+        server.shutdown.is_stopping()  # so that it is recognised later
+        server.presence.note(task_metadata["dispatch_id"])
+        function = await task.own_nodes.inheritance.with_packages(function, task_metadata)
+        async with task.guard.TaskGuard(self, self._settings, task_metadata) as guard:
+            guard.client = task.connection.client(self._resolve())
+            caller = await task.subclasses.caller(self._validate_credentials)
             if begun:
-                task.uploading = task.submitting = True
-                task.job_id = await takeover.job_of_earlier_server(task.client, self._settings(), begun, task_metadata)
-            if task.job_id is None:
+                guard.uploading = guard.submitting = True
+                guard.job_id = await task.takeover.job_of_earlier_server(
+                    guard.client, self._settings(), begun, task_metadata
+                )
+            if guard.job_id is None:
                 await self._stop_if_cancelled(task_metadata)
-                task.uploading = True
-                prepare.begin(self._settings(), task.client)
-                make.begin(self._settings(), task.client, function)
-                if self._settings().source != "image" and not subclasses.overrides(
+                guard.uploading = True
+                environment.prepare.begin(self._settings(), guard.client)
+                environment.packages.make.begin(self._settings(), guard.client, function)
+                if self._settings().source != "image" and not task.subclasses.overrides(
                     self, AWSBatchExecutor, "submit_task"
                 ):
                     # Its job surely has the runner of this version, which knows references.
-                    args, kwargs = await task.share(args, kwargs)
+                    args, kwargs = await guard.share(args, kwargs)
                 await self._upload_task(function, args, kwargs, task_metadata)
                 await self._stop_if_cancelled(task_metadata)
-                task.submitting = True
-                task.job_id = await self.submit_task(task_metadata, caller)
-            await self.set_job_handle(handle=task.job_id)
+                guard.submitting = True
+                guard.job_id = await self.submit_task(task_metadata, caller)
+            await self.set_job_handle(handle=guard.job_id)
             # A request that came in between found no handle to terminate the job by.
-            await self._stop_if_cancelled(task_metadata, task.job_id)
-            await self._poll_task(task.job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
+            await self._stop_if_cancelled(task_metadata, guard.job_id)
+            await self._poll_task(guard.job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
             # A subclass may look at what it gets, which has no other keys than in 0.42.0.
-            own = subclasses.overrides(self, AWSBatchExecutor, "query_result")
-            metadata = task_metadata if own else {**task_metadata, "job_id": task.job_id}
+            own = task.subclasses.overrides(self, AWSBatchExecutor, "query_result")
+            metadata = task_metadata if own else {**task_metadata, "job_id": guard.job_id}
             returned, stdout, stderr = await self.query_result(metadata)
         print(stdout, end="", file=self.task_stdout)
         print(stderr, end="", file=self.task_stderr)
@@ -142,7 +127,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             `Account`, `Arn` and `UserId`.
         """
         try:
-            return dict(await caller_identity(self._settings()))
+            return dict(await task.connection.identity(self._settings()))
         except errors.AWSBatchError:
             if raise_exception:
                 raise
@@ -152,7 +137,9 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """Pickle the call into the bucket."""
         settings = self._settings()
         key = of_task(FUNC_FILENAME, task_metadata)
-        await transfer.upload(client(settings), settings.s3_bucket_name, key, (function, args, kwargs))
+        await task.transfer.upload(
+            task.connection.client(settings), settings.s3_bucket_name, key, (function, args, kwargs)
+        )
 
     async def submit_task(self, task_metadata: dict[str, Any], identity: Any = None) -> str:  # noqa: ARG002
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
@@ -166,13 +153,15 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """
         settings = self._settings()
         # The container may not be able to ask who owns the job.
-        owner = settings.s3_bucket_owner or (await caller_identity(settings))["Account"]
+        owner = settings.s3_bucket_owner or (await task.connection.identity(settings))["Account"]
         account = "" if owner == "any" else owner
-        connection = client(settings)
-        environment = await prepare.environment(settings, connection, self.task_stderr)
-        environment = await make.complete(environment, settings, connection, self.task_stderr)
-        request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, environment)
-        return await submission.submit(connection, request, task_metadata, self._settings)
+        connection = task.connection.client(settings)
+        needed = await environment.prepare.environment(settings, connection, self.task_stderr)
+        needed = await environment.packages.make.complete(needed, settings, connection, self.task_stderr)
+        request = task.job_request.job_request(
+            settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, needed
+        )
+        return await task.submission.submit(connection, request, task_metadata, self._settings)
 
     async def _poll_task(self, job_id: str, dispatch_id: str, node_id: int) -> None:
         """Wait until the job is over and has left a result.
@@ -182,13 +171,13 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             JobFailedError: It failed. What the function printed is then on the task's streams.
         """
         settings = self._settings()
-        connection = client(settings)
-        own = subclasses.overrides(self, AWSBatchExecutor, "get_status")
-        if own and await subclasses.went_well(self, connection, job_id, settings.poll_freq):
+        connection = task.connection.client(settings)
+        own = task.subclasses.overrides(self, AWSBatchExecutor, "get_status")
+        if own and await task.subclasses.went_well(self, connection, job_id, settings.poll_freq):
             return
         task_metadata = {"dispatch_id": dispatch_id, "node_id": node_id}
-        async with live.shown(connection, settings, job_id, task_metadata, self.task_stderr):
-            await outcome.wait(self, connection, settings, job_id, task_metadata)
+        async with task.live.shown(connection, settings, job_id, task_metadata, self.task_stderr):
+            await task.outcome.wait(self, connection, settings, job_id, task_metadata)
 
     async def get_status(self, job_id: str) -> tuple[str, int]:
         """Look at a job once. Where a subclass does this in its own way, it is asked every `poll_freq` seconds.
@@ -200,7 +189,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Its status, such as `RUNNING`, or `VANISHED` if Batch has no record of it; and its exit code, -1 if there is
             none (yet).
         """
-        if (job := await client(self._settings()).describe(job_id)) is None:
+        if (job := await task.connection.client(self._settings()).describe(job_id)) is None:
             return "VANISHED", -1
         return job.status, -1 if job.exit_code is None else job.exit_code
 
@@ -217,7 +206,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             ResultError: There is none, or it cannot be used.
         """
         settings = self._settings()
-        return await result.fetch(client(settings), settings, task_metadata)
+        return await task.result.fetch(task.connection.client(settings), settings, task_metadata)
 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:
         """Terminate a job because Covalent asks for it; its `run` then ends as cancelled.
@@ -232,10 +221,10 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             Whether AWS took the request, within half a minute: the core goes on asking. AWS takes it for any id, hence
             False if it knows no such job.
         """
-        return await cancellation.cancel(self._settings, task_metadata, job_handle)
+        return await task.cancellation.cancel(self._settings, task_metadata, job_handle)
 
     async def _stop_if_cancelled(self, task_metadata: dict[str, Any], job_id: str | None = None) -> None:
-        await cancellation.stop_if_asked(self, self._settings, task_metadata, job_id)
+        await task.cancellation.stop_if_asked(self, self._settings, task_metadata, job_id)
 
     async def receive(self, task_group_metadata: dict[str, Any], data: Any) -> list[TaskUpdate]:
         """Report the end of tasks that nobody runs: cancelled before they began, or orphans that were ended.
@@ -250,5 +239,5 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         Returns:
             A cancellation for each of them.
         """
-        ended = await cancellation.unbegun(self._settings, task_group_metadata, data)
-        return [TaskUpdate(**task, status=RESULT_STATUS.CANCELLED, assets={}) for task in ended]
+        ended = await task.cancellation.unbegun(self._settings, task_group_metadata, data)
+        return [TaskUpdate(**one, status=RESULT_STATUS.CANCELLED, assets={}) for one in ended]

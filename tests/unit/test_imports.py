@@ -82,6 +82,19 @@ print(early)
     assert done.stdout == "False\n", done.stderr
 
 
+def test_what_only_a_task_needs_is_not_imported_with_covalent() -> None:
+    script = """
+import sys
+from covalent_awsbatch_plugin import awsbatch, environment
+awsbatch.AWSBatchExecutor(vcpu=4)
+needed = ("task.guard", "task.retrieval", "environment.prepare", "environment.packages.make", "server.recovery")
+print([name for name in needed if f"covalent_awsbatch_plugin.{name}" in sys.modules])
+print(environment.prepare.__name__, hasattr(environment, "nothing"))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\ncovalent_awsbatch_plugin.environment.prepare False\n", done.stderr
+
+
 @pytest.mark.parametrize("load", ["true", "false"])
 @pytest.mark.parametrize("module", ["", ".awsbatch"])
 def test_the_executor_is_had_from_the_package_whether_or_not_covalent_loads_plugins(module: str, load: str) -> None:

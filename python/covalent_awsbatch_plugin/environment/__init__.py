@@ -2,3 +2,14 @@
 
 Uses `options`, `errors` and the core. `bootstrap` runs in the job's container and uses nothing of this package.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from covalent_awsbatch_plugin import submodules
+
+if TYPE_CHECKING:
+    from . import packages, prepare
+
+__getattr__ = submodules.on_demand(__name__)

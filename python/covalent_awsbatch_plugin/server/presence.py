@@ -13,8 +13,13 @@ import logging
 import os
 import time
 import uuid
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple, TextIO
+
+BEGAN = datetime.now(timezone.utc)
+"""When this process began, if it is a server: this is imported before it takes a dispatch. What the system says of the
+start of a process is up to a second early."""
 
 _RETENTION_SECONDS = 30 * 24 * 3600.0
 """Seconds for which the file of an ended process is kept; its jobs have ended long before."""

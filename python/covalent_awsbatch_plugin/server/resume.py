@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from graphlib import TopologicalSorter
 
 from . import dispatcher, handles, presence, records, stops
@@ -18,10 +17,6 @@ from .records import Dispatch, Node
 
 OWN = "awsbatch"
 """Covalent's short name of this executor."""
-
-# When this process began to be a server: this is imported before it takes a dispatch. What the system says of the start
-# of a process is up to a second early.
-_BEGAN = datetime.now(timezone.utc)
 
 _taken_up: set[str] = set()
 """Dispatches that this process goes on with, and those of their sublattices."""
@@ -75,7 +70,7 @@ async def is_alive(dispatches: list[Dispatch]) -> bool:
     ids = {dispatch.id for dispatch in dispatches}
     if ids & _taken_up or ids & presence.waiting().living:
         return True
-    if dispatches[0].begun_at >= _BEGAN:
+    if dispatches[0].begun_at >= presence.BEGAN:
         return True
     # Where the user keeps them in a database, the counters of an earlier server are there.
     return "COVALENT_CACHE_DB_URL" not in os.environ and await dispatcher.has_counters(dispatches[0].id)

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import recovery
-from .api import ServerUnreachableError
+from . import presence  # noqa: F401  (notes when this process began)
 
 _START_SECONDS = 120.0
 """Seconds that the server may take until it answers."""
@@ -30,6 +29,9 @@ def resume_left(is_wanted: Callable[[], bool]) -> None:
 
 
 def _resume_left() -> None:
+    from . import recovery
+    from .api import ServerUnreachableError
+
     try:
         for answer in recovery.resume_all(_unended()):
             _log.info("%s", answer)
@@ -41,6 +43,9 @@ def _resume_left() -> None:
 
 def _unended() -> list[str]:
     """What may have been left, as soon as the server answers."""
+    from . import recovery
+    from .api import ServerUnreachableError
+
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(ServerUnreachableError):
