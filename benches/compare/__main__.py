@@ -25,6 +25,7 @@ MEASURES: dict[str, figures.Figures] = {
     "wheel": startup_figures.wheel,
     "container": startup_figures.container,
     "job": startup_figures.job,
+    "packages": startup_figures.packages,
     "server": endtoend_figures.server,
     "travel": endtoend_figures.travelling,
     "loop": figures.loop,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import jobstart, startup
+from . import jobstart, packing, startup
 from .environments import common, newest_wheel
 from .figures import Figure, at_most
 from .measuring import Runs
@@ -31,6 +31,18 @@ def job(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
         f"{share:.2f} ({start.pip:.2f} s)",
         share <= 0.2,
     )
+
+
+def packages(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
+    """Packing wheels for jobs."""
+    found = packing.measure(runs.plugins["ours"], sizes.repeats)
+    size = found.size / 1e6
+    what = f"Processor time of splicing {size:.0f} MB of wheels, without byte code"
+    yield at_most(what, round(size / 60, 2), found.cpu, " s")
+    what = f"Memory that splicing a wheel of {packing.LARGE / MIB:.0f} MiB takes"
+    yield at_most(what, 100, found.memory / MIB, " MiB", digits=0)
+    what = f"New in the bucket for a small package more than {found.packages}"
+    yield at_most(what, 1, found.added / 1e6, " MB")
 
 
 def importing(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
