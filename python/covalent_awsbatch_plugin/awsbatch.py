@@ -95,7 +95,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 await self._stop_if_cancelled(task_metadata)
                 guard.uploading = True
                 environment.prepare.begin(self._settings(), guard.client)
-                environment.packages.make.begin(self._settings(), guard.client, function)
+                environment.requested.begin(self._settings(), guard.client, function)
                 if self._settings().source != "image" and not task.subclasses.overrides(
                     self, AWSBatchExecutor, "submit_task"
                 ):
@@ -157,7 +157,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         account = "" if owner == "any" else owner
         connection = task.connection.client(settings)
         needed = await environment.prepare.environment(settings, connection, self.task_stderr)
-        needed = await environment.packages.make.complete(needed, settings, connection, self.task_stderr)
+        needed = await environment.requested.complete(needed, settings, connection, self.task_stderr)
         request = task.job_request.job_request(
             settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, needed
         )

@@ -87,7 +87,7 @@ def test_what_only_a_task_needs_is_not_imported_with_covalent() -> None:
 import sys
 from covalent_awsbatch_plugin import awsbatch, environment
 awsbatch.AWSBatchExecutor(vcpu=4)
-needed = ("task.guard", "task.retrieval", "environment.prepare", "environment.packages.make", "server.recovery")
+needed = ("task.guard", "task.retrieval", "environment.prepare", "environment.requested", "server.recovery")
 print([name for name in needed if f"covalent_awsbatch_plugin.{name}" in sys.modules])
 print(environment.prepare.__name__, hasattr(environment, "nothing"))
 """

@@ -10,6 +10,6 @@ from typing import TYPE_CHECKING
 from covalent_awsbatch_plugin import submodules
 
 if TYPE_CHECKING:
-    from . import packages, prepare
+    from . import prepare, requested
 
 __getattr__ = submodules.on_demand(__name__)

@@ -35,7 +35,7 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
     """Puts packages into the virtual environment.
 
     Args:
-        manifest: As `packages.make` describes it.
+        manifest: As `requested` describes it.
         root: The directory below which the environment stands.
 
     Raises:

@@ -8,8 +8,7 @@ from covalent._shared_files.exceptions import TaskCancelledError
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement import naming
-from covalent_awsbatch_plugin.environment import prepare
-from covalent_awsbatch_plugin.environment.packages import make
+from covalent_awsbatch_plugin.environment import prepare, requested
 from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import retrieval, termination, unstarted
@@ -59,5 +58,5 @@ async def wait(
     if report is None:
         # It may have missed its environment, which the next task then brings at once.
         prepare.forget(connection, settings.s3_bucket_name)
-        make.forget(connection, settings.s3_bucket_name)
+        requested.forget(connection, settings.s3_bucket_name)
     raise failure

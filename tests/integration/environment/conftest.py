@@ -11,8 +11,7 @@ from support.bench_fixtures import bench as runner_bench
 from support.bench_fixtures import bench_endpoint
 from support.package_index import Index, wheel
 
-from covalent_awsbatch_plugin.environment import cache
-from covalent_awsbatch_plugin.environment.packages import make
+from covalent_awsbatch_plugin.environment import cache, requested
 
 __all__ = ["bench_endpoint", "runner_bench"]
 
@@ -34,7 +33,7 @@ def index(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         made.add("toolbox", "2.0", wheel("toolbox", "2.0", code, ["nails>=1"]))
         monkeypatch.setenv("PIP_INDEX_URL", made.url)
         yield made
-    make._ready.clear()
+    requested._ready.clear()
     # What is large is the runner's, which all tests may use.
     for place in cache.directory().iterdir() if cache.directory().exists() else ():
         if sum(file.stat().st_size for file in place.iterdir()) < LARGE:

@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
-from covalent_awsbatch_plugin.environment import prepare
-from covalent_awsbatch_plugin.environment.cache import Packed
-from covalent_awsbatch_plugin.environment.distributions import CannotPackError
-from covalent_awsbatch_plugin.environment.runtime import distributions
-from covalent_awsbatch_plugin.environment.stored import description
 
-from . import index, layers, locked
-from .resolve import Target, target
-from .wanted import Wanted, requirements, wanted
+from . import prepare
+from .cache import Packed
+from .distributions import CannotPackError
+from .packages import index, layers, locked
+from .packages.resolve import Target, target
+from .packages.wanted import Wanted, requirements, wanted
+from .runtime import distributions
+from .stored import description
 
 if TYPE_CHECKING:
-    from covalent_awsbatch_plugin.environment.store import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
+
+    from .store import Environment
 
 # Seconds for which the bucket is not asked again, and for which nobody tries again what failed.
 _FRESH_SECONDS = 600

@@ -25,8 +25,8 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from support.package_index import Index, wheel
 from support.task_bench import BUCKET, TaskBench
 
-from covalent_awsbatch_plugin.environment import cache
-from covalent_awsbatch_plugin.environment.packages import locked, make, wanted
+from covalent_awsbatch_plugin.environment import cache, requested
+from covalent_awsbatch_plugin.environment.packages import locked, wanted
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -92,7 +92,7 @@ def test_what_depspip_asks_for_is_there_before_the_function_and_uploaded_once(be
     asked = len(index.requests)
     assert sorted(index.fetched) == ["nails-1.5-py3-none-any.whl", "toolbox-2.0-py3-none-any.whl"]
     bench.requests.clear()
-    make._ready.clear()
+    requested._ready.clear()
     _, _, task = run(bench, deps=[DepsPip(["toolbox==2.0"])])
     assert uploaded(bench) == [], "another process finds it"
     assert len(index.requests) == asked, "neither the server nor the job asks the index again"
@@ -107,8 +107,8 @@ def test_one_process_makes_it_once_for_many_tasks_and_says_how_long_it_took(
     async def all_of_them() -> list[Any]:
         settings = executor._settings()
         connection = client(settings)
-        make.begin(settings, connection, None)
-        return await asyncio.gather(*(make.packages(settings, connection, sys.stderr) for _ in range(100)))
+        requested.begin(settings, connection, None)
+        return await asyncio.gather(*(requested.packages(settings, connection, sys.stderr) for _ in range(100)))
 
     with caplog.at_level(logging.INFO, "covalent_awsbatch_plugin"):
         found = asyncio.run(all_of_them())
@@ -256,14 +256,14 @@ def test_nothing_of_the_users_runs_on_the_server(index: Index) -> None:
     assert index.requests == []
 
 
-def packages_of(bench: TaskBench, **options: Any) -> make.Packages:
+def packages_of(bench: TaskBench, **options: Any) -> requested.Packages:
     """Has packages made, without a job; as a process does that has just started."""
-    make._ready.clear()
+    requested._ready.clear()
     executor = bench.executor(runtime="bucket", **options)
     settings = executor._settings()
 
-    async def made() -> make.Packages:
-        make.begin(settings, client(settings), None)
-        return await make.packages(settings, client(settings), sys.stderr)
+    async def made() -> requested.Packages:
+        requested.begin(settings, client(settings), None)
+        return await requested.packages(settings, client(settings), sys.stderr)
 
     return asyncio.run(made())
