@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
 
-from .image import ANNOTATIONS, TAG_PREFIX, Base, CannotBakeError, Content, check, compose, tag
+from . import platforms
+from .image import ANNOTATIONS, TAG_PREFIX, Base, Content, check, compose, tag
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # How long copying the base and sending the packages may take in all.
 _PUSH_SECONDS = 1800
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         AWSBatchError: A registry or ECR refuses, or does not answer.
         OSError: A file cannot be read or written.
     """
-    repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture()
+    repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture(settings)
     content = _content(environment)
     name = tag_of(settings, environment)
     if found := await client.find_image(repository, name):
@@ -84,11 +83,8 @@ def tag_of(settings: Settings, environment: Environment) -> str:
     Args:
         settings: See there.
         environment: See there.
-
-    Raises:
-        CannotBakeError: The packages are for a platform that AWS Batch does not have.
     """
-    return tag(settings.image, _architecture(), _content(environment))
+    return tag(settings.image, _architecture(settings), _content(environment))
 
 
 def _content(environment: Environment) -> Content:
@@ -129,13 +125,6 @@ def _baked(found: dict[str, Any]) -> BakedImage:
     )
 
 
-def _architecture() -> str:
-    """What the packages of this machine are for, in the words of registries.
-
-    Raises:
-        CannotBakeError: They are not for Linux, or for a processor that no machine of AWS Batch has.
-    """
-    machine = platform.machine().lower()
-    if platform.system() != "Linux" or machine not in _ARCHITECTURES:
-        raise CannotBakeError(f"the packages of this machine are for {platform.system()} on {machine}")
-    return _ARCHITECTURES[machine]
+def _architecture(settings: Settings) -> str:
+    """The processor of the job, in the words of registries."""
+    return platforms.REGISTRY[platforms.architecture(settings)]

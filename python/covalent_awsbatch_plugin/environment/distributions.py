@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
@@ -35,11 +35,12 @@ class File:
     source: Path
 
 
-def closure(names: Iterable[str]) -> dict[str, Distribution]:
-    """The packages of these names, and those that they need here.
+def closure(names: Iterable[str], markers: Mapping[str, str] | None = None) -> dict[str, Distribution]:
+    """The packages of these names, and those that they need.
 
     Args:
         names: Requirements without versions, such as `covalent` or `dask[array]`.
+        markers: What the platform for which they are needed says of itself (PEP 508), where it differs from this one.
 
     Returns:
         By normalised name, sorted.
@@ -61,7 +62,7 @@ def closure(names: Iterable[str]) -> dict[str, Distribution]:
         except importlib.metadata.PackageNotFoundError:
             raise CannotPackError(f"{requirement} is needed and not installed here") from None
         needed = [Requirement(line) for line in distribution.requires or ()]
-        wanted += [one for one in needed if _is_meant(one, extras)]
+        wanted += [one for one in needed if _is_meant(one, extras, markers or {})]
     return dict(sorted(found.items()))
 
 
@@ -106,9 +107,9 @@ def fingerprint(distribution: Distribution) -> str:
     return found.hexdigest()
 
 
-def _is_meant(requirement: Requirement, extras: frozenset[str]) -> bool:
+def _is_meant(requirement: Requirement, extras: frozenset[str], markers: Mapping[str, str]) -> bool:
     marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    return marker is None or any(marker.evaluate({**markers, "extra": extra}) for extra in ("", *extras))
 
 
 def _source_directory(distribution: Distribution) -> Path | None:

@@ -17,6 +17,7 @@ from covalent_awsbatch_plugin import errors  # by its module: who imports that f
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
+from . import platforms
 from .bake import bake
 from .cache import VARIABLE, Packed
 from .distributions import CannotPackError
@@ -31,6 +32,7 @@ _FRESH_SECONDS = 600
 # Seconds for which tasks fail as the one before, so that a hundred do not wait for the same registry in turn.
 _FAILED_SECONDS = 60
 _NOTED_SECONDS = 1.0
+_REMEMBERED = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +163,7 @@ def _advise_on_former_image() -> None:
 
 def _key(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> _Key:
     image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
-    return client, settings.s3_bucket_name, (*image, *(one.key for one in more))
+    return client, settings.s3_bucket_name, (settings.architecture, *image, *(one.key for one in more))
 
 
 def _known(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> Environment | None:
@@ -172,12 +174,12 @@ def _known(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> E
 def _prepare(settings: Settings, client: Client) -> Environment:
     if (known := _known(settings, client)) is not None:
         return known
-    made = pack(Watch())
+    made = pack(platforms.machine(settings), Watch())
     if settings.source == "ecr":
         made = _bake(_key(settings, client), settings, made)
     if not made.image:
         store(client, settings.s3_bucket_name, made, Watch())
-    _ready[_key(settings, client)] = (time.monotonic(), made)
+    _remember(_key(settings, client), made)
     return made
 
 
@@ -186,8 +188,14 @@ def _prepare_more(settings: Settings, client: Client, whole: Environment) -> Env
         return known
     key = _key(settings, client, whole.layers)
     made = _bake(key, settings, replace(whole, image=""))
-    _ready[key] = (time.monotonic(), made)
+    _remember(key, made)
     return made
+
+
+def _remember(key: _Key, made: Environment) -> None:
+    if len(_ready) >= _REMEMBERED:
+        _ready.clear()
+    _ready[key] = (time.monotonic(), made)
 
 
 def _bake(key: _Key, settings: Settings, made: Environment) -> Environment:

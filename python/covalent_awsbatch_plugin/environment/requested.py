@@ -19,7 +19,7 @@ from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
 
-from . import prepare
+from . import platforms, prepare
 from .cache import Packed
 from .distributions import CannotPackError
 from .packages import index, layers, locked
@@ -74,7 +74,7 @@ class Packages:
         return {name: value for name, value in found.items() if value}
 
 
-_Key = tuple[Client, str, Wanted, bool]
+_Key = tuple[Client, str, Wanted, bool, str]
 
 _ready: dict[_Key, tuple[float, Packages]] = {}
 _asked: ContextVar[Wanted] = ContextVar("asked", default=Wanted())  # noqa: B039  (it cannot be changed)
@@ -160,7 +160,7 @@ async def packages(settings: Settings, client: Client, stream: TextIO) -> Packag
 
 
 def _key(settings: Settings, client: Client, asked: Wanted) -> _Key:
-    return client, settings.s3_bucket_name, asked, bool(settings.given_image)
+    return client, settings.s3_bucket_name, asked, bool(settings.given_image), platforms.machine(settings)
 
 
 def forget(client: Client, bucket: str) -> None:
@@ -178,10 +178,10 @@ def _known(key: _Key) -> Packages | None:
 def _prepare(key: _Key) -> Packages:
     if (known := _known(key)) is not None:
         return known
-    client, bucket, asked, is_own_image = key
+    client, bucket, asked, is_own_image, machine = key
     option = requirements(Wanted(packages=asked.packages))  # a DepsPip is installed by Covalent
     try:
-        made = _made(locked.Bucket(client, bucket), asked, target(is_own_image))
+        made = _made(locked.Bucket(client, bucket), asked, target(machine, is_own_image), machine)
     except (CannotPackError, OSError) as error:
         _log.warning("Packages are installed in jobs, and not packed: %s", error)
         made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
@@ -210,10 +210,10 @@ def _manifest(made: Packages) -> Packed | None:
     return layers.stored(json.dumps(content, sort_keys=True).encode(), ".json")
 
 
-def _made(bucket: locked.Bucket, asked: Wanted, fits: Target) -> Packages:
+def _made(bucket: locked.Bucket, asked: Wanted, fits: Target, machine: str) -> Packages:
     start = time.monotonic()
     variables = cache(index.variables)
-    runtime = distributions()
+    runtime = distributions(machine)
     lock = locked.locked(bucket, requirements(asked), runtime, fits, variables)
     wheels = lock.wheels
     if wheels:

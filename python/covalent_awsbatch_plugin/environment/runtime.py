@@ -1,19 +1,26 @@
-"""The runtime of a job: what the runner needs of what is installed here, in four files."""
+"""The runtime of a job: what the runner needs of what is installed here, in four files.
+
+For a job on another platform, what is compiled comes from the index, in the versions that are installed here.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
-from . import cache, on_demand
+from . import cache, on_demand, platforms
 from .cache import Packed
 from .distributions import CannotPackError, closure, modules
 from .pack import LIBRARY
+from .packages import index, layers, locked
+from .packages.resolve import Target, Wheel
 
 # What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
 _OWN = "covalent-awsbatch-plugin"
@@ -30,32 +37,63 @@ _DISPLAY = "markdown-it-py mdurl pygments rich"
 _PIP = """#!/bin/sh
 exec "$(dirname "$0")/python" -m pip "$@"
 """
+_PYTHON = "{}.{}".format(*sys.version_info)
+# The C library of the oldest image in which a wheel is to work.
+_OLDEST_LIBRARY = "manylinux_2_28"
 _INSTALL = f"import {on_demand.__name__} as one; one.install()\n"
 
 
-def distributions() -> dict[str, Distribution]:
+def distributions(machine: str) -> dict[str, Distribution]:
     """The packages that a job needs for the runner, by their normalised names.
 
+    Args:
+        machine: The processor of the job, as `platforms.machine` says.
+
     Raises:
-        CannotPackError: One of them is not installed, or they are not for Linux.
+        CannotPackError: One of them is not installed.
     """
-    if platform.system() != "Linux":
-        raise CannotPackError(f"they are for {platform.system()}, and jobs run on Linux")
-    return closure(_ROOTS)
+    return closure(_ROOTS, platforms.markers(machine))
 
 
-def pack(packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
+def wheels(found: Mapping[str, Distribution], machine: str) -> list[Wheel]:
+    """The wheels for a job on another platform, of those of these packages that are not the same there.
+
+    Args:
+        found: What `distributions` returned.
+        machine: The processor of the job.
+
+    Raises:
+        CannotPackError: The index has no wheel of one of them in this version for the job's platform.
+    """
+    if platforms.is_own(machine):
+        return []
+    compiled = {name: one for name, one in found.items() if not platforms.is_pure(one)}
+    target = Target(_PYTHON, f"{machine}-{_OLDEST_LIBRARY}")
+    try:
+        return locked.pinned(compiled, target, functools.cache(index.variables))
+    except CannotPackError as error:
+        own = f"{platform.system()} on {platform.machine()}"
+        raise CannotPackError(
+            f"they are for {own}, jobs have Linux on {machine}, and the wheels for that cannot be had: {error}"
+        ) from None
+
+
+def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
     """Packs the runtime.
 
     Args:
+        machine: The processor of the job.
         packed: Packs one file; see `cache.packed`.
 
     Raises:
         CannotPackError: One of the packages cannot be packed.
         OSError: The cache cannot be written to.
     """
-    found = distributions()
-    own = {_OWN: found.pop(_OWN)}
+    found = distributions(machine)
+    compiled = wheels(found, machine)
+    for wheel in compiled:
+        found.pop(wheel.name)
+    own = {name: found.pop(name) for name in (_OWN,) if name in found}
     first = {name: one for name, one in found.items() if name in _FIRST.split()}
     names = {module for one in first.values() for module in modules(one)}
     # What shares the name of a package with them belongs to them.
@@ -75,12 +113,16 @@ def pack(packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
     return [
         packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(descriptions)}),
         packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
+        *layers.packed(compiled, _PYTHON, functools.cache(index.variables)),
         *later,
     ]
 
 
-def found() -> list[Packed]:
+def found(machine: str) -> list[Packed]:
     """What a task of this machine would use for the runner. What is not packed yet has no key.
+
+    Args:
+        machine: The processor of its job.
 
     Raises:
         CannotPackError: One of the packages cannot be packed.
@@ -89,4 +131,4 @@ def found() -> list[Packed]:
     def find(*group: Any, **options: Any) -> Packed:
         return cache.find(*group, **options) or Packed("", Path(), 0)
 
-    return pack(find)
+    return pack(machine, find)

@@ -36,6 +36,7 @@ class Environment:
     Attributes:
         objects: The files that hold it, here and in the bucket.
         python: Minor version of Python that it is for, such as `3.11`.
+        machine: The processor that it is for, as `platforms.machine` says.
         summary: How much it is, such as `80 packages, 81 MB`.
         variables: What else tells the job what it has.
         layers: Files of a function's own packages, in an image.
@@ -46,6 +47,7 @@ class Environment:
 
     objects: tuple[Packed, ...]
     python: str
+    machine: str
     summary: str
     variables: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[Packed, ...] = ()
@@ -72,12 +74,13 @@ class Watch:
         """An image is looked for, or made and pushed."""
 
 
-def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> Environment:
+def make(client: Client, bucket: str, machine: str, watch: Watch, *, anew: bool = False) -> Environment:
     """Packs what is not packed yet and uploads what is missing. Blocks.
 
     Args:
         client: Connection to use.
         bucket: Name of the bucket.
+        machine: The processor of the jobs, as `platforms.machine` says.
         watch: Is told of it.
         anew: Pack and upload everything, whatever is there.
 
@@ -86,21 +89,21 @@ def make(client: Client, bucket: str, watch: Watch, *, anew: bool = False) -> En
         OSError: The cache cannot be written to.
         AWSBatchError: The bucket cannot be written to.
     """
-    made = pack(watch, anew=anew)
+    made = pack(machine, watch, anew=anew)
     store(client, bucket, made, watch, anew=anew)
     return made
 
 
-def pack(watch: Watch, *, anew: bool = False) -> Environment:
+def pack(machine: str, watch: Watch, *, anew: bool = False) -> Environment:
     """Packs what is not packed yet; see `make`."""
-    return environment(runtime.pack(partial(_packed, watch, anew=anew)))
+    return environment(runtime.pack(machine, partial(_packed, watch, anew=anew)), machine)
 
 
-def environment(objects: Sequence[Packed]) -> Environment:
-    """The environment of these files."""
+def environment(objects: Sequence[Packed], machine: str) -> Environment:
+    """The environment of these files, for jobs with this processor."""
     size = sum(one.file.stat().st_size for one in objects)
     summary = f"{sum(one.packages for one in objects)} packages, {size / 1e6:.0f} MB"
-    return Environment(tuple(objects), _PYTHON, summary)
+    return Environment(tuple(objects), _PYTHON, machine, summary)
 
 
 def store(client: Client, bucket: str, made: Environment, watch: Watch, *, anew: bool = False) -> None:
@@ -111,7 +114,7 @@ def store(client: Client, bucket: str, made: Environment, watch: Watch, *, anew:
                 _upload(client, bucket, one, watch)
             except (_DamagedError, FileNotFoundError):  # or another process is packing it anew
                 cache.forget(one)
-                runtime.pack(partial(_packed, watch, anew=False))
+                runtime.pack(made.machine, partial(_packed, watch, anew=False))
                 _upload(client, bucket, one, watch)
 
 

@@ -263,6 +263,14 @@ class Settings(BaseModel):
         "`ecr` if `ecr_repo_name` is and an image can be made, else `bucket`.",
         command_line=True,
     )
+    architecture: Literal["", "X86_64", "ARM64"] = option(
+        "",
+        rule="must be 'X86_64' or 'ARM64'; empty for the server's own, or X86_64 where that is no Linux",
+        doc="Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's own, or "
+        "`X86_64` where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is "
+        "asked for.",
+        command_line=True,
+    )
     packages: limits.Packages = option(
         "",
         rule="must be 'sync' (what is installed where the workflow is made), a list of requirements such as "

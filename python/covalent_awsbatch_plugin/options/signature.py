@@ -100,6 +100,10 @@ class OptionKeywords:
     is made in `ecr_repo_name`. `auto` is `image` if `container_image_uri` is given, else `ecr` if `ecr_repo_name` is
     and an image can be made, else `bucket`.
     """
+    architecture: Literal["", "X86_64", "ARM64"]
+    """Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's own, or `X86_64`
+    where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is asked for.
+    """
     packages: str | list[str]
     """What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list of
     requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It is fetched and packed
@@ -149,6 +153,7 @@ class OptionKeywords:
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
         runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
+        architecture: Literal["", "X86_64", "ARM64"] | None = None,
         packages: str | list[str] | PathLike[str] | None = None,
         packages_required: bool | None = None,
         on_server_stop: Literal["keep", "terminate"] | None = None,
@@ -207,6 +212,9 @@ class OptionKeywords:
                 own packages, packed once, in an image that has nothing but the same minor version of Python; or `ecr`,
                 for an image of both that is made in `ecr_repo_name`. `auto` is `image` if `container_image_uri` is
                 given, else `ecr` if `ecr_repo_name` is and an image can be made, else `bucket`. Default: `auto`.
+            architecture: Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's
+                own, or `X86_64` where the server runs on macOS. On EC2 the instances of the queue have to have it; on
+                Fargate it is asked for. Default: empty.
             packages: What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made,
                 a list of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It
                 is fetched and packed once where `runtime` is not `image`. Default: empty.

@@ -15,6 +15,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
 from covalent_awsbatch_plugin.environment.image import CannotBakeError
 from covalent_awsbatch_plugin.environment.stored import Stored
@@ -142,7 +143,7 @@ def _place(settings: Settings) -> Place:
         raise unanswered(error, "which environments there are; none was made or deleted") from error
     if settings.source == "ecr":
         return Repository(client(settings), settings)
-    return Bucket(client(settings), settings.s3_bucket_name)
+    return Bucket(client(settings), settings.s3_bucket_name, platforms.machine(settings))
 
 
 async def _sign_in(settings: Settings) -> None:

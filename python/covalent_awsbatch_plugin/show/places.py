@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from covalent_awsbatch_plugin._core import Client
-from covalent_awsbatch_plugin.environment import bake, runtime, store
+from covalent_awsbatch_plugin.environment import bake, platforms, runtime, store
 from covalent_awsbatch_plugin.environment.cache import Packed
 from covalent_awsbatch_plugin.environment.distributions import CannotPackError
 from covalent_awsbatch_plugin.environment.image import CannotBakeError
@@ -58,9 +58,9 @@ class Place(Protocol):
         """
 
 
-def _in_use() -> list[Packed]:
+def _in_use(machine: str) -> list[Packed]:
     try:
-        return runtime.found()
+        return runtime.found(machine)
     except CannotPackError:  # so none is in use here
         return []
 
@@ -72,10 +72,12 @@ class Bucket:
     Attributes:
         client: Connection to use.
         bucket: Its name.
+        machine: The processor of its jobs, as `platforms.machine` says.
     """
 
     client: Client
     bucket: str
+    machine: str
 
     @property
     def name(self) -> str:
@@ -86,11 +88,11 @@ class Bucket:
         """See `Place`."""
         if anew:
             asyncio.run(self._forget_versions())
-        return store.make(self.client, self.bucket, watch, anew=anew)
+        return store.make(self.client, self.bucket, self.machine, watch, anew=anew)
 
     async def stored(self) -> tuple[list[Stored], bool]:
         """See `Place`."""
-        used = _in_use()
+        used = _in_use(self.machine)
         found = await stored(self.client, self.bucket, [one.key for one in used])
         return found, bool(used) and sum(one.in_use for one in found) == len(used)
 
@@ -123,7 +125,7 @@ class Repository:
 
     def make(self, watch: Watch, *, anew: bool) -> Environment:
         """See `Place`. An image that is there is deleted before it is made anew, on the base as it is now."""
-        made = store.pack(watch, anew=anew)
+        made = store.pack(platforms.machine(self.settings), watch, anew=anew)
         if anew:
             asyncio.run(self._delete([bake.tag_of(self.settings, made)]))
         watch.baking()
@@ -157,9 +159,10 @@ class Repository:
 
     def _tag_in_use(self) -> str:
         """Of the image without packages of a function: which those are, no command knows."""
-        used = _in_use()
+        machine = platforms.machine(self.settings)
+        used = _in_use(machine)
         if not used or not all(one.key for one in used):
             return ""
         with suppress(CannotBakeError):
-            return bake.tag_of(self.settings, store.environment(used))
+            return bake.tag_of(self.settings, store.environment(used, machine))
         return ""

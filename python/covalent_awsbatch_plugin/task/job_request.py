@@ -15,6 +15,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     RESULT_FILENAME,
     SIGNING_KEY,
 )
+from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.program import program
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     if settings.platform == "FARGATE":
         container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
         container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}
+        if (processor := platforms.of_fargate(settings)) != "X86_64":
+            container["runtimePlatform"] = {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}
         if settings.ephemeral_storage:
             container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
     return {

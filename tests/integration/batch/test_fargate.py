@@ -72,6 +72,7 @@ def test_a_task_runs_on_fargate(aws: LocalAWS) -> None:
     assert first["containerProperties"].get("ephemeralStorage") is None
     assert third["containerProperties"]["networkConfiguration"] == {"assignPublicIp": "DISABLED"}
     assert third["containerProperties"]["ephemeralStorage"] == {"sizeInGiB": 50}
+    assert first["containerProperties"].get("runtimePlatform") is None
     ids = [job.id for job in aws.jobs()]
     jobs = aws.client("batch").describe_jobs(jobs=ids)["jobs"]
     asked = {
@@ -80,6 +81,15 @@ def test_a_task_runs_on_fargate(aws: LocalAWS) -> None:
         if job["jobQueue"].endswith(QUEUE)
     }
     assert asked == {("0.5", "2048"), ("2", "4096")}
+
+
+def test_a_job_asks_for_graviton(aws: LocalAWS) -> None:
+    name = "on-graviton"
+    options = {"batch_queue": QUEUE, "platform": "FARGATE", "architecture": "ARM64", "vcpu": 0.5, "memory": 1}
+    assert run(aws, name, **options, batch_job_definition_name=name) == 5
+    [revision] = aws.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
+    asked = revision["containerProperties"]["runtimePlatform"]
+    assert asked == {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"}
 
 
 @pytest.mark.parametrize(

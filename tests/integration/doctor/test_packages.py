@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lab import Lab, Queue
 from support.doctor import ask
 
 from covalent_awsbatch_plugin.environment import runtime
@@ -15,10 +16,19 @@ def test_the_packages_of_this_machine_are_counted(options: dict[str, Any]) -> No
     report = ask({**options, "runtime": "bucket"})
     assert report.code == 0, report.checks
     assert report.found("packages").startswith(
-        f"{len(runtime.distributions())} of this machine, through the bucket, for Python 3."
+        f"{len(runtime.distributions('x86_64'))} of this machine, through the bucket, for Python 3."
     )
     report = ask({**options, "runtime": "ecr", "ecr_repo_name": "team/jobs"})
     assert "of this machine, in an image that is made, for Python 3." in report.found("packages")
+
+
+def test_packages_for_another_processor_than_the_queues_are_told() -> None:
+    with Lab(queues={"lab-queue": Queue(instance_types=("m6g.xlarge",))}) as lab:
+        options = {**lab.options, "container_image_uri": "", "architecture": "X86_64"}
+        wrong = ask(options).wrong()
+    assert wrong["packages"] == (
+        'they are for X86_64, and the queue\'s machines are ARM64 → set `architecture = "ARM64"`'
+    )
 
 
 def test_a_package_that_is_missing_is_named_with_its_fix(

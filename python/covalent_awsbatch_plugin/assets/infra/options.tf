@@ -199,6 +199,12 @@ variable "runtime" {
   description = "Where a job has Covalent and this package from: its own 'image'; or the 'bucket', for the server's own packages, packed once, in an image that has nothing but the same minor version of Python; or 'ecr', for an image of both that is made in 'ecr_repo_name'. 'auto' is 'image' if 'container_image_uri' is given, else 'ecr' if 'ecr_repo_name' is and an image can be made, else 'bucket'."
 }
 
+variable "architecture" {
+  type        = string
+  default     = ""
+  description = "Processor of the job's machine, 'X86_64' or 'ARM64' (Graviton); not given, it is the server's own, or 'X86_64' where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is asked for."
+}
+
 variable "packages" {
   type        = string
   default     = ""
@@ -255,6 +261,7 @@ locals {
     assign_public_ip          = var.assign_public_ip
     ephemeral_storage         = var.ephemeral_storage
     runtime                   = var.runtime
+    architecture              = var.architecture
     packages                  = var.packages
     packages_required         = var.packages_required
     on_server_stop            = var.on_server_stop

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.errors import AWSBatchError
 from covalent_awsbatch_plugin.options import placement
 from covalent_awsbatch_plugin.options.settings import Settings
@@ -53,7 +54,10 @@ async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
         answers = json.loads(await case.inspector.environments(arns))
     except AWSBatchError as error:
         return [from_error("environment", error)]
-    case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
+    if case.settings.platform == "FARGATE":
+        case.architectures = {platforms.REGISTRY[platforms.of_fargate(case.settings)]}
+    else:
+        case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
     names = {answer["name"] for answer in answers}
     gone = [arn for arn in arns if arn.rpartition("/")[2] not in names]
     checks = [_environment(case.settings, answer) for answer in answers]

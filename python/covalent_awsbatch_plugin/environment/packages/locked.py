@@ -28,6 +28,7 @@ from packaging.version import InvalidVersion, Version
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.environment import cache
+from covalent_awsbatch_plugin.environment.distributions import fingerprint
 
 from .resolve import NoSolutionError, Target, Wheel, resolved
 from .wanted import Requirements
@@ -102,6 +103,32 @@ def locked(
         _remember(place, wheels)
 
     return Locked(_besides(wheels, runtime), keep)
+
+
+def pinned(
+    installed: Mapping[str, Distribution], target: Target, variables: Callable[[], Mapping[str, str]]
+) -> list[Wheel]:
+    """The wheels of packages in the versions that are installed here, without what they need; as found for a month.
+
+    Args:
+        installed: By their normalised names.
+        target: What the wheels have to fit.
+        variables: Makes what `index.variables` returns, where an index has to be asked.
+
+    Raises:
+        CannotPackError: There are none.
+    """
+    if not installed:
+        return []
+    lines = (f"{name}=={one.version}" for name, one in sorted(installed.items()))
+    asked = Requirements(tuple(lines), is_whole=True)
+    fingerprints = {name: fingerprint(one) for name, one in installed.items()}
+    place = cache.directory() / _name({**_content(asked, target), "installed": fingerprints})
+    found = _remembered(place / _FILE)
+    if found is None:
+        found = resolved(asked, (), target, variables())
+        _remember(place, found)
+    return found
 
 
 def forget() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import re
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from .wanted import Requirements
 
 _SECONDS = 120
 _LONGEST_REASON = 2000
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
 class Target(NamedTuple):
@@ -91,7 +89,8 @@ def resolved(
                 "--no-python-downloads",
             ),
             *("--format", "pylock.toml", "--python-platform", target.platform, "--python-version", target.python),
-            *("--only-binary", ":all:", "--constraint", str(limits), "--output-file", str(lock), str(asked)),
+            *("--only-binary", ":all:", *(["--no-deps"] if requirements.is_whole else [])),
+            *("--constraint", str(limits), "--output-file", str(lock), str(asked)),
         ]
         try:
             ended = subprocess.run(
@@ -119,18 +118,13 @@ def resolved(
     return wheels
 
 
-def target(is_own_image: bool) -> Target:
-    """What fits the jobs: they have the Python and the processor of this machine, whose packages the runner uses.
+def target(machine: str, is_own_image: bool) -> Target:
+    """What fits the jobs, which have the Python of this machine.
 
     Args:
+        machine: Their processor: `x86_64` or `aarch64`.
         is_own_image: Whether the image is not Python's own, and its C library may be an older one.
-
-    Raises:
-        CannotPackError: No job has this machine's system or processor.
     """
-    machine = _MACHINES.get(platform.machine().lower())
-    if sys.platform != "linux" or machine is None:
-        raise CannotPackError(f"jobs run on Linux, and this machine has {sys.platform} on {platform.machine()}")
     glibc = "2_28" if is_own_image else "2_36"
     return Target("{}.{}".format(*sys.version_info), f"{machine}-manylinux_{glibc}")
 

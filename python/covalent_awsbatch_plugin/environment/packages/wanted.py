@@ -55,11 +55,13 @@ class Requirements:
         roots: What has to be there.
         constraints: Versions of what may have to be there besides.
         hashes: SHA-256 that files may have, by normalised name; any if a name has none.
+        is_whole: Whether the roots are all, and what they need is there.
     """
 
     roots: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    is_whole: bool = False
 
     @property
     def lines(self) -> tuple[str, ...]:
