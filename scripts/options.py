@@ -1,7 +1,7 @@
 """Writes what is made of the options' definitions in `options/settings.py`: run it after a change there.
 
-That is `options/signature.py`, the README's table and `assets/infra/options.tf`. `make lint` runs it with `--check`,
-which writes nothing and fails if one of them is out of date.
+That is `options/signature.py`, the tables of `docs/options.md` and `assets/infra/options.tf`. `make lint` runs it with
+`--check`, which writes nothing and fails if one of them is out of date.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -30,6 +30,55 @@ PACKAGE = Path("python/covalent_awsbatch_plugin")
 
 POSITIONAL = 16
 """So many options are positional, as in version 0.42.0."""
+
+PAGE = Path("docs/options.md")
+"""The page with the tables."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Resources of a job": (
+        "vcpu",
+        "memory",
+        "num_gpus",
+        "platform",
+        "ephemeral_storage",
+        "assign_public_ip",
+        "environment",
+        "tags",
+    ),
+    "Time, attempts and what comes after": (
+        "time_limit",
+        "retry_attempts",
+        "retry_on",
+        "runnable_timeout",
+        "poll_freq",
+        "s3_cleanup",
+        "on_server_stop",
+        "resume_on_start",
+    ),
+    "Image and packages": (
+        "container_image_uri",
+        "runtime",
+        "packages",
+        "packages_required",
+        "ecr_repo_name",
+        "batch_job_definition_name",
+    ),
+    "Where it runs": (
+        "region",
+        "batch_queue",
+        "s3_bucket_name",
+        "s3_bucket_owner",
+        "s3_kms_key_id",
+        "batch_execution_role_name",
+        "batch_job_role_name",
+        "batch_job_log_group_name",
+    ),
+    "Who asks AWS": ("profile", "credentials", "endpoint_url", "cache_dir"),
+}
+"""The options by what they are about, as the page shows them."""
+
+REST = "More"
+"""Heading of the options that are in no group."""
 
 _WIDTH = 120
 _BEGIN = "<!-- The options, by scripts/options.py. -->\n"
@@ -122,24 +171,33 @@ def signature() -> str:
     return _SIGNATURE.format(attributes=attributes, keywords="\n".join(keywords), arguments="\n".join(arguments))
 
 
-def readme(before: str) -> str:
-    """The README with the table as it has to be.
+def page(before: str) -> str:
+    """The page of the options with the tables as they have to be.
 
     Args:
-        before: The README.
+        before: The page.
 
     Raises:
-        SystemExit: It has no place for the table.
+        SystemExit: It has no place for the tables.
     """
-    rows = [
-        f"| `{name}` | `{_plain(field.default)}` | {definition(field).doc} |"
-        for name, field in Settings.model_fields.items()
-    ]
-    table = "\n".join(["| option | default | |", "|---|---|---|", *rows])
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = {**GROUPS, REST: tuple(name for name in OPTIONS if name not in grouped)}
+    tables = [_table(heading, names) for heading, names in groups.items() if names]
+    positional = ", ".join(f"`{name}`" for name in list(OPTIONS)[:POSITIONAL])
+    tables.append(
+        f"## By position\n\nAs in version 0.42.0, these may be given without their names, in this order: {positional}."
+    )
     place = re.compile(f"(?<={re.escape(_BEGIN)}).*?(?={re.escape(_END)})", re.DOTALL)
     if not place.search(before):
-        sys.exit(f"README.md has no place for the table, between {_BEGIN.strip()} and {_END.strip()}")
-    return place.sub(lambda _: f"\n{table}\n\n", before)
+        sys.exit(f"{PAGE} has no place for the tables, between {_BEGIN.strip()} and {_END.strip()}")
+    return place.sub(lambda _: "\n" + "\n\n".join(tables) + "\n\n", before)
+
+
+def _table(heading: str, names: Iterable[str]) -> str:
+    """A group of options under its heading."""
+    fields = {name: Settings.model_fields[name] for name in names}
+    rows = [f"| `{name}` | `{_plain(field.default)}` | {definition(field).doc} |" for name, field in fields.items()]
+    return "\n".join([f"## {heading}", "", "| option | default | |", "|---|---|---|", *rows])
 
 
 def terraform() -> str:
@@ -170,7 +228,7 @@ def contents(root: Path) -> Iterator[tuple[Path, str]]:
     """
     yield root / PACKAGE / "options/signature.py", signature()
     yield root / PACKAGE / "assets/infra/options.tf", terraform()
-    yield root / "README.md", readme((root / "README.md").read_text(encoding="utf-8"))
+    yield root / PAGE, page((root / PAGE).read_text(encoding="utf-8"))
 
 
 def _class(field: FieldInfo) -> type:

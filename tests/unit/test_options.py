@@ -1,7 +1,8 @@
-"""What is made of the options' definitions: the constructor, the README's table and the variables of `deploy`."""
+"""What is made of the options' definitions: the constructor, the page's tables and the variables of `deploy`."""
 
 from __future__ import annotations
 
+import json
 import pydoc
 import re
 import shutil
@@ -16,13 +17,13 @@ import pytest
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.options.definition import definition
-from covalent_awsbatch_plugin.options.settings import OPTIONS, Settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, Settings
 
 assert covalent  # it must be imported before its plugins
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "python/covalent_awsbatch_plugin"
-WRITTEN = [f"{PACKAGE}/options/signature.py", f"{PACKAGE}/assets/infra/options.tf", "README.md"]
+WRITTEN = [f"{PACKAGE}/options/signature.py", f"{PACKAGE}/assets/infra/options.tf", "docs/options.md"]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -51,13 +52,23 @@ def test_a_file_that_is_out_of_date_is_named_and_written_anew(tmp_path: Path, na
     assert run("--check", "--root", tmp_path).returncode == 0
 
 
-def test_a_readme_without_a_place_for_the_table_is_refused(tmp_path: Path) -> None:
+def test_a_page_without_a_place_for_the_tables_is_refused(tmp_path: Path) -> None:
     for path in WRITTEN:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "README.md").write_text("# Another one\n", encoding="utf-8")
+    (tmp_path / "docs/options.md").write_text("# Another one\n", encoding="utf-8")
     done = run("--root", tmp_path)
     assert done.returncode == 1
-    assert "no place for the table" in done.stderr
+    assert "no place for the tables" in done.stderr
+
+
+def test_the_page_has_every_option_once_with_its_default() -> None:
+    page = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", page, flags=re.MULTILINE))
+    assert len(re.findall(r"^\| `", page, flags=re.MULTILINE)) == len(OPTIONS)
+    assert set(rows) == set(OPTIONS)
+    for name, default in rows.items():
+        value = DEFAULTS[name]
+        assert default in ([value] if isinstance(value, str) and value else [json.dumps(value)]), name
 
 
 def test_help_has_every_option_with_its_text() -> None:

@@ -137,7 +137,7 @@ class Place:
 
 
 EXAMPLE_PLACE = Place("<account>", "<region>")
-"""Placeholders, as the README shows them."""
+"""Placeholders, as docs/permissions.md shows them."""
 
 
 def partition_of(region: str) -> str:

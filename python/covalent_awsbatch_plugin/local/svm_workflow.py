@@ -1,4 +1,4 @@
-"""Trains a support vector machine on AWS Batch: the README's example, and what `covalent-awsbatch demo` runs.
+"""Trains a support vector machine on AWS Batch: docs/getting-started.md has it, and `covalent-awsbatch demo` runs it.
 
 Queue, bucket and roles come from the section `[executors.awsbatch]` of Covalent's configuration.
 """

@@ -27,7 +27,7 @@ class Definition:
     """What there is to know of an option beside its type, its default and its rule.
 
     Attributes:
-        doc: What it is, for people: in the constructor's docstring, the README and the help of commands.
+        doc: What it is, for people: in the constructor's docstring, `docs/options.md` and the help of commands.
         command_line: Whether `doctor` and `policy` take it.
         deploy: What it is as a variable of `deploy`; None if that is the same.
     """

@@ -1,6 +1,6 @@
 """The executor's options: each is defined here, once.
 
-A definition becomes a keyword of the constructor with its documentation (`signature.py`), a row of the README's table,
+A definition becomes a keyword of the constructor with its documentation (`signature.py`), a row of `docs/options.md`,
 an option of `doctor` and `policy`, and a variable of `deploy`. `scripts/options.py` writes what of it stands in files.
 """
 

@@ -95,7 +95,7 @@ class Machine:
 
 
 def with_covalent(aws: LocalAWS, machine: Machine) -> None:
-    """A failure and its end, then spot machines, all options, the doctor, README's workflow, and nothing left."""
+    """A failure and its end, then spot machines, all options, the doctor, the demo's workflow, and nothing left."""
     place = [f"--endpoint_url={aws.endpoint_url}", f"--credentials={aws.options['credentials']}", "--prefix=lab"]
     before = inventory(aws.client)
     assert machine.covalent_status() == "down"
@@ -134,7 +134,7 @@ def with_covalent(aws: LocalAWS, machine: Machine) -> None:
     put_image(aws.client("ecr"), "lab", "1")
     assert set(machine.doctor().values()) == {"well"}
 
-    workflow = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    workflow = ROOT / "python/covalent_awsbatch_plugin/local/svm_workflow.py"
     with CovalentServer(config={"awsbatch": section}) as server:
         result = server.run_script(workflow, timeout=120)
         assert result.returncode == 0, f"{result.stdout}{result.stderr}\n{server.log()[-4000:]}"
