@@ -49,12 +49,13 @@ test: build $(CHECKOV)/done ## Build and run every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: soak
-soak: build ## Run the soak test longer, 20 random histories and 20 resumed runs, and fuzz each decoder for a minute
+soak: build ## Run the soak test longer, 20 random histories, 20 resumed runs and 5 nights, and fuzz each decoder for a minute
 	for seed in 1 2 3; do \
 		SOAK_SEED=$$seed SOAK_TASKS=3000 SOAK_ROUNDS=3 $(BIN)/pytest --capture=no tests/integration/test_soak.py || exit; \
 	done
 	for seed in {1..20}; do HISTORY_SEED=$$seed $(BIN)/pytest tests/e2e/test_history.py || exit; done
 	for seed in {1..20}; do RESUME_SEED=$$seed RESUME_FAN=40 $(BIN)/pytest tests/e2e/server/test_resumed_fan.py || exit; done
+	for seed in {1..5}; do NIGHT_SEED=$$seed $(BIN)/pytest tests/e2e/server/test_night.py || exit; done
 	PYTHON=$(BIN)/python fuzz/run
 
 .PHONY: lint

@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +69,8 @@ class HttpServer:
         self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None, tunnel_to: int | None = None
     ) -> None:
         self.requests: list[Request] = []
+        self.ahead = 0.0
+        """Seconds that its clock is ahead, by which it dates its answers."""
         self.scheme = "http" if tls is None else "https"
         self._server = _Server((_HOST, 0), _Handler)
         self._server.owner, self._server.answer, self._server.tls, self._server.tunnel_to = self, answer, tls, tunnel_to
@@ -145,6 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             _pump(self.connection, upstream)
         self.close_connection = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.server.owner.ahead)
 
     def log_message(self, *_args: object) -> None:
         """Keeps requests out of the test's output."""
