@@ -7,11 +7,23 @@ from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, final
 
-__all__ = ["CANCEL_REASON", "Client", "Inspector", "Job", "Reader", "Writer", "__version__", "shut_down"]
+__all__ = [
+    "ABANDONED_REASON",
+    "CANCEL_REASON",
+    "Client",
+    "Inspector",
+    "Job",
+    "Reader",
+    "Writer",
+    "__version__",
+    "shut_down",
+]
 
 _HashAlgorithm: TypeAlias = Literal["blake3", "sha256"]
 
 __version__: str
+ABANDONED_REASON: str
+"""Reason of the termination of a job whose id nobody took."""
 CANCEL_REASON: str
 """Prefix of the reason of every termination that Covalent requested."""
 
@@ -113,7 +125,8 @@ class Client:
     def submit(self, request: str) -> Awaitable[str]:
         """Submit exactly one job and return its id, even if answers are lost.
 
-        If the awaitable was cancelled or its loop has ended, so that the id is not taken, the job is terminated.
+        If the awaitable was cancelled or its loop has ended, so that the id is not taken, the job is terminated, unless
+        it is spared.
 
         Args:
             request: JSON object with `definition` (the fields of Batch's `RegisterJobDefinition`; roles may be names),
@@ -122,6 +135,13 @@ class Client:
 
         Raises:
             SettingsError: A field that AWS Batch does not have; the message names it.
+        """
+
+    def spare(self, name: str) -> None:
+        """Have a job that is being submitted go on if nobody takes its id; it is then found by its name.
+
+        Args:
+            name: The job's name.
         """
 
     def end_of(self, job_id: str, poll: float, runnable: float) -> Awaitable[Job]:

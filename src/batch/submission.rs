@@ -37,8 +37,8 @@ const LOOKUP_DELAYS: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// Names to keep, some tens of megabytes; families that were dropped are listed again.
 const MAX_NAMES: usize = 100_000;
-/// Reason of terminating a job whose task was cancelled during its submission.
-const ABANDONED_REASON: &str = "The task that submitted this job was cancelled before it knew the job's id";
+/// Reason of terminating a job whose task was cancelled during its submission. Nobody ever waited for such a job.
+pub const ABANDONED_REASON: &str = "The task that submitted this job was cancelled before it knew the job's id";
 
 /// Ids of known jobs by name, in families: those that were listed for the family's first task, and those submitted
 /// since. A family is a dispatch in one queue.
@@ -74,6 +74,8 @@ pub struct Submitter {
     definitions: Definitions,
     signatures: Arc<Signatures>,
     names: JobNames,
+    /// Names of jobs that go on if nobody takes their ids.
+    spared: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Submitter {
@@ -81,20 +83,26 @@ impl Submitter {
     #[must_use]
     pub fn new(clients: Arc<Clients>, jobs: Arc<Jobs>, signatures: Arc<Signatures>) -> Self {
         let definitions = Definitions::new(clients.clone());
-        Self { clients, jobs, definitions, signatures, names: JobNames::default() }
+        Self { clients, jobs, definitions, signatures, names: JobNames::default(), spared: Arc::default() }
+    }
+
+    /// Has the job of this name go on if nobody takes its id. It is then found by its name.
+    pub fn spare(&self, name: String) {
+        self.spared.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
     }
 
     /// Submits the job and returns its id: exactly one live job of its name will exist, even if answers are lost.
     ///
     /// Dropping the future stops a submission that still waits for the rate limiter. A call in flight completes, and
-    /// its job is then terminated.
+    /// its job is then terminated, unless it is spared.
     pub async fn submit(self: Arc<Self>, request: JobRequest) -> Result<Submitted> {
         // Dropped with this future, so that the detached task sees whether the caller still waits.
         let caller = Arc::new(());
         let caller_alive = Arc::downgrade(&caller);
         let submission = async move {
             let id = self.adopt_or_submit(&request, &caller_alive).await?;
-            Ok(Submitted { id: Some(id), jobs: self.jobs.clone(), runtime: Handle::current() })
+            let (jobs, spared) = (self.jobs.clone(), self.spared.clone());
+            Ok(Submitted { id: Some(id), name: request.name().to_owned(), jobs, spared, runtime: Handle::current() })
         };
         let submitted = detached::run(submission, |_| async {}).await;
         drop(caller);
@@ -211,10 +219,12 @@ impl Submitter {
     }
 }
 
-/// A submitted job whose id was not taken yet. Dropping it terminates the job.
+/// A submitted job whose id was not taken yet. Dropping it terminates the job, unless it is spared.
 #[derive(Debug)]
 pub struct Submitted {
     id: Option<String>,
+    name: String,
+    spared: Arc<Mutex<HashSet<String>>>,
     jobs: Arc<Jobs>,
     runtime: Handle,
 }
@@ -230,6 +240,9 @@ impl Submitted {
 impl Drop for Submitted {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
+        if self.spared.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.name) {
+            return;
+        }
         let jobs = self.jobs.clone();
         let _entered = self.runtime.enter();
         drop(detached::run(

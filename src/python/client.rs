@@ -76,6 +76,14 @@ impl Client {
         )
     }
 
+    fn spare(&self, name: String) -> PyResult<()> {
+        // Without a session nothing was submitted yet.
+        if let Some(session) = self.connection()?.existing_session() {
+            session.submitter.spare(name);
+        }
+        Ok(())
+    }
+
     fn end_of<'py>(&self, py: Python<'py>, job_id: String, poll: f64, runnable: f64) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         let watch = Watch { poll_interval: settings::seconds(poll)?, runnable_timeout: settings::seconds(runnable)? };

@@ -30,6 +30,11 @@ impl Connection {
         cell.get_or_try_init(|| async { Ok(Arc::new(Session::connect(settings).await?)) }).await.cloned()
     }
 
+    /// The session, unless it is still to be made.
+    pub(super) fn existing_session(&self) -> Option<Arc<Session>> {
+        self.0.1.get().cloned()
+    }
+
     pub(super) async fn storage(&self) -> Result<Storage> {
         Ok(self.session().await?.storage(self.1.clone()))
     }

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3_log::{Caching, Logger};
 
 use crate::batch::outcome::CANCEL_REASON;
+use crate::batch::submission::ABANDONED_REASON;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -31,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let _ = logger.install();
 
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("ABANDONED_REASON", ABANDONED_REASON)?;
     module.add("CANCEL_REASON", CANCEL_REASON)?;
     module.add_class::<client::Client>()?;
     module.add_class::<inspector::Inspector>()?;

@@ -10,7 +10,7 @@ use crate::batch::watcher::states::JobState;
 use crate::envelope::{Envelope, StoredResult};
 use crate::s3::listing::ListedObject;
 
-/// A submitted job for Python: its id. Dropped before the conversion, the job is terminated.
+/// A submitted job for Python: its id. Dropped before the conversion, the job is terminated, unless it is spared.
 pub struct PySubmitted(pub Submitted);
 
 impl<'py> IntoPyObject<'py> for PySubmitted {

@@ -14,8 +14,6 @@ from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import termination
 
-_STOP_SECONDS = 5  # that a server which stops waits for AWS's answer
-
 _log = logging.getLogger(__name__)
 
 
@@ -41,8 +39,9 @@ async def submit(
         job_id = await asyncio.shield(submission)
     except asyncio.CancelledError:
         if termination.is_spared(settings):
-            # The core would end a job whose id nobody took. This one goes on, and is found by its name.
-            await asyncio.wait([submission], timeout=_STOP_SECONDS)
+            # However late AWS answers: a server that goes on with the task finds the job by its name.
+            connection.spare(of_task(JOB_NAME, task_metadata))
+            submission.cancel()
         elif not submission.done():
             submission.cancel()
         elif not submission.cancelled() and submission.exception() is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covalent_awsbatch_plugin import errors
-from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin._core import ABANDONED_REASON, Client
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.server import handles
@@ -18,7 +18,10 @@ _log = logging.getLogger(__name__)
 async def job_of_earlier_server(
     connection: Client, settings: Settings, begun: handles.Begun, task_metadata: Mapping[str, Any]
 ) -> str | None:
-    """The job of a task that an earlier server had begun, whether it has ended or not.
+    """The job of a task that an earlier server had begun, whether it has ended or not, and however.
+
+    One that failed before its function was called has ended as well: a second one would most likely fail in the same
+    way, and its user would read of that later.
 
     A server that is killed while it submits has not told Covalent the job's id; the job is then found by its name.
 
@@ -29,7 +32,7 @@ async def job_of_earlier_server(
         task_metadata: `dispatch_id` and `node_id`.
 
     Returns:
-        The job's id; None if nothing was submitted, or its function was never called and never will be.
+        The job's id; None if nothing was submitted, or its submission was taken back.
 
     Raises:
         AWSBatchError: The jobs of the queue could not be listed. Whether there is one is then unknown.
@@ -49,7 +52,7 @@ async def job_of_earlier_server(
     if not jobs:
         return None
     newest = max(jobs, key=lambda job: job["created_at"] or 0)
-    if newest["status"] == "FAILED" and newest["started_at"] is None:
+    if newest["started_at"] is None and newest["status_reason"] == ABANDONED_REASON:
         return None
     _log.info("Job %s had been submitted as %s: waiting for that one", name, newest["id"])
     return str(newest["id"])
