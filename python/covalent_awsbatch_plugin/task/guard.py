@@ -154,10 +154,14 @@ class TaskGuard:
         keys += self._arguments.release(is_needed=not keys) if self._arguments else []
         try:
             if keys:
-                deleting = connection.client(settings).delete(settings.s3_bucket_name, keys)
-                await asyncio.wait_for(deleting, _CLEANUP_SECONDS)
+                await asyncio.wait_for(self._delete(settings, keys), _CLEANUP_SECONDS)
         except Exception as error:  # noqa: BLE001
             _log.debug("The objects of %s stay where they are: %r", name, error)
+
+    async def _delete(self, settings: Settings, keys: list[str]) -> None:
+        if self._arguments:
+            await self._arguments.uploads_ended()
+        await connection.client(settings).delete(settings.s3_bucket_name, keys)
 
 
 def _sentence(error: errors.AWSBatchError) -> str:

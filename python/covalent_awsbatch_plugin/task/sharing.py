@@ -75,6 +75,7 @@ class Arguments:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
         self._contents: set[_Content] = set()
+        self._stopped: list[Future[None]] = []
 
     async def store(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Have the large ones among a call's arguments in the bucket.
@@ -124,7 +125,7 @@ class Arguments:
             is_needed: Whether its objects stay, or its job may go on.
 
         Returns:
-            Keys of the objects that no task needs any more.
+            Keys of the objects that no task needs any more; to be deleted when `uploads_ended` has returned.
         """
         deletable = []
         with _lock:
@@ -139,9 +140,15 @@ class Arguments:
                     _forget(self._dispatch, content)
                     if content.upload is not None:
                         content.upload.stop()
+                        self._stopped.append(content.stored)
                     if not content.is_needed:
                         deletable.append(content.reference.key)
         return deletable
+
+    async def uploads_ended(self) -> None:
+        """Wait for the end of the uploads that were stopped: an object may appear until then."""
+        if self._stopped:
+            await asyncio.wait([asyncio.wrap_future(future) for future in self._stopped])
 
 
 def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
@@ -195,17 +202,30 @@ def hash_of(text: str) -> str:
 
 
 class _Upload:
-    """Stores a content in one thread; another thread may stop it."""
+    """Stores a content in one thread; another thread may stop it.
+
+    Not its last request, which S3 may carry out all the same, and then who deletes the object must come later.
+    """
 
     def __init__(self, connection: Client, bucket: str, key: str) -> None:
         self._writer: Writer = connection.writer(bucket, key)
+        self._lock = threading.Lock()
+        self._is_closing = False
 
     def run(self, text: str) -> None:
-        with self._writer as writer:
-            writer.write_text(text)
+        try:
+            self._writer.write_text(text)
+            with self._lock:
+                self._is_closing = True
+            self._writer.close()
+        except BaseException:
+            self._writer.abort()
+            raise
 
     def stop(self) -> None:
-        self._writer.stop()
+        with self._lock:
+            if not self._is_closing:
+                self._writer.stop()
 
 
 def _claimed(dispatch: Dispatch, reference: Reference, user: Arguments) -> _Content:

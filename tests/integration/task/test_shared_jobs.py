@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from typing import Any
 
 import pytest
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 from lab import Lab, endings, results
+from support.servers import Answer, HttpServer, Request, forward_to
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import JobFailedError
@@ -68,6 +70,40 @@ def test_what_a_job_that_failed_refers_to_stays(lab: Lab, metadata: dict[str, An
     ends, left = run_two(lab, metadata["dispatch_id"], s3_cleanup="success")
     assert ends == [JobFailedError, TransportableObject]
     assert left == ["func-0", "result-0", "shared"]
+
+
+def test_what_s3_stores_after_its_task_was_cancelled_is_deleted_too(lab: Lab, metadata: dict[str, Any]) -> None:
+    """A request that has arrived is carried out, whether anybody waits for the answer or not."""
+    arrived, may_go_on, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        if request.method == "PUT" and "/shared-" in request.path:
+            arrived.set()
+            may_go_on.wait()
+            return forward(request)
+        answered = forward(request)
+        if request.method == "POST" and request.path.endswith("?delete"):
+            gone.set()
+        return answered
+
+    async def cancelled(endpoint: str) -> None:
+        options = {**lab.options, "endpoint_url": endpoint, "runtime": "bucket", "s3_cleanup": "always"}
+        running = asyncio.ensure_future(
+            AWSBatchExecutor(**options).run(LENGTH, [TransportableObject(LARGE)], {}, metadata)
+        )
+        await asyncio.to_thread(arrived.wait)
+        running.cancel()
+        # What is deleted before would be too early.
+        await asyncio.to_thread(gone.wait, 1.0)
+        may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    forward = forward_to(lab.url)
+    with HttpServer(answer) as way:
+        asyncio.run(cancelled(way.url))
+    assert gone.is_set()
+    assert lab.objects() == {}
 
 
 @pytest.mark.lab(result=results.Envelope(value="x" * len(LARGE), apart=True))
