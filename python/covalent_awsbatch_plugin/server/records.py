@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -128,6 +128,21 @@ def family_now(dispatch_id: str) -> list[Dispatch]:
         below = [_read(node.sub_dispatch) for node in dispatch.nodes.values() if node.sub_dispatch]
         found.extend(sub for sub in below if sub is not None)
     return found
+
+
+def ended_now(dispatch_ids: Iterable[str]) -> list[str]:
+    """Those of some dispatches that have ended. Waits for the database.
+
+    Args:
+        dispatch_ids: The dispatches.
+    """
+    from covalent_dispatcher._db.datastore import workflow_db
+    from covalent_dispatcher._db.models import Lattice
+    from sqlalchemy import select
+
+    chosen = Lattice.dispatch_id.in_(list(dispatch_ids)), Lattice.status.in_(ENDED)
+    with workflow_db.session() as session:
+        return list(session.scalars(select(Lattice.dispatch_id).where(*chosen)))
 
 
 def _read(dispatch_id: str) -> Dispatch | None:

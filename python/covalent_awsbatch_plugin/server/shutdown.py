@@ -15,8 +15,12 @@ from . import records, stops
 
 _server: Any = None
 _kept: set[str] = set()
-_cancelled: set[tuple[str, int]] = set()
-"""Tasks that were cancelled by a user."""
+_cancelled: dict[str, set[int]] = {}
+"""Nodes that were cancelled by a user, by their dispatch."""
+
+_MOST_DISPATCHES = 256
+_room = _MOST_DISPATCHES
+"""Dispatches in `_cancelled` from which on those are forgotten that have ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +41,20 @@ def is_stopping() -> bool:
 
 
 def note_cancellation(dispatch_id: str, node_id: int) -> None:
-    """Note that a user cancelled a task, also of a dispatch that no server has gone on with yet; never raises.
+    """Note in a server that a user cancelled a task, also of a dispatch that none has gone on with yet; never raises.
 
-    Waits for the database where a server was stopped before.
+    Waits for the database where a server was stopped before, and once in a while.
 
     Args:
         dispatch_id: Its dispatch.
         node_id: Its node.
     """
-    _cancelled.add((dispatch_id, node_id))
+    if not is_server():
+        return
+    _cancelled.setdefault(dispatch_id, set()).add(node_id)
     try:
+        if len(_cancelled) > _room:
+            _forget_ended()
         if stops.dispatches() and (dispatches := records.family_now(dispatch_id)) and stops.read(dispatches[0].id):
             stops.note(dispatches[0].id, {(dispatch_id, node_id)})
     except Exception:  # noqa: BLE001
@@ -63,7 +71,7 @@ def keep(dispatch_id: str, node_id: int) -> bool:
     Returns:
         Whether the node goes on: unless a user had cancelled it.
     """
-    if (dispatch_id, node_id) in _cancelled:
+    if node_id in _cancelled.get(dispatch_id, ()):
         return False
     if dispatch_id not in _kept:
         _kept.add(dispatch_id)
@@ -73,5 +81,14 @@ def keep(dispatch_id: str, node_id: int) -> bool:
             _log.exception("Dispatch %s will be cancelled when it is resumed", dispatch_id)
         else:
             _kept.update(dispatch.id for dispatch in dispatches)
-            stops.note(dispatches[0].id, _cancelled)
+            cancelled = ((dispatch.id, node) for dispatch in dispatches for node in _cancelled.get(dispatch.id, ()))
+            stops.note(dispatches[0].id, cancelled)
     return True
+
+
+def _forget_ended() -> None:
+    """Forget the dispatches that have ended: what was cancelled of them needs not be known any more."""
+    global _room  # noqa: PLW0603
+    for dispatch_id in records.ended_now(_cancelled):
+        del _cancelled[dispatch_id]
+    _room = max(_MOST_DISPATCHES, 2 * len(_cancelled))
