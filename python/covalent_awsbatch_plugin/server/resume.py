@@ -7,6 +7,8 @@ with a job finds it in `handles`, so that nothing is submitted twice. Electrons 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,10 @@ OWN = "awsbatch"
 
 _taken_up: set[str] = set()
 """Dispatches that this process goes on with, and those of their sublattices."""
+
+_submitting: set[asyncio.Future[None]] = set()
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ async def is_alive(dispatches: list[Dispatch]) -> bool:
 
 
 async def take_up(dispatches: list[Dispatch]) -> None:
-    """Go on with a dispatch that no process goes on with.
+    """Go on with a dispatch that no process goes on with. It is submitted in the background, a group after the other.
+
+    That takes a tenth of a second for each group and more, which is too long for a command that waits.
 
     Args:
         dispatches: What `records.family` returned.
@@ -89,8 +97,18 @@ async def take_up(dispatches: list[Dispatch]) -> None:
     _taken_up.update(dispatch.id for dispatch in dispatches)
     for dispatch in dispatches:
         presence.note(dispatch.id)
-    await _go_on(dispatches[0], {dispatch.id: dispatch for dispatch in dispatches})
     stops.forget(root)
+    task = asyncio.ensure_future(_submit(dispatches))
+    _submitting.add(task)  # asyncio itself keeps no hold on it
+    task.add_done_callback(_submitting.discard)
+
+
+async def _submit(dispatches: list[Dispatch]) -> None:
+    root = dispatches[0]
+    try:
+        await _go_on(root, {dispatch.id: dispatch for dispatch in dispatches})
+    except Exception:  # noqa: BLE001
+        _log.exception("Dispatch %s goes on in part only: start the server again, and resume it", root.id)
 
 
 async def _go_on(dispatch: Dispatch, by_id: Mapping[str, Dispatch]) -> None:
