@@ -47,6 +47,9 @@ class Job:
     @property
     def status_reason(self) -> str | None: ...
     @property
+    def meaning(self) -> str | None:
+        """What the reason of a RUNNABLE job means and what to do; None where that is not known."""
+    @property
     def container_reason(self) -> str | None: ...
     @property
     def exit_code(self) -> int | None:
@@ -165,6 +168,13 @@ class Client:
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:
         """Look at a job once; None if Batch has no record of it."""
+
+    def describe_all(self, job_ids: list[str]) -> Awaitable[dict[str, Job]]:
+        """Look at any number of jobs once, a hundred a call.
+
+        Returns:
+            The jobs by id; those that Batch has no record of are missing.
+        """
 
     def list_jobs(self, queue: str, prefix: str) -> Awaitable[list[dict[str, Any]]]:
         """List the jobs of a queue whose names begin with `prefix`, in any state.

@@ -37,6 +37,15 @@ impl Jobs {
         self.describe_with_attempts(ids, u32::MAX).await
     }
 
+    /// Describes any number of jobs, [`IDS_PER_CALL`] a call. A job without a record is missing from the result.
+    pub async fn describe_all(&self, ids: &[String]) -> Result<Vec<Job>> {
+        let mut jobs = Vec::with_capacity(ids.len());
+        for some in ids.chunks(IDS_PER_CALL) {
+            jobs.extend(self.describe(some).await?);
+        }
+        Ok(jobs)
+    }
+
     /// Like [`Self::describe`] with at most two attempts, for a caller that polls: it must not wait for long retries.
     pub async fn describe_once(&self, ids: &[String]) -> Result<Vec<Job>> {
         self.describe_with_attempts(ids, 2).await

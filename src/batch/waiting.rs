@@ -56,6 +56,12 @@ pub fn format_duration(seconds: u64) -> String {
     }
 }
 
+/// What the reason of a job in a state means and what to do; `None` if it does not wait for a machine, or is not known.
+#[must_use]
+pub fn meaning(status: &str, reason: Option<&str>) -> Option<&'static str> {
+    reason.filter(|_| status == "RUNNABLE").and_then(reason_meaning)
+}
+
 /// The meaning of a RUNNABLE job's `statusReason` and what to do; `None` if its kind is unknown.
 ///
 /// The kinds are those of AWS's page "Jobs stuck in a RUNNABLE status".

@@ -106,6 +106,14 @@ impl Client {
         })
     }
 
+    fn describe_all<'py>(&self, py: Python<'py>, job_ids: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move {
+            let jobs = connection.session().await?.jobs.describe_all(&job_ids).await?;
+            Ok(jobs.into_iter().map(|job| (job.id.clone(), PyJob(job))).collect::<HashMap<_, _>>())
+        })
+    }
+
     fn list_jobs<'py>(&self, py: Python<'py>, queue: String, prefix: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {

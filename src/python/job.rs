@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::batch::job::Job;
 use crate::batch::outcome::{self, JobContext};
+use crate::batch::waiting;
 
 #[pyclass(frozen, name = "Job", module = "covalent_awsbatch_plugin._core")]
 pub struct PyJob(pub Job);
@@ -33,6 +34,11 @@ impl PyJob {
     #[getter]
     fn status_reason(&self) -> Option<&str> {
         self.0.status_reason.as_deref()
+    }
+
+    #[getter]
+    fn meaning(&self) -> Option<&'static str> {
+        waiting::meaning(&self.0.status, self.0.status_reason.as_deref())
     }
 
     #[getter]

@@ -17,6 +17,7 @@ from typing import Any
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin._core import Job as CoreJob
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME
 
 from . import api, presence
@@ -157,6 +158,23 @@ def list_jobs(connection: Client, queue: str, dispatch_id: str = "") -> list[Job
     return sorted(jobs, key=lambda job: job.created_at)
 
 
+def described(connection: Client, job_ids: list[str]) -> dict[str, CoreJob]:
+    """What AWS Batch says of jobs, by id; those that it has no record of are missing.
+
+    Args:
+        connection: Client of their account and region.
+        job_ids: The jobs.
+
+    Raises:
+        AWSBatchError: AWS did not answer.
+    """
+
+    async def ask() -> dict[str, CoreJob]:
+        return await connection.describe_all(job_ids)
+
+    return asyncio.run(ask()) if job_ids else {}
+
+
 def is_live(job: Job) -> bool:
     """Whether a job has not ended yet."""
     return job.status not in _ENDED_JOB_STATES
@@ -224,12 +242,8 @@ def _verdict(job: Job, waiting: presence.Waiting, *, asked: bool) -> Verdict:
 
 def _current_states(connection: Client, job_ids: list[str]) -> dict[str, str]:
     """The states of jobs at this moment, by id."""
-
-    async def look() -> list[Any]:
-        return await asyncio.gather(*(connection.describe(job_id) for job_id in job_ids))
-
-    jobs = asyncio.run(look()) if job_ids else []
-    return {job_id: job.status if job else "VANISHED" for job_id, job in zip(job_ids, jobs, strict=True)}
+    jobs = described(connection, job_ids)
+    return {job_id: jobs[job_id].status if job_id in jobs else "VANISHED" for job_id in job_ids}
 
 
 def terminate(connection: Client, jobs: Iterable[Job]) -> dict[str, str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from covalent_awsbatch_plugin._core import Client, Job
+from covalent_awsbatch_plugin._core import Job
 from covalent_awsbatch_plugin.errors import AWSBatchError
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
+from covalent_awsbatch_plugin.server import orphans
 from covalent_awsbatch_plugin.server.database import Electron, read_text
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -122,8 +122,11 @@ def explained(word: str, settings: Settings) -> Explanation:
         problems.append(error.message)
         tasks = named.known_tasks(found)
     failed = _that_failed(tasks, found)
-    jobs, problem = asyncio.run(_described(connection, [task.job_id for task in failed if task.job_id]))
-    problems += [problem] if problem else []
+    jobs: dict[str, Job] = {}
+    try:
+        jobs = orphans.described(connection, [task.job_id for task in failed if task.job_id])
+    except AWSBatchError as error:
+        problems.append(error.message)
     failures = tuple(_failure(task, jobs.get(task.job_id), settings, found) for task in failed)
     root = found.family[0] if found.family else None
     said = printable(read_text(root.error)).strip() if root is not None and not failures else ""
@@ -135,20 +138,6 @@ def _that_failed(tasks: Iterable[Task], found: Named) -> list[Task]:
     failed = [task for task in tasks if task.electron.status == "FAILED"]
     within = {task.electron.dispatch_id for task in failed}
     return [task for task in failed if task.electron.sub_dispatch not in within - {found.dispatch_id}]
-
-
-async def _described(connection: Client, job_ids: list[str]) -> tuple[dict[str, Job], str]:
-    """What AWS Batch knows of jobs, and why it could not be asked."""
-    found = await asyncio.gather(*(connection.describe(job_id) for job_id in job_ids), return_exceptions=True)
-    jobs, problem = {}, ""
-    for job_id, job in zip(job_ids, found, strict=True):
-        if isinstance(job, AWSBatchError):
-            problem = job.message
-        elif isinstance(job, BaseException):
-            raise job
-        elif job is not None:
-            jobs[job_id] = job
-    return jobs, problem
 
 
 def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> Failure:

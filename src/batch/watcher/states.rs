@@ -23,7 +23,7 @@ impl JobState {
     /// What the reason means and what to do; `None` where that is not known.
     #[must_use]
     pub fn meaning(&self) -> Option<&'static str> {
-        self.reason.as_deref().filter(|_| self.status == "RUNNABLE").and_then(waiting::reason_meaning)
+        waiting::meaning(&self.status, self.reason.as_deref())
     }
 
     fn is_of(&self, job: &Job) -> bool {
