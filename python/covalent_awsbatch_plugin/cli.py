@@ -116,39 +116,41 @@ def demo() -> None:
 @click.option("--terminate", is_flag=True, help="End those, after showing them and asking.")
 @click.option("--force", is_flag=True, help="Count as orphans also jobs of this server of which it cannot be told.")
 @click.option("--yes", is_flag=True, help="Terminate without asking.")
+@click.option("--watch", is_flag=True, help="Show them as they change, until Ctrl-C.")
+@click.option("--wide", is_flag=True, help="Show whole ids and reasons, whatever the width.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def jobs(  # noqa: PLR0913  (one for each option)
-    *,
-    ended: bool,
-    orphans: bool,
-    terminate: bool,
-    force: bool,
-    yes: bool,
-    as_json: bool,
-    **options: str | None,
-) -> None:
+def jobs(*, watch: bool, ended: bool, **options: Any) -> None:
     """Show the executor's jobs in the queue and who waits for them; end those that nobody waits for.
 
     Queue, account and region are those of the section [executors.awsbatch] of Covalent's configuration, unless an
     option says otherwise. Run it where the Covalent server runs, as its user: only there can be told which jobs were
-    lost when the server was killed.
+    lost when the server was killed. Each id that it shows is enough for the other commands.
 
     Exit status: 0 fine, 1 something failed, 2 it could not be told of some job whether anybody waits for it.
     """
-    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
-    import covalent  # noqa: F401
+    from .show.spinner import Spinner
 
-    from .errors import AWSBatchError
-    from .options.checks import checked
-    from .options.configuration import resolved
-    from .show.jobs import Flags, run_jobs
+    if watch and (options["terminate"] or options["as_json"]):
+        raise click.UsageError("--watch only shows: give it without --terminate and --json")
+    names = ("orphans", "terminate", "force", "yes", "as_json", "wide")
+    asked = {name: options.pop(name) for name in names}
+    with Spinner("reading Covalent's configuration") as spinner:
+        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+        import covalent  # noqa: F401
 
-    given = _given(options)
-    flags = Flags(ended, orphans, terminate, force, yes, as_json)
-    try:
-        sys.exit(run_jobs(checked(resolved(given), given), flags))
-    except AWSBatchError as error:
-        raise click.ClickException(_said(error)) from error
+        from .errors import AWSBatchError
+        from .options.checks import checked
+        from .options.configuration import resolved
+        from .show.job_watch import watch_jobs
+        from .show.jobs import Flags, run_jobs
+
+        given = _given(options)
+        try:
+            settings = checked(resolved(given), given)
+            sys.exit((watch_jobs if watch else run_jobs)(settings, Flags(ended, **asked), spinner))
+        except AWSBatchError as error:
+            spinner.hide()
+            raise click.ClickException(_said(error)) from error
 
 
 @main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +144,19 @@ def family(dispatch_id: str) -> list[Dispatch]:
             for electron in dispatch.electrons.values():
                 found += _read(ask, electron.sub_dispatch) if electron.sub_dispatch else []
         return found
+
+
+def dispatches(dispatch_ids: Iterable[str]) -> list[Dispatch]:
+    """Read some dispatches or sublattices, without those below them; those that there are not are missing.
+
+    Args:
+        dispatch_ids: The dispatches.
+
+    Raises:
+        DatabaseError: There is no database, or it cannot be read.
+    """
+    with _connection() as ask:
+        return [dispatch for one in dispatch_ids for dispatch in _read(ask, one)]
 
 
 def read_text(path: Path | None) -> str:

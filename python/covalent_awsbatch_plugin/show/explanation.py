@@ -129,8 +129,8 @@ def explained(word: str, settings: Settings) -> Explanation:
         problems.append(error.message)
     failures = tuple(_failure(task, jobs.get(task.job_id), settings, found) for task in failed)
     root = found.family[0] if found.family else None
-    said = printable(read_text(root.error)).strip() if root is not None and not failures else ""
-    return Explanation(found.dispatch_id, root.status if root else "", failures, said, tuple(map(printable, problems)))
+    told = printable(read_text(root.error)).strip() if root is not None and not failures else ""
+    return Explanation(found.dispatch_id, root.status if root else "", failures, told, tuple(map(printable, problems)))
 
 
 def _that_failed(tasks: Iterable[Task], found: Named) -> list[Task]:
@@ -142,8 +142,7 @@ def _that_failed(tasks: Iterable[Task], found: Named) -> list[Task]:
 
 def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> Failure:
     electron = task.electron
-    said = "\n".join(filter(None, (electron.text("stderr").rstrip(), electron.text("error").rstrip())))
-    sentence, traceback = _parted(said, task, job, settings)
+    sentence, traceback = _parted(said(electron), task, job, settings)
     traceback = source.with_source(traceback, electron.text("function_string"), electron.files.get("function"))
     more = [f"covalent-awsbatch logs {electron.dispatch_id} {electron.node_id}"] if task.job_id else []
     again = f'ct.redispatch("{found.dispatch_id}", reuse_previous_results=True)()'
@@ -162,22 +161,43 @@ def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> F
     )
 
 
-def _parted(said: str, task: Task, job: Job | None, settings: Settings) -> tuple[str, str]:
+def _parted(text: str, task: Task, job: Job | None, settings: Settings) -> tuple[str, str]:
     """The sentence and the traceback of what stands at the end of an electron's error stream."""
     # Of a job that did not survive a sentence stands there, which names the job; what was printed before is no reason.
-    raised_at = max((match.start() for match in _TRACEBACK.finditer(said)), default=-1)
-    if task.job_id and (begin := said.rfind(f"Job {task.job_id} ")) > raised_at:
-        lines = said[begin:].split(_LOG, maxsplit=1)[0].strip().split("\n")
+    raised_at = max((match.start() for match in _TRACEBACK.finditer(text)), default=-1)
+    if task.job_id and (begin := text.rfind(f"Job {task.job_id} ")) > raised_at:
+        lines = text[begin:].split(_LOG, maxsplit=1)[0].strip().split("\n")
         return "\n".join(line for line in lines if not line.startswith(_CONSOLE)), ""
     if raised_at >= 0:
-        lines = said[raised_at:].split("\n")
-        raised = next((number for number, line in enumerate(lines) if number and not line.startswith(" ")), len(lines))
-        message = "\n".join(lines[raised:]).strip() or "an exception"
-        return f"{task.electron.name} raised {message}", "\n".join(lines[:raised])
+        traceback, message = raised(text)
+        return f"{task.electron.name} raised {message or 'an exception'}", traceback
     if job is not None and job.status == "FAILED":
         return job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE"), ""
-    tail = [line for line in said.split("\n") if line.strip()][-_TAIL_LINES:]
+    tail = [line for line in text.split("\n") if line.strip()][-_TAIL_LINES:]
     return "\n".join(tail) or "It left no word of why.", ""
+
+
+def raised(said: str) -> tuple[str, str]:
+    """The last traceback in a text, and what follows it: the exception. Both are empty where there is none.
+
+    Args:
+        said: What stands on an electron's error stream.
+    """
+    begin = max((match.start() for match in _TRACEBACK.finditer(said)), default=None)
+    if begin is None:
+        return "", ""
+    lines = said[begin:].split("\n")
+    end = next((number for number, line in enumerate(lines) if number and not line.startswith(" ")), len(lines))
+    return "\n".join(lines[:end]), "\n".join(lines[end:]).strip()
+
+
+def said(electron: Electron) -> str:
+    """What stands on the error stream of an electron, and what Covalent says of its failure.
+
+    Args:
+        electron: The electron.
+    """
+    return "\n".join(filter(None, (electron.text("stderr").rstrip(), electron.text("error").rstrip())))
 
 
 def _arguments(electron: Electron) -> str:

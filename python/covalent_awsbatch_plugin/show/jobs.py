@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import AWSBatchError, unanswered
 from covalent_awsbatch_plugin.options.settings import Settings
-from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.server import orphans
 from covalent_awsbatch_plugin.server.orphans import Job, Survey, Verdict
 from covalent_awsbatch_plugin.task.connection import client
 
+from . import job_table
+from .job_table import Row
+from .named import count
+from .spinner import Spinner
+from .wrapping import say, width
+
 FINE, FAILED, COULD_NOT_TELL = 0, 1, 2
 
-_WAITS = {
-    Verdict.ENDED: Text("-"),
-    Verdict.AWAITED: Text("this server", "green"),
-    Verdict.ORPHAN: Text("nobody", "red"),
-    Verdict.FOREIGN: Text("another server", "dim"),
-    Verdict.UNKNOWN: Text("cannot tell", "yellow"),
-}
-
-_WIDTH = 180
-"""Columns where there is no terminal: an id must not be broken."""
+_NAMED_LOST = 3
+"""Lost dispatches that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,7 @@ class Flags:
         force: Also terminate those that may be orphans.
         yes: Don't ask.
         as_json: Write JSON in place of a table.
+        wide: Show whole ids and reasons, whatever the terminal's width.
     """
 
     ended: bool = False
@@ -54,14 +50,41 @@ class Flags:
     force: bool = False
     yes: bool = False
     as_json: bool = False
+    wide: bool = False
 
 
-def run_jobs(settings: Settings, flags: Flags) -> int:
+@dataclass(frozen=True)
+class Shown:
+    """The jobs that are shown.
+
+    Attributes:
+        survey: All jobs of the queue.
+        rows: A row for each of those that were asked for.
+        problem: Why AWS did not say more of them than their states; empty if it did.
+    """
+
+    survey: Survey
+    rows: list[Row]
+    problem: str = ""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of the rows."""
+        return [row.job for row in self.rows]
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids from which short ones have to be told."""
+        return [one for job in self.survey.jobs for one in (job.id, job.dispatch_id)]
+
+
+def run_jobs(settings: Settings, flags: Flags, spinner: Spinner) -> int:
     """Shows the executor's jobs in the queue, and ends the orphans among them if the flags say so.
 
     Args:
         settings: Whose `batch_queue`, account and region count.
         flags: What to show and to do.
+        spinner: Shows what is done.
 
     Returns:
         The exit code: 0 fine, 1 a job could not be ended, 2 it could not be told of some job whether it is an orphan.
@@ -70,41 +93,76 @@ def run_jobs(settings: Settings, flags: Flags) -> int:
         AWSBatchError: AWS did not answer; nothing was done.
     """
     connection = client(settings, interactive=True)
+    spinner.show(f"asking for the jobs of queue {settings.batch_queue}")
+    shown = look(connection, settings, flags)
+    spinner.hide()
+    survey = shown.survey
+    if survey.problem:
+        say(
+            f"{survey.problem}. Start it, or run this where it runs: until then nobody can tell which jobs are orphans."
+        )
+    unclear = {job.id for job in survey.jobs if job.verdict is Verdict.UNKNOWN}
+    selected = [job for job in shown.jobs if job.verdict is Verdict.ORPHAN or flags.force] if flags.terminate else []
+    if not flags.as_json:
+        _show(shown, settings, flags)
+    if not (flags.yes or not selected or click.confirm(f"Terminate {count(len(selected), 'job')}?", err=True)):
+        selected = []
+    ended, problems = _end(connection, selected)
+    unclear -= ended
+    if unclear and not survey.problem:
+        say(
+            f"Whether anybody waits for {count(len(unclear), 'job')} cannot be told from here: submitted from another "
+            "machine or home, or by version 0.42.0. Run this where the Covalent server runs, as its user."
+        )
+    of_ended = {job.dispatch_id for job in shown.jobs if job.id in ended}
+    lost = [dispatch for dispatch in survey.lost if dispatch not in of_ended]
+    if lost:
+        some = "a dispatch that is" if len(lost) == 1 else f"{len(lost)} dispatches that are"
+        which = " ".join(lost) if len(lost) <= _NAMED_LOST else "--all"
+        say(f"No server goes on with {some} RUNNING: `covalent-awsbatch resume {which}` does.")
+    if flags.as_json:
+        _write_json(shown, settings, ended, lost)
+    if problems:
+        return FAILED
+    return COULD_NOT_TELL if unclear or survey.problem else FINE
+
+
+def look(connection: Client, settings: Settings, flags: Flags, also: Collection[str] = ()) -> Shown:
+    """Asks for the jobs of the queue, and for more of those that wait or failed.
+
+    Args:
+        connection: Client of the queue's account and region.
+        settings: Whose `batch_queue` counts.
+        flags: Which to show.
+        also: Ids of jobs to show whatever has become of them.
+
+    Raises:
+        AWSBatchError: AWS did not answer.
+    """
     try:
         survey = orphans.survey(connection, settings.batch_queue)
     except AWSBatchError as error:
         if not error.details.get("endpoint"):
             raise
         raise unanswered(error, "which jobs there are and who waits for them; none was ended") from error
-    if survey.problem:
-        _say(
-            f"{survey.problem}. Start it, or run this where it runs: until then nobody can tell which jobs are orphans."
-        )
-    shown = [job for job in survey.jobs if _is_selected(job, flags, survey)]
-    unclear = {job.id for job in survey.jobs if job.verdict is Verdict.UNKNOWN}
-    selected = [job for job in shown if job.verdict is Verdict.ORPHAN or flags.force] if flags.terminate else []
-    if not flags.as_json:
-        _show(shown, settings, flags)
-    if not (flags.yes or not selected or click.confirm(f"Terminate {_count(selected)}?", err=True)):
-        selected = []
-    ended, problems = _end(connection, selected)
-    unclear -= ended
-    if unclear and not survey.problem:
-        _say(
-            f"Whether anybody waits for {_count(unclear)} cannot be told from here: submitted from another machine or "
-            "home, or by version 0.42.0. Run this where the Covalent server runs, as its user."
-        )
-    lost = [
-        dispatch for dispatch in survey.lost if dispatch not in {job.dispatch_id for job in shown if job.id in ended}
-    ]
-    if lost:
-        count = "a dispatch that is" if len(lost) == 1 else f"{len(lost)} dispatches that are"
-        _say(f"No server goes on with {count} RUNNING: `covalent-awsbatch resume {' '.join(lost)}` does.")
-    if flags.as_json:
-        _write_json(shown, settings, survey, ended, lost)
-    if problems:
-        return FAILED
-    return COULD_NOT_TELL if unclear or survey.problem else FINE
+    selected = [job for job in survey.jobs if job.id in also or _is_selected(job, flags, survey)]
+    described, problem = {}, ""
+    try:
+        described = orphans.described(connection, [job.id for job in selected if job.status != "SUCCEEDED"])
+    except AWSBatchError as error:
+        problem = error.message
+    return Shown(survey, job_table.rows(selected, described), problem)
+
+
+def nothing(settings: Settings, flags: Flags) -> str:
+    """That there is no job to show, as a sentence.
+
+    Args:
+        settings: Whose `batch_queue` and region count.
+        flags: Which were asked for.
+    """
+    kind = "No orphan" if flags.orphans or flags.terminate else "No job" if flags.ended else "No live job"
+    return f"{kind} in queue {settings.batch_queue}, region {settings.region}."
 
 
 def _is_selected(job: Job, flags: Flags, survey: Survey) -> bool:
@@ -132,64 +190,35 @@ def _end(connection: Client, selected: Collection[Job]) -> tuple[set[str], list[
         for job, why in reported.items()
         if why
     ]
-    for line in [f"Terminated {_count(ended)}.", *problems]:
-        _say(line)
+    for line in [f"Terminated {count(len(ended), 'job')}.", *problems]:
+        say(line)
     return {job.id for job in ended}, problems
 
 
-def _show(jobs: Collection[Job], settings: Settings, flags: Flags) -> None:
+def _show(shown: Shown, settings: Settings, flags: Flags) -> None:
     """Prints the table, or that there are no such jobs."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    if not jobs:
-        kind = "No orphan" if flags.orphans or flags.terminate else "No job" if flags.ended else "No live job"
-        console.print(f"{kind} in queue {settings.batch_queue}, region {settings.region}.", soft_wrap=True)
-        return
-    table = Table("job", "state", "age", "dispatch", "node", "Covalent says", "who waits")
-    for job in jobs:
-        table.add_row(
-            Text(one_line(job.id)),
-            Text(one_line(job.status)),
-            _age(job),
-            Text(one_line(job.dispatch_id)),
-            str(job.node_id),
-            Text(one_line(_covalent_status(job))),
-            _WAITS[job.verdict],
-        )
-    console.print(table)
+    console = Console(highlight=False)
+    lines = job_table.lines(shown.rows, shown.ids, width(console), wide=flags.wide) if shown.rows else []
+    for line in lines or [Text(nothing(settings, flags))]:
+        console.print(line, soft_wrap=True)
+    if shown.problem:
+        say(shown.problem)
 
 
-def _covalent_status(job: Job) -> str:
-    if job.electron:
-        return f"{job.dispatch}, electron {job.electron}"
-    return job.dispatch or "-"
-
-
-def _age(job: Job) -> str:
-    minutes = max(0, int(time.time() - job.created_at / 1000)) // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def _write_json(
-    jobs: Collection[Job], settings: Settings, survey: Survey, ended: Collection[str], lost: list[str]
-) -> None:
+def _write_json(shown: Shown, settings: Settings, ended: Collection[str], lost: list[str]) -> None:
     content = {
         "queue": settings.batch_queue,
         "region": settings.region,
-        "problem": survey.problem or None,
+        "problem": shown.survey.problem or None,
         "lost_dispatches": lost,
-        "jobs": [{**dataclasses.asdict(job), "terminated": job.id in ended} for job in jobs],
+        "jobs": [
+            {
+                **dataclasses.asdict(row.job),
+                "label": row.electron,
+                "why": row.why or None,
+                "terminated": row.job.id in ended,
+            }
+            for row in shown.rows
+        ],
     }
     click.echo(json.dumps(content, indent=2))
-
-
-def _say(text: str) -> None:
-    click.echo(printable(text), err=True)
-
-
-def _count(jobs: Collection[object]) -> str:
-    return "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"

@@ -13,7 +13,11 @@ import click
 from covalent_awsbatch_plugin.printable import printable
 from covalent_awsbatch_plugin.server import recovery
 from covalent_awsbatch_plugin.server.api import ServerUnreachableError
+from covalent_awsbatch_plugin.server.database import DatabaseError
 from covalent_awsbatch_plugin.server.recovery import Answer
+
+from . import named
+from .named import UnknownError
 
 FINE, FAILED, LEFT = 0, 1, 2
 
@@ -48,7 +52,7 @@ def run_resume(dispatch_ids: Sequence[str], flags: Flags) -> int:
     """Has the server of the configuration go on with dispatches, or end them, or shows which are lost.
 
     Args:
-        dispatch_ids: The dispatches.
+        dispatch_ids: The dispatches; the beginning of an id is enough.
         flags: What to do.
 
     Returns:
@@ -67,13 +71,12 @@ def run_resume(dispatch_ids: Sequence[str], flags: Flags) -> int:
 
 def _run(dispatch_ids: Sequence[str], flags: Flags) -> int:
     unended = recovery.unended()
-    given = list(dict.fromkeys(dispatch_ids))
-    wanted = [one for one in given if recovery.is_known(one)] if given else unended
-    unknown = [Answer(one, "refused", "This server knows no such dispatch.") for one in given if one not in wanted]
+    given, unknown = _whole(dispatch_ids)
+    wanted = given if dispatch_ids else unended
     by = recovery.entry([*wanted, *unended])
     if by is None:
         none = "It has no electron of this executor, by which the server could be asked."
-        return _finish([*unknown, *(Answer(one, "refused", none) for one in wanted if given)], flags)
+        return _finish([*unknown, *(Answer(one, "refused", none) for one in given)], flags)
     looked_at = [*unknown, *_asked(by, wanted, "LOOK")]
     lost = [answer.dispatch for answer in looked_at if answer.outcome == "lost"]
     others = [answer for answer in looked_at if answer.outcome != "lost"]
@@ -87,6 +90,25 @@ def _run(dispatch_ids: Sequence[str], flags: Flags) -> int:
         if not click.confirm("End them as FAILED, with their jobs?", err=True):
             lost = []
     return _finish([*others, *_asked(by, lost, "END" if flags.end else "RESUME")], flags)
+
+
+def _whole(words: Sequence[str]) -> tuple[list[str], list[Answer]]:
+    """The dispatches that are meant by their ids or the beginnings of them, and what is said of the others."""
+    found: dict[str, None] = {}
+    refused = []
+    for word in dict.fromkeys(words):
+        try:
+            one = named.find(word, None, "").dispatch_id
+        except UnknownError as error:
+            refused.append(Answer(word, "refused", str(error)))
+            continue
+        except DatabaseError:  # the server has it
+            one = word
+        if recovery.is_known(one):
+            found[one] = None
+        else:
+            refused.append(Answer(one, "refused", "This server knows no such dispatch."))
+    return list(found), refused
 
 
 def _asked(by: tuple[str, int], wanted: Sequence[str], action: Literal["RESUME", "END", "LOOK"]) -> list[Answer]:

@@ -20,6 +20,8 @@ class Spinner:
 
     def __init__(self, step: str) -> None:
         self._console = Console(stderr=True)
+        # FORCE_COLOR makes rich call a file a terminal; a dumb one shows nothing that is written over.
+        self._is_drawn = self._console.file.isatty() and self._console.is_interactive
         self._step = ""
         self._first = step
         self._status: Status | None = None
@@ -39,10 +41,10 @@ class Spinner:
         Args:
             step: What is done.
         """
-        if step != self._step and not self._console.is_terminal:
+        if step != self._step and not self._is_drawn:
             self._console.print(Text(one_line(step)), soft_wrap=True)
         self._step = step
-        if self._console.is_terminal:
+        if self._is_drawn:
             if self._status is None:
                 self._status = self._console.status(Text(one_line(step)))
                 self._status.start()

@@ -1,0 +1,112 @@
+"""`covalent-awsbatch jobs` of a queue with jobs of every kind, where no Covalent server is."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from lab import QUEUE, Lab, endings
+
+from covalent_awsbatch_plugin.cli import main
+
+REASON = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than …"
+DISPATCH = "3f2a0000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lab]:
+    monkeypatch.setenv("COVALENT_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite")
+    kinds = {"*-1": endings.stuck(REASON), "*-2": endings.out_of_memory(), "*-3": endings.runs_for_ever()}
+    with Lab(endings=kinds) as running:
+        batch = running.boto3("batch")
+        container = {"image": "image:1", "vcpus": 1, "memory": 2048}
+        batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=container)
+        for node in (1, 2, 3):
+            job = {"jobName": f"covalent-batch-{DISPATCH}-{node}", "jobQueue": QUEUE, "jobDefinition": "d"}
+            batch.submit_job(**job)
+        yield running
+
+
+def options(lab: Lab) -> list[str]:
+    places = ("endpoint_url", "credentials", "region")
+    return [f"--queue={QUEUE}", *(f"--{name.replace('_', '-')}={lab.options[name]}" for name in places)]
+
+
+def cell(title: str, header: str, line: str) -> str:
+    """What stands in a line below a title."""
+    return line[header.index(title) :].split("  ")[0]
+
+
+def ask(lab: Lab, *arguments: str, **environment: Any) -> Result:
+    return CliRunner().invoke(main, ["jobs", *options(lab), *arguments], env=environment)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_each_job_is_one_line_with_its_reason(lab: Lab, columns: int) -> None:
+    done = ask(lab, "--all", COLUMNS=str(columns))
+    assert done.exit_code == 2, "no Covalent server tells who waits"
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["STATE", "AGE", "ELECTRON", "DISPATCH", "JOB", "WHY"]
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= columns
+    by_electron = {cell("ELECTRON", lines[0], line): line for line in lines[1:]}
+    assert by_electron["node[1]"].startswith("RUNNABLE")
+    assert by_electron["node[1]"].endswith("…")
+    assert "another server's" in by_electron["node[3]"]
+    assert by_electron["node[2]"].endswith("out of memory")
+    for line in done.stderr.splitlines():
+        assert len(line) <= columns, "messages are broken, too"
+
+
+def test_wide_shows_all_and_a_program_reads_the_same(lab: Lab) -> None:
+    wide = ask(lab, "--all", "--wide", COLUMNS="80").stdout
+    assert "no compute environment of the queue can ever hold what the job asks for; lower `vcpu`" in wide
+    assert wide.count(DISPATCH) == 3
+    told = {job["label"]: job for job in json.loads(ask(lab, "--all", "--json").stdout)["jobs"]}
+    assert told["node[2]"]["why"] == "out of memory"
+    assert told["node[1]"]["id"] in wide
+    assert (told["node[3]"]["status"], told["node[3]"]["verdict"]) == ("RUNNING", "foreign")
+
+
+def test_an_id_of_the_table_is_one_for_the_other_commands(lab: Lab) -> None:
+    header, row, *_ = ask(lab, "--all", COLUMNS="80").stdout.splitlines()
+    for title in ("DISPATCH", "JOB"):
+        short = cell(title, header, row)
+        assert len(short) == 8
+        done = CliRunner().invoke(main, ["why", short, "--json", *options(lab)])
+        assert json.loads(done.stdout)["dispatch_id"] == DISPATCH
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_coloured"),
+    [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)],
+)
+def test_colours_are_the_users_choice(lab: Lab, environment: dict[str, str], is_coloured: bool) -> None:
+    colours = {"FORCE_COLOR": None, "NO_COLOR": None, "TERM": "xterm", **environment}
+    done = ask(lab, "--all", **colours)
+    assert ("\x1b[3" in done.stdout) == is_coloured
+    assert "\x1b[" not in done.stderr, "what is drawn anew is for terminals alone"
+
+
+def test_what_changes_is_written_as_it_does(lab: Lab) -> None:
+    command = [sys.executable, "-m", "covalent_awsbatch_plugin.cli", "jobs", "--watch"]
+    with subprocess.Popen([*command, *options(lab)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
+        assert p.stdout is not None
+        first = [p.stdout.readline().split()[0] for _ in range(3)]
+        assert sorted(first) == ["RUNNABLE", "RUNNING", "STATE"]
+        lab.end("*-3", endings.exited(3))
+        assert p.stdout.readline().split()[:1] == ["FAILED"], "without a second header"
+        p.send_signal(signal.SIGINT)
+        assert p.wait(60) == 0
+
+
+def test_watching_ends_nothing() -> None:
+    done = CliRunner().invoke(main, ["jobs", "--watch", "--terminate"])
+    assert "--watch only shows" in done.output
