@@ -89,6 +89,11 @@ class Reader:
         """The jobs that it reads."""
         return list(self._jobs.values())
 
+    @property
+    def of_several_attempts(self) -> set[str]:
+        """Names of the electrons whose job made several attempts."""
+        return {one.task.label for one in self.jobs if one.job is not None and one.job.attempts > 1}
+
     def follow(self, tasks: Iterable[Task]) -> None:
         """Read those, too, that have a job.
 
