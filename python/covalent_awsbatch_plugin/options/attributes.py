@@ -170,6 +170,22 @@ class Options(OptionKeywords):
                 del self._not_given[name]
         return self
 
+    def __repr__(self) -> str:
+        """The executor with the options that were given, and no value of an environment variable."""
+        from . import representation
+
+        return representation.text(type(self).__name__, self._shown_given())
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook: each option's value, and whether it was given, stands in the file, or is default."""
+        from . import representation
+
+        return representation.table(type(self).__name__, self._shown_given())
+
+    def _shown_given(self) -> dict[str, Any]:
+        # A debugger may look at an executor that is not made yet.
+        return {name: vars(self)[name] for name in OPTIONS if name in vars(self) and self._is_given(name)}
+
     def boto_session_options(self) -> dict[str, str]:
         """Arguments of a `boto3.Session` with this executor's profile and region, for subclasses that use boto3."""
         options = {"profile_name": self.profile, "region_name": self.region}
