@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
     from .options.settings import ExecutorPluginDefaults
     from .show.explanation import explain
+    from .show.watching.session import watch
 
-__all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults", "explain"]
+__all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults", "explain", "watch"]
 
 # Those of the defaults are the names that version 0.42.0 exported here.
 _MODULES = {
     "AWSBatchExecutor": "awsbatch",
     "explain": "show.explanation",
+    "watch": "show.watching.session",
     "ExecutorInfraDefaults": "deploy.infra",
     "ExecutorPluginDefaults": "options.settings",
 }

@@ -61,6 +61,25 @@ class Job:
     def attempt_log_streams(self) -> list[str | None]:
         """Log streams of the attempts that have ended, oldest first; None for one that wrote no log."""
     @property
+    def ended_attempts(self) -> list[dict[str, Any]]:
+        """The attempts that have ended, oldest first.
+
+        Each a dict with `started_at` and `stopped_at` in milliseconds since 1970, `exit_code` and `reason`, each None
+        if AWS Batch does not tell.
+        """
+    @property
+    def vcpus(self) -> float | None:
+        """How many vCPUs it asked for."""
+    @property
+    def memory_mib(self) -> float | None:
+        """MiB of memory that it asked for."""
+    @property
+    def gpus(self) -> float | None:
+        """GPUs that it asked for; None for none."""
+    @property
+    def is_fargate(self) -> bool:
+        """Whether it is for Fargate."""
+    @property
     def image(self) -> str | None: ...
     @property
     def console(self) -> str | None:
@@ -238,6 +257,9 @@ class Client:
         Returns:
             A dict each with `key`, `size` in bytes, `modified_at` in seconds since 1970, and `metadata`.
         """
+
+    def metadata(self, bucket: str, keys: list[str]) -> Awaitable[dict[str, dict[str, str]]]:
+        """Read the user metadata of objects by key, without their content. One that is not there is missing."""
 
     def keep(self, bucket: str, key: str) -> Awaitable[bool]:
         """Tell whether an object is there that many tasks share.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .printable import printable
+from .show import commands
 
 _JOBS_FLAGS = {
     "--queue": "batch_queue",
@@ -128,29 +129,18 @@ def jobs(*, watch: bool, ended: bool, **options: Any) -> None:
 
     Exit status: 0 fine, 1 something failed, 2 it could not be told of some job whether anybody waits for it.
     """
-    from .show.spinner import Spinner
-
     if watch and (options["terminate"] or options["as_json"]):
         raise click.UsageError("--watch only shows: give it without --terminate and --json")
     names = ("orphans", "terminate", "force", "yes", "as_json", "wide")
     asked = {name: options.pop(name) for name in names}
-    with Spinner("reading Covalent's configuration") as spinner:
-        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
-        import covalent  # noqa: F401
 
-        from .errors import AWSBatchError
-        from .options.checks import checked
-        from .options.configuration import resolved
+    def run(settings: Any, spinner: Any) -> int:
         from .show.job_watch import watch_jobs
         from .show.jobs import Flags, run_jobs
 
-        given = _given(options)
-        try:
-            settings = checked(resolved(given), given)
-            sys.exit((watch_jobs if watch else run_jobs)(settings, Flags(ended, **asked), spinner))
-        except AWSBatchError as error:
-            spinner.hide()
-            raise click.ClickException(_said(error)) from error
+        return (watch_jobs if watch else run_jobs)(settings, Flags(ended, **asked), spinner)
+
+    commands.on_dispatch(run, options)
 
 
 @main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)
@@ -167,24 +157,13 @@ def logs(*, which: str, node: int | None, follow: bool, tail: int | None, as_jso
 
     Exit status: 0 fine, 1 something could not be read, 2 there is no such dispatch, job or node.
     """
-    from .show.spinner import Spinner
 
-    with Spinner("reading Covalent's configuration") as spinner:
-        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
-        import covalent  # noqa: F401
-
-        from .errors import AWSBatchError
-        from .options.checks import checked
-        from .options.configuration import resolved
+    def run(settings: Any, spinner: Any) -> int:
         from .show.logs import Flags, run_logs
 
-        given = _given(options)
-        try:
-            settings = checked(resolved(given), given)
-            sys.exit(run_logs(which, node, settings, Flags(follow, tail, as_json), spinner))
-        except AWSBatchError as error:
-            spinner.hide()
-            raise click.ClickException(_said(error)) from error
+        return run_logs(which, node, settings, Flags(follow, tail, as_json), spinner)
+
+    commands.on_dispatch(run, options)
 
 
 @main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
@@ -197,23 +176,16 @@ def why(*, dispatch: str, as_json: bool, **options: str | None) -> None:
 
     Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
     """
-    from .show.spinner import Spinner
 
-    with Spinner("reading Covalent's configuration") as spinner:
-        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
-        import covalent  # noqa: F401
-
-        from .errors import AWSBatchError
-        from .options.checks import checked
-        from .options.configuration import resolved
+    def run(settings: Any, spinner: Any) -> int:
         from .show.why import run_why
 
-        given = _given(options)
-        try:
-            sys.exit(run_why(dispatch, checked(resolved(given), given), spinner, as_json=as_json))
-        except AWSBatchError as error:
-            spinner.hide()
-            raise click.ClickException(_said(error)) from error
+        return run_why(dispatch, settings, spinner, as_json=as_json)
+
+    commands.on_dispatch(run, options)
+
+
+main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)(commands.watch)
 
 
 @main.command()
@@ -309,11 +281,11 @@ def _on_environments(name: str, options: dict[str, str | None], **flags: Any) ->
     from .options.configuration import resolved
     from .show import environments
 
-    given = _given(options)
+    given = commands.given(options)
     try:
         getattr(environments, name)(checked(resolved(given), given), **flags)
     except AWSBatchError as error:
-        raise click.ClickException(_said(error)) from error
+        raise click.ClickException(commands.said(error)) from error
 
 
 @main.command(cls=_ExecutorCommand)
@@ -333,7 +305,7 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 
     from .doctor.command import Flags, run_doctor
 
-    sys.exit(run_doctor(_given(options), Flags(run, as_json, verbose)))
+    sys.exit(run_doctor(commands.given(options), Flags(run, as_json, verbose)))
 
 
 @main.command(cls=_ExecutorCommand)
@@ -360,20 +332,9 @@ def policy(
             flag = "--doctor" if for_doctor else "--prune"
             raise click.UsageError(f"{flag} is about whoever runs the command: covalent-awsbatch policy user {flag}")
         more = (*(DOCTOR if for_doctor else ()), *(PRUNE if for_prune else ()))
-        click.echo(printed(whose, _given(options), more, account=account, example=example))
+        click.echo(printed(whose, commands.given(options), more, account=account, example=example))
     except AWSBatchError as error:
-        raise click.ClickException(_said(error)) from error
-
-
-def _said(error: Any) -> str:
-    """What a command says of an `AWSBatchError`: where there are no credentials, one line more with what to type."""
-    if found := error.details.get("found"):
-        return printable(f"no usable AWS credentials: {found}") + f"\n    → {printable(error.details['fix'])}"
-    return str(error.message)
-
-
-def _given(options: dict[str, str | None]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+        raise click.ClickException(commands.said(error)) from error
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -1,6 +1,6 @@
 //! A job as `DescribeJobs` returns it, reduced to the fields that decide and explain its end.
 
-use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus};
+use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus, PlatformCapability, ResourceType};
 use serde::Serialize;
 
 /// What is known about a job. Times are milliseconds since 1970.
@@ -40,6 +40,14 @@ pub struct Job {
     pub stopped_at: Option<i64>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// vCPUs that it asked for.
+    pub vcpus: Option<f64>,
+    /// MiB of memory that it asked for.
+    pub memory_mib: Option<f64>,
+    /// GPUs that it asked for.
+    pub gpus: Option<f64>,
+    /// Whether it is for Fargate.
+    pub is_fargate: bool,
 }
 
 /// One attempt of a job.
@@ -91,6 +99,11 @@ impl From<&JobDetail> for Job {
     fn from(detail: &JobDetail) -> Self {
         let container = detail.container();
         let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
+        let asked = |kind: ResourceType| {
+            let all = container.map(ContainerDetail::resource_requirements).unwrap_or_default();
+            let found = all.iter().find(|one| one.r#type() == Some(&kind))?.value()?.parse::<f64>().ok()?;
+            (found.is_finite() && found >= 0.0).then_some(found)
+        };
         let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(truncate);
         Self {
             id: detail.job_id().unwrap_or_default().to_owned(),
@@ -111,6 +124,10 @@ impl From<&JobDetail> for Job {
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
             attempts,
+            vcpus: asked(ResourceType::Vcpu),
+            memory_mib: asked(ResourceType::Memory),
+            gpus: asked(ResourceType::Gpu),
+            is_fargate: detail.platform_capabilities().contains(&PlatformCapability::Fargate),
         }
     }
 }

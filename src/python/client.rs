@@ -187,6 +187,11 @@ impl Client {
         })
     }
 
+    fn metadata<'py>(&self, py: Python<'py>, bucket: String, keys: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { objects::metadata(&connection.storage().await?, &bucket, keys).await })
+    }
+
     fn keep<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { shared::keep(&connection.storage().await?, &bucket, &key).await })

@@ -1,8 +1,9 @@
 //! A job as Python sees it.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use crate::batch::job::Job;
+use crate::batch::job::{Attempt, Job};
 use crate::batch::outcome::{self, JobContext};
 use crate::batch::waiting;
 
@@ -59,6 +60,39 @@ impl PyJob {
     #[getter]
     fn attempt_log_streams(&self) -> Vec<Option<&str>> {
         self.0.attempts.iter().map(|attempt| attempt.log_stream.as_deref()).collect()
+    }
+
+    #[getter]
+    fn ended_attempts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let to_dict = |attempt: &Attempt| {
+            let dict = PyDict::new(py);
+            dict.set_item("started_at", attempt.started_at)?;
+            dict.set_item("stopped_at", attempt.stopped_at)?;
+            dict.set_item("exit_code", attempt.exit_code)?;
+            dict.set_item("reason", attempt.container_reason.as_deref().or(attempt.status_reason.as_deref()))?;
+            Ok(dict)
+        };
+        self.0.attempts.iter().map(to_dict).collect()
+    }
+
+    #[getter]
+    fn vcpus(&self) -> Option<f64> {
+        self.0.vcpus
+    }
+
+    #[getter]
+    fn memory_mib(&self) -> Option<f64> {
+        self.0.memory_mib
+    }
+
+    #[getter]
+    fn gpus(&self) -> Option<f64> {
+        self.0.gpus
+    }
+
+    #[getter]
+    fn is_fargate(&self) -> bool {
+        self.0.is_fargate
     }
 
     #[getter]

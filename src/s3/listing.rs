@@ -41,12 +41,31 @@ pub async fn list(storage: &Storage, bucket: &str, prefix: &str) -> Result<Vec<L
             looking.spawn(async move { look(&storage, &bucket, key).await });
         }
     }
+    let mut objects = looked_up(looking).await?;
+    objects.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(objects)
+}
+
+/// The user metadata of some objects by key, without what they hold. One that is not there is missing.
+pub async fn metadata(
+    storage: &Storage,
+    bucket: &str,
+    keys: Vec<String>,
+) -> Result<HashMap<String, HashMap<String, String>>> {
+    let mut looking = JoinSet::new();
+    for key in keys {
+        let (storage, bucket) = (storage.clone(), bucket.to_owned());
+        looking.spawn(async move { look(&storage, &bucket, key).await });
+    }
+    Ok(looked_up(looking).await?.into_iter().map(|object| (object.key, object.metadata)).collect())
+}
+
+async fn looked_up(mut looking: JoinSet<Result<Option<ListedObject>>>) -> Result<Vec<ListedObject>> {
     let mut objects = Vec::new();
     while let Some(looked) = looking.join_next().await {
         let lost = |error| Err(Error::with_source(Kind::Ambiguous, "a look at an object was lost", error));
         objects.extend(looked.unwrap_or_else(lost)?);
     }
-    objects.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(objects)
 }
 

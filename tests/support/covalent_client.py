@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import covalent as ct
 import pytest
@@ -15,6 +15,16 @@ import pytest
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 
 TERMINAL = {"COMPLETED", "POSTPROCESSING_FAILED", "FAILED", "CANCELLED"}
+
+
+def until_line(stream: IO[str], wanted: str) -> str:
+    """Reads lines of a command up to one with the wanted text, and returns them."""
+    read = ""
+    for line in stream:
+        read += line
+        if wanted in line:
+            return read
+    pytest.fail(f"it ended without {wanted!r}:\n{read}")
 
 
 class Client:

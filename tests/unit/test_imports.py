@@ -35,6 +35,8 @@ MODULES = [
     "show.explanation",
     "show.jobs",
     "show.logs",
+    "show.watching.command",
+    "show.watching.session",
     "task.connection",
     "task.guard",
     "task.own_nodes.values",

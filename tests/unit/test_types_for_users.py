@@ -17,7 +17,7 @@ pytest.importorskip("basedpyright")
 FILE = """\
 from pathlib import Path
 
-from covalent_awsbatch_plugin import AWSBatchExecutor
+from covalent_awsbatch_plugin import AWSBatchExecutor, explain, watch
 
 executor = AWSBatchExecutor(vcpu=2, memory=3.75, time_limit=300, retry_on="infrastructure", tags={"team": "blue"})
 AWSBatchExecutor("credentials", "profile", "eu-west-1", credentials_file=None)
@@ -31,13 +31,22 @@ reveal_type(executor.num_gpus)  # int
 reveal_type(executor.assign_public_ip)  # bool
 reveal_type(executor.environment)  # dict[str, str]
 reveal_type(executor.credentials)  # str
+reveal_type(watch)  # (dispatch_id: str) -> None
+reveal_type(explain("3f2a").failures[0].next)  # tuple[str, ...]
 
 AWSBatchExecutor(retry_on="infra")  # reportArgumentType
+AWSBatchExecutor(s3_cleanup="sometimes")  # reportArgumentType
+AWSBatchExecutor(platform="fargate")  # reportArgumentType
+AWSBatchExecutor(runtime="docker")  # reportArgumentType
+AWSBatchExecutor(on_server_stop="stop")  # reportArgumentType
+AWSBatchExecutor(assign_public_ip="no")  # reportArgumentType
 AWSBatchExecutor(vcpu="four")  # reportArgumentType
 AWSBatchExecutor(tags=["team"])  # reportArgumentType
 AWSBatchExecutor("", "", "", "", "", "", "", "", 2, 4, 0, 3, 300, 10, "", "", "a seventeenth")  # reportCallIssue
 executor.platform = "Fargate"  # reportAttributeAccessIssue
+executor.runtime = "docker"  # reportAttributeAccessIssue
 executor.vcpus  # reportAttributeAccessIssue
+watch(3)  # reportArgumentType
 """
 
 

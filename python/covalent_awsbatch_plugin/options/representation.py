@@ -38,7 +38,7 @@ def table(name: str, given: Mapping[str, Any]) -> str:
     section = configuration.section()
     in_file = [one for one in OPTIONS if one not in given and section.get(one) not in (None, "")]
     values = configuration.resolved(given)
-    said = [one for one in OPTIONS if one in given or one in in_file]
+    said = [*given, *in_file]
     others = [one for one in OPTIONS if one not in said]
     rows = [_row(one, values[one], "given" if one in given else "file") for one in said]
     defaults = [_row(one, DEFAULTS[one], "default") for one in others]

@@ -6,6 +6,7 @@ of Covalent 0.240 and 0.241 (`covalent_dispatcher/_db/models.py`). Of the files 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +45,8 @@ class Electron:
         sub_dispatch: The dispatch of its sublattice; empty if there is none.
         arguments: Name and text of each argument, as Covalent has them: a value, or the node that it comes from.
         files: Where its assets lie, by Covalent's names of them, such as `stdout` and `function_string`.
+        started_at: When it began, in seconds since 1970; None if it has not.
+        ended_at: When it ended, likewise.
     """
 
     dispatch_id: str
@@ -55,6 +58,8 @@ class Electron:
     sub_dispatch: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    started_at: float | None = None
+    ended_at: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -85,6 +90,9 @@ class Dispatch:
         status: Such as `RUNNING`.
         electrons: By number.
         error: Where Covalent says why it failed.
+        result: Where Covalent keeps its result.
+        started_at: When it began, in seconds since 1970; None if it has not.
+        ended_at: When it ended, likewise.
     """
 
     id: str
@@ -92,6 +100,9 @@ class Dispatch:
     status: str
     electrons: Mapping[int, Electron]
     error: Path | None = None
+    result: Path | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -177,13 +188,16 @@ def read_text(path: Path | None) -> str:
 
 def _read(ask: Any, dispatch_id: str) -> list[Dispatch]:
     rows = ask(
-        "SELECT id, name, status, storage_path, error_filename FROM lattices WHERE dispatch_id = :one", one=dispatch_id
+        "SELECT id, name, status, storage_path, error_filename, started_at, completed_at FROM lattices"
+        " WHERE dispatch_id = :one",
+        one=dispatch_id,
     )
     if not rows:
         return []
-    number, name, status, place, error = rows[0]
+    number, name, status, place, error, began, ended = rows[0]
     nodes = ask(
-        "SELECT e.id, e.transport_graph_node_id, e.name, e.status, e.executor, j.job_handle, s.dispatch_id"
+        "SELECT e.id, e.transport_graph_node_id, e.name, e.status, e.executor, j.job_handle, s.dispatch_id,"
+        " e.started_at, e.completed_at"
         " FROM electrons e JOIN jobs j ON j.id = e.job_id LEFT JOIN lattices s ON s.electron_id = e.id"
         " WHERE e.parent_lattice_id = :one ORDER BY e.transport_graph_node_id",
         one=number,
@@ -217,15 +231,38 @@ def _read(ask: Any, dispatch_id: str) -> list[Dispatch]:
             sub_dispatch=sub or "",
             arguments=tuple(arguments.get(electron, ())),
             files=files.get(electron, {}),
+            started_at=_seconds(first),
+            ended_at=_seconds(last),
         )
-        for electron, node, called, state, executor, handle, sub in nodes
+        for electron, node, called, state, executor, handle, sub, first, last in nodes
     }
-    return [Dispatch(dispatch_id, name, status, electrons, Path(place, error) if place and error else None)]
+    said = Path(place, error) if place and error else None
+    result = next(
+        (
+            Path(folder, file)
+            for folder, file in ask(
+                "SELECT a.storage_path, a.object_key FROM lattice_assets x JOIN assets a ON a.id = x.asset_id"
+                " WHERE x.meta_id = :one AND x.key = 'result' AND a.storage_type = 'file'",
+                one=number,
+            )
+        ),
+        None,
+    )
+    return [Dispatch(dispatch_id, name, status, electrons, said, result, _seconds(began), _seconds(ended))]
 
 
 def _value(node: int, name: str) -> str:
     """An argument: Covalent names the node of a value after it."""
     return name.removeprefix(_PARAMETER) if name.startswith(_PARAMETER) else f"{name}[{node}]"
+
+
+def _seconds(stored: object) -> float | None:
+    """Seconds since 1970 of a time as the database gives it: Covalent stores UTC without saying so."""
+    try:
+        moment = stored if isinstance(stored, dt.datetime) else dt.datetime.fromisoformat(str(stored))
+    except ValueError:  # None, too
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or dt.timezone.utc).timestamp()
 
 
 def _handle(stored: str) -> str:

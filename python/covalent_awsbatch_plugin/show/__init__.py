@@ -1,4 +1,4 @@
-"""`covalent-awsbatch jobs`, `logs`, `why`, `resume` and `environment`: what is under way, kept, failed or left behind.
+"""`covalent-awsbatch jobs`, `logs`, `watch`, `why`, `report` and more: what is under way, kept, failed or left behind.
 
 Uses `server`, `task`, `environment` and `options`.
 """

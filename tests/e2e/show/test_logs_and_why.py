@@ -6,22 +6,13 @@ import json
 import signal
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
+from support.covalent_client import until_line
 
 SENTENCE = "fails raised KeyError: 'rate 0.5'"
 LINE = 'return table[f"{word} {rate}"]'
-
-
-def until(stream: IO[str], wanted: str) -> str:
-    """Reads lines up to the wanted one."""
-    read = ""
-    for line in stream:
-        read += line
-        if wanted in line:
-            return read
-    pytest.fail(f"it ended without {wanted!r}:\n{read}")
 
 
 def dispatched(asked: Any, failing: Any, gate: Path) -> str:
@@ -38,14 +29,14 @@ def test_lines_come_as_they_are_written_and_attempts_are_told_apart(asked: Any, 
     dispatch_id = dispatched(asked, failing, gate)
     (job,) = [job for job in asked.aws.jobs() if dispatch_id in job.name and job.status == "RUNNING"]
     with asked.begun("logs", job.id[:13], "--tail", "1", "--follow") as process:
-        assert until(process.stdout, "epoch 1") == "runs[3] │ epoch 1: loss=0.300\n"
+        assert until_line(process.stdout, "epoch 1") == "runs[3] │ epoch 1: loss=0.300\n"
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"`covalent-awsbatch logs {job.id[:13]} --follow` shows it again." in " ".join(told.split())
     with asked.begun("logs", dispatch_id[:8], "--follow") as process:
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        read = until(process.stdout, "epoch 1")
+        read = until_line(process.stdout, "epoch 1")
         assert process.poll() is None
         gate.touch()
         read += process.stdout.read()

@@ -41,7 +41,7 @@ def options(lab: Lab) -> list[str]:
 
 def cell(title: str, header: str, line: str) -> str:
     """What stands in a line below a title."""
-    return line[header.index(title) :].split("  ")[0]
+    return line[header.index(title) :].split("  ", maxsplit=1)[0]
 
 
 def ask(lab: Lab, *arguments: str, **environment: Any) -> Result:
