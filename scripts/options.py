@@ -51,6 +51,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "retry_on",
         "runnable_timeout",
         "poll_freq",
+        "checkpoint",
+        "checkpoint_interval",
         "s3_cleanup",
         "on_server_stop",
         "resume_on_start",
@@ -58,6 +60,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Image and packages": (
         "container_image_uri",
         "runtime",
+        "architecture",
         "packages",
         "packages_required",
         "ecr_repo_name",

@@ -37,6 +37,9 @@ PACKAGES = "COVALENT_AWSBATCH_PACKAGES"
 INSTALLED = "COVALENT_AWSBATCH_INSTALLED"
 """Variable of the definition: fingerprints of what `DepsPip` asks for and the environment has, with spaces between."""
 
+CHECKPOINT = "COVALENT_AWSBATCH_CHECKPOINT"
+"""Variable of the job: seconds after which the function's checkpoint is stored again; without it there is none."""
+
 ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
 """Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
 
@@ -82,7 +85,19 @@ def task_keys(dispatch_id: str, node_id: int) -> list[str]:
     """
     function = FUNC_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
     result = RESULT_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
-    return [function, result, output_key(result), io_output_key(result)]
+    return [function, result, output_key(result), io_output_key(result), checkpoint_key(result)]
+
+
+def checkpoint_key(result_key: str) -> str:
+    """Key under which the runner stores the function's checkpoint.
+
+    Args:
+        result_key: Key of the result, such as `result-X-1.pkl`.
+
+    Returns:
+        Such as `checkpoint-X-1.tar`.
+    """
+    return posixpath.splitext(result_key)[0].replace("result", "checkpoint", 1) + ".tar"
 
 
 def output_key(result_key: str) -> str:

@@ -268,6 +268,21 @@ class JobOptions(BaseModel):
         "job)",
         doc="Whether a task fails if its packages cannot be packed; else they are installed when its job starts.",
     )
+    checkpoint: limits.Flag = option(
+        False,
+        rule="must be True (what the function writes into `checkpoint.directory()` is there in a later attempt) or "
+        "False",
+        doc="Whether the function has a directory that outlives an attempt: it is stored in the bucket while the "
+        "function runs and when the job is told to end, and a later attempt finds it (`from covalent_awsbatch_plugin "
+        "import checkpoint`, `checkpoint.directory()`). It needs this package in the container.",
+    )
+    checkpoint_interval: limits.Number = option(
+        60,
+        ge=1,
+        le=limits.LONGEST_POLL,
+        rule="must be seconds, 1 to 86,400 (a day)",
+        doc="Seconds between storing the checkpoint, if it has changed, and storing it again; 1 to 86,400.",
+    )
     on_server_stop: Literal["keep", "terminate"] = option(
         "keep",
         rule="must be 'keep' (jobs go on when Covalent's server stops) or 'terminate' (they are terminated)",

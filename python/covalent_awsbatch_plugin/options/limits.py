@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from covalent_awsbatch_plugin.agreement.naming import (
     BUCKET_OWNER,
+    CHECKPOINT,
     ENVIRONMENT,
     ENVIRONMENT_PYTHON,
     INSTALLED,
@@ -35,6 +36,7 @@ RESERVED_ENVIRONMENT = frozenset(
         "RESULT_FILENAME",
         BUCKET_OWNER,
         KMS_KEY,
+        CHECKPOINT,
         ENVIRONMENT,
         ENVIRONMENT_PYTHON,
         PACKAGES,

@@ -111,6 +111,13 @@ class OptionKeywords:
     """
     packages_required: bool
     """Whether a task fails if its packages cannot be packed; else they are installed when its job starts."""
+    checkpoint: bool
+    """Whether the function has a directory that outlives an attempt: it is stored in the bucket while the function runs
+    and when the job is told to end, and a later attempt finds it (`from covalent_awsbatch_plugin import checkpoint`,
+    `checkpoint.directory()`). It needs this package in the container.
+    """
+    checkpoint_interval: float
+    """Seconds between storing the checkpoint, if it has changed, and storing it again; 1 to 86,400."""
     on_server_stop: Literal["keep", "terminate"]
     """What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes on, and
     `covalent-awsbatch resume` has its dispatch go on, too; or `terminate`.
@@ -156,6 +163,8 @@ class OptionKeywords:
         architecture: Literal["", "X86_64", "ARM64"] | None = None,
         packages: str | list[str] | PathLike[str] | None = None,
         packages_required: bool | None = None,
+        checkpoint: bool | None = None,
+        checkpoint_interval: float | None = None,
         on_server_stop: Literal["keep", "terminate"] | None = None,
         resume_on_start: bool | None = None,
         **unknown: Any,
@@ -220,6 +229,12 @@ class OptionKeywords:
                 is fetched and packed once where `runtime` is not `image`. Default: empty.
             packages_required: Whether a task fails if its packages cannot be packed; else they are installed when its
                 job starts. Default: `False`.
+            checkpoint: Whether the function has a directory that outlives an attempt: it is stored in the bucket while
+                the function runs and when the job is told to end, and a later attempt finds it (`from
+                covalent_awsbatch_plugin import checkpoint`, `checkpoint.directory()`). It needs this package in the
+                container. Default: `False`.
+            checkpoint_interval: Seconds between storing the checkpoint, if it has changed, and storing it again; 1 to
+                86,400. Default: `60`.
             on_server_stop: What becomes of a job when Covalent's server stops, as by `covalent stop`: `keep`: it goes
                 on, and `covalent-awsbatch resume` has its dispatch go on, too; or `terminate`. Default: `keep`.
             resume_on_start: Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left.

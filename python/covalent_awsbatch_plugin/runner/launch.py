@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 
-from covalent_awsbatch_plugin.agreement.naming import SIGNING_KEY
+from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT, ENVIRONMENT_DIRECTORY, SIGNING_KEY
+from covalent_awsbatch_plugin.checkpoint import VARIABLE
 
 from .channel import Listener
 from .process import Worker
@@ -32,6 +33,9 @@ def main() -> int:
         return 1
     # The function and its child processes must not see the key.
     signing_key = os.environ.pop(SIGNING_KEY, "")
+    interval = os.environ.pop(CHECKPOINT, "")
+    if interval:
+        _make_checkpoint_directory()
     worker = _fork()
     if worker is None:
         return 0
@@ -41,7 +45,20 @@ def main() -> int:
 
     bucket, function_key, result_key = (os.environ[name] for name in _REQUIRED_VARIABLES)
     with fast_covalent_import():  # the core's exceptions derive from Covalent's
-        return Supervisor(worker, bucket, result_key, signing_key).run(function_key)
+        supervisor = Supervisor(worker, bucket, result_key, signing_key)
+        if interval:
+            supervisor.keep_checkpoint(float(interval))
+        return supervisor.run(function_key)
+
+
+def _make_checkpoint_directory() -> None:
+    """Make what `checkpoint.directory` names, in a place of the user's if there is one."""
+    if given := os.environ.get(VARIABLE):
+        os.makedirs(given, exist_ok=True)  # noqa: PTH103
+        return
+    import tempfile
+
+    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="checkpoint-", dir=os.environ.get(ENVIRONMENT_DIRECTORY))
 
 
 def _fork() -> Worker | None:

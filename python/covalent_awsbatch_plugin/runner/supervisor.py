@@ -14,7 +14,13 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin._core import Client
-from covalent_awsbatch_plugin.agreement.naming import BUCKET_OWNER, KMS_KEY, REFERENCES_METADATA, SENDER_METADATA
+from covalent_awsbatch_plugin.agreement.naming import (
+    BUCKET_OWNER,
+    KMS_KEY,
+    REFERENCES_METADATA,
+    SENDER_METADATA,
+    checkpoint_key,
+)
 from covalent_awsbatch_plugin.printable import printable
 
 from . import contents
@@ -25,6 +31,7 @@ from .signals import TERMINATION_SIGNALS, WORKER_TERMINATION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .checkpoint import Checkpoint
     from .process import Worker
 
 EXIT_GRACE_SECONDS = 10.0
@@ -65,6 +72,18 @@ class Supervisor:
         self._notes: list[str] = []
         self._worker_exit_code = 0
         self._pumps = Pump(worker.stdout, 1), Pump(worker.stderr, 2)
+        self._checkpoint: Checkpoint | None = None
+
+    def keep_checkpoint(self, interval: float) -> None:
+        """Store the function's checkpoint while it runs, and restore it before.
+
+        Args:
+            interval: Seconds between storing it and storing it again.
+        """
+        from .checkpoint import Checkpoint
+
+        key = checkpoint_key(self._key)
+        self._checkpoint = Checkpoint(self._client, self._bucket, key, interval, log_line)
 
     def run(self, function_key: str) -> int:
         """Send the task to the worker, wait for its answer, and write the envelope.
@@ -91,6 +110,8 @@ class Supervisor:
         self._drain()
         if not self._write_envelope():
             code = 1
+        if self._checkpoint and code:
+            self._checkpoint.store()  # for the next attempt
         for text in (*self._notes, self._envelope["traceback"]):
             if text:
                 log_line(text)
@@ -128,6 +149,8 @@ class Supervisor:
     def _on_answer(self, said: Any) -> None:
         if not self._answered:
             self._answered = True
+            if self._checkpoint and said["status"] == "succeeded":
+                self._checkpoint.stop()
             self._envelope.update(said)
             self._deadline = time.monotonic() + (
                 _EXIT_GRACE_TERMINATED_SECONDS if self._terminated else EXIT_GRACE_SECONDS
@@ -151,6 +174,8 @@ class Supervisor:
             self._signal(signal.SIGKILL)
         else:
             self._write_envelope()  # in case the container is killed before the function ends
+            if self._checkpoint:
+                self._checkpoint.store()
 
     def _on_worker_exit(self, code: int) -> None:
         if not self._answered and not self._terminated:
@@ -187,6 +212,9 @@ class Supervisor:
 
     def _send_task(self, key: str) -> None:
         try:
+            if self._checkpoint:
+                self._checkpoint.restore()
+                self._checkpoint.start()
             reader = self._client.reader(self._bucket, key)
             for name, version in reader.metadata.items():
                 if name.startswith(SENDER_METADATA) and name != REFERENCES_METADATA:

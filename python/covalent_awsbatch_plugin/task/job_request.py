@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.agreement.naming import (
     BUCKET_OWNER,
+    CHECKPOINT,
     ENVIRONMENT,
     ENVIRONMENT_PYTHON,
     FUNC_FILENAME,
@@ -150,5 +151,6 @@ def _environment(settings: Settings, dispatch_id: str, node_id: int, account: st
         "COVALENT_TASK_FUNC_FILENAME": FUNC_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id),
         "RESULT_FILENAME": RESULT_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id),
         SIGNING_KEY: secrets.token_hex(32),
+        **({CHECKPOINT: f"{settings.checkpoint_interval:g}"} if settings.checkpoint else {}),
         **{name: value for name, value in demands.items() if value},
     }

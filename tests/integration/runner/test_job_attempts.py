@@ -44,6 +44,24 @@ def run(executor: AWSBatchExecutor, node: int, function: Callable[..., Any], *ar
     return asyncio.run(running).get_deserialized()
 
 
+def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(aws: LocalAWS) -> None:
+    def work() -> list[str]:
+        from covalent_awsbatch_plugin import checkpoint
+
+        place = checkpoint.directory() / "attempts"
+        attempts = place.read_text().split() if place.exists() else []
+        attempts.append(os.environ["AWS_BATCH_JOB_ATTEMPT"])
+        place.write_text(" ".join(attempts))
+        if len(attempts) < 3:
+            os.abort()
+        return attempts
+
+    executing = executor(aws, retry_attempts=3, checkpoint=True, s3_cleanup="success")
+    assert run(executing, 11, work) == ["1", "2", "3"]
+    listed = aws.client("s3").list_objects_v2(Bucket=executing.s3_bucket_name)
+    assert [one["Key"] for one in listed.get("Contents", []) if "attempts-11" in one["Key"]] == []
+
+
 def test_finished_work_is_not_done_again(aws: LocalAWS, tmp_path: Path) -> None:
     """The result is there, but the attempt fails, as where the host is lost: the next one returns the result."""
 

@@ -217,6 +217,18 @@ variable "packages_required" {
   description = "Whether a task fails if its packages cannot be packed; else they are installed when its job starts."
 }
 
+variable "checkpoint" {
+  type        = bool
+  default     = false
+  description = "Whether the function has a directory that outlives an attempt: it is stored in the bucket while the function runs and when the job is told to end, and a later attempt finds it ('from covalent_awsbatch_plugin import checkpoint', 'checkpoint.directory()'). It needs this package in the container."
+}
+
+variable "checkpoint_interval" {
+  type        = number
+  default     = 60
+  description = "Seconds between storing the checkpoint, if it has changed, and storing it again; 1 to 86,400."
+}
+
 variable "on_server_stop" {
   type        = string
   default     = "keep"
@@ -264,6 +276,8 @@ locals {
     architecture              = var.architecture
     packages                  = var.packages
     packages_required         = var.packages_required
+    checkpoint                = var.checkpoint
+    checkpoint_interval       = var.checkpoint_interval
     on_server_stop            = var.on_server_stop
     resume_on_start           = var.resume_on_start
   }

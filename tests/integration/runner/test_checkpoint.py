@@ -1,0 +1,132 @@
+"""What a function writes into its checkpoint directory is there in a later attempt."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from support.bench import BUCKET, Bench
+
+from covalent_awsbatch_plugin import checkpoint
+from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT
+from covalent_awsbatch_plugin.checkpoint import VARIABLE
+
+KEY = "checkpoint-d-1.tar"
+
+
+def counting(then: str) -> list[int]:
+    """Adds a number in each attempt, as training adds an epoch; then ends in some way, unless it is the third."""
+    from covalent_awsbatch_plugin import checkpoint
+
+    place = checkpoint.directory() / "model" / "epochs"
+    epochs = [int(line) for line in place.read_text().split()] if place.exists() else []
+    epochs.append(len(epochs))
+    place.parent.mkdir(exist_ok=True)
+    unfinished = place.with_name("epochs.tmp")
+    unfinished.write_text(" ".join(map(str, epochs)))
+    unfinished.replace(place)
+    place.with_name("other.tmp").write_text("not finished")
+    if len(epochs) < 3:
+        if then == "raise":
+            raise ValueError(f"after epoch {epochs[-1]}")
+        if then == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return epochs
+
+
+def waiting() -> None:
+    """Writes at once and again when it is told to end, and then does not end by itself."""
+    from covalent_awsbatch_plugin import checkpoint
+
+    def end(*_: Any) -> None:
+        (checkpoint.directory() / "last").write_text("words")
+
+    signal.signal(signal.SIGTERM, end)
+    (checkpoint.directory() / "first").write_text("words")
+    while True:
+        time.sleep(0.1)
+
+
+def stored(bench: Bench) -> dict[str, bytes]:
+    """The files of the stored checkpoint; empty if there is none."""
+    try:
+        content = bench.s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
+    except ClientError:
+        return {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        files = {one.name: tar.extractfile(one) for one in tar.getmembers() if one.isfile()}
+        return {name: file.read() for name, file in files.items() if file}
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def job(bench: Bench, tmp_path: Path) -> Bench:
+    bench.s3.delete_object(Bucket=BUCKET, Key=KEY)
+    bench.environment |= {CHECKPOINT: "600", "TMPDIR": str(tmp_path)}
+    return bench
+
+
+@pytest.mark.parametrize("then", ["raise", "crash"])
+def test_each_attempt_goes_on_where_the_one_before_ended(job: Bench, then: str) -> None:
+    job.put_by_value(counting, then)
+    assert job.run()[0] != 0
+    assert stored(job) == {"model/epochs": b"0"}, "and nothing that is not finished"
+    code, _, err = job.run()
+    assert code != 0
+    assert f"Restored 2 files and folders, 0.0 MB, from s3://{BUCKET}/{KEY}." in err
+    assert job.run()[0] == 0
+    assert job.value() == [0, 1, 2]
+    assert stored(job) == {"model/epochs": b"0 1"}, "a function that has returned needs none"
+
+
+def test_it_is_stored_while_the_function_runs_and_when_the_job_is_told_to_end(job: Bench) -> None:
+    job.environment[CHECKPOINT] = "1"
+    job.put_by_value(waiting)
+    with job.start() as process:
+        try:
+            until(lambda: stored(job) == {"first": b"words"})
+            process.send_signal(signal.SIGTERM)
+            until(lambda: stored(job) == {"first": b"words", "last": b"words"})
+            assert job.awaited_envelope()["status"] == "terminated"
+        finally:
+            process.kill()
+
+
+def test_a_damaged_one_is_told_and_the_function_begins_anew(job: Bench) -> None:
+    job.s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"no tar file")
+    job.put_by_value(counting, "return")
+    code, _, err = job.run()
+    assert code == 0
+    assert f"The checkpoint s3://{BUCKET}/{KEY} is damaged" in err
+    assert job.value() == [0]
+
+
+def test_it_may_stand_where_the_user_wants_it(job: Bench, tmp_path: Path) -> None:
+    job.environment[VARIABLE] = str(tmp_path / "large" / "disk")
+    job.put_by_value(counting, "raise")
+    job.run()
+    assert (tmp_path / "large" / "disk" / "model" / "epochs").read_text() == "0"
+    assert stored(job) == {"model/epochs": b"0"}
+
+
+def test_without_the_option_it_is_a_temporary_directory(bench: Bench, tmp_path: Path) -> None:
+    bench.environment["TMPDIR"] = str(tmp_path)
+    bench.put_by_value(counting, "return")
+    assert bench.run()[0] == 0
+    assert stored(bench) == {}
+    assert checkpoint.directory() == checkpoint.directory()
+    assert list(checkpoint.directory().iterdir()) == []
