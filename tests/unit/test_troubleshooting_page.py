@@ -44,7 +44,7 @@ def test_each_reason_to_wait_is_explained(reason: str) -> None:
 @pytest.mark.parametrize("message", blocks("docs/troubleshooting.md", "text"))
 def test_a_message_is_what_the_program_says(message: str) -> None:
     """Each of its parts, between what differs from job to job, stands in the source."""
-    parts = [part.strip(" :;().,\n") for part in message.split("…")]
+    parts = [" ".join(part.split()).strip(" :;().,") for part in message.split("…")]
     assert any(len(part.split()) > 1 for part in parts)
     for part in parts:
         assert part in said(), part
