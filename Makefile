@@ -95,6 +95,10 @@ lint-docs: build ## Build the site of docs/ into target/site; a link that leads 
 .PHONY: docs
 docs: lint-docs ## The same, by the name that one looks for
 
+.PHONY: pictures
+pictures: build ## Take the README's picture of the terminal anew
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python scripts/pictures.py
+
 .PHONY: lint-github
 lint-github: build ## Check the workflows and the forms of .github/
 	$(BIN)/zizmor --quiet --offline --strict-collection .
@@ -128,7 +132,7 @@ test-wheel: build ## Test the newest wheel of dist/
 
 .PHONY: sdist
 sdist: $(BIN)/maturin ## Build the source distribution into dist/
-	$(BIN)/maturin sdist --quiet --out dist
+	$(BIN)/maturin sdist --out dist
 
 .PHONY: check-dist
 check-dist: build sdist ## Check that PyPI takes what is in dist/ and shows its README
