@@ -134,8 +134,12 @@ test-wheel: build ## Test the newest wheel of dist/
 sdist: $(BIN)/maturin ## Build the source distribution into dist/
 	$(BIN)/maturin sdist --out dist
 
+# By itself, so that nothing is compiled for it.
+$(BIN)/twine: | $(BIN)/maturin
+	$(BIN)/pip install --quiet 'twine>=6.1,<8'
+
 .PHONY: check-dist
-check-dist: build sdist ## Check that PyPI takes what is in dist/ and shows its README
+check-dist: $(BIN)/twine sdist ## Check that PyPI takes what is in dist/ and shows its README
 	$(BIN)/twine check --strict dist/*
 
 .PHONY: version
