@@ -57,7 +57,11 @@ class Cloud:
 
     def electron(self, name: str, executor: Any = "awsbatch", gated: bool = False) -> Callable[..., Any]:
         """An electron that adds its arguments and notes each call in the bucket, before it waits for its gate."""
-        return ct.electron(counted(name, self.bucket, self.gates, gated), executor=executor)
+        return ct.electron(self.counted(name, gated), executor=executor)
+
+    def counted(self, name: str, gated: bool = False) -> Callable[..., int]:
+        """The function of such an electron."""
+        return counted(name, self.bucket, self.gates, gated)
 
     def dispatch_held(self, points: Mapping[str, str], lattice: Any, *arguments: Any) -> str:
         """Dispatches, and returns when each of these electrons is held.
@@ -153,7 +157,7 @@ class Cloud:
         )
 
 
-def counted(name: str, bucket: str, gates: Path, gated: bool) -> Callable[..., Any]:
+def counted(name: str, bucket: str, gates: Path, gated: bool) -> Callable[..., int]:
     """A function that adds its arguments, of bytes their number.
 
     It notes each call in a bucket before it waits for a file.

@@ -21,7 +21,10 @@ WIDTH = int(os.environ.get("RESUME_FAN", "6"))
 
 
 def workflow_of(cloud: Cloud, local: set[str], remote: set[str]) -> Any:
-    """A fan, whose electrons' names go into the two sets. Its result is twice the width and four times the number."""
+    """A fan; the names of its electrons and of what builds its sublattices go into the two sets.
+
+    Its result is twice the width and four times the number.
+    """
 
     def electron(name: str, is_local: bool = False) -> Any:
         (local if is_local else remote).add(name)
@@ -32,20 +35,29 @@ def workflow_of(cloud: Cloud, local: set[str], remote: set[str]) -> Any:
     leaves = [electron(f"leaf_{number}") for number in range(4)]
     total = electron("total")
 
-    @ct.electron
-    @ct.lattice(executor="local", workflow_executor="local")
-    def innermost(number: int) -> Any:
-        return leaves[1](leaves[0](number))
+    def innermost(name: str, is_local: bool) -> Any:
+        (local if is_local else remote).add(name)
+        note_building = cloud.counted(name)
+
+        @ct.electron
+        @ct.lattice(executor="local", workflow_executor="local")
+        def innermost(number: int) -> Any:
+            note_building()
+            return leaves[1](leaves[0](number))
+
+        return innermost
+
+    built_in_a_job, built_by_server = innermost("built_in_a_job", False), innermost("built_by_server", True)
 
     @ct.electron
     @ct.lattice(executor="local", workflow_executor="awsbatch")  # which builds its sublattice
     def inner(number: int) -> Any:
-        return leaves[3](leaves[2](number), innermost(number))
+        return leaves[3](leaves[2](number), built_in_a_job(number))
 
     @ct.lattice(executor="local", workflow_executor="local")
     def workflow(number: int) -> Any:
         results = [second(first(1)) for first, second in zip(fan, again, strict=True)]
-        return total(*results, inner(number), innermost(number))
+        return total(*results, inner(number), built_by_server(number))
 
     return workflow
 
