@@ -153,12 +153,17 @@ _PAIRS_VALIDATION = """
   validation {{
     condition = (
       startswith(trimspace(var.{name}), "{{")
-      ? can({{ for name, value in jsondecode(var.{name}) : name => tostring(value) }})
+      ? can({json})
       : alltrue([for pair in compact(split(",", var.{name})) : can(regex("^[^:=]+[:=]", pair))])
     )
     error_message = "{name} {rule}."
   }}
 """
+
+
+# How a JSON object is looked at: whether it is one, or whether all of it is text.
+_ANY = "jsondecode(var.NAME)"
+_JSON: dict[Any, str] = {dict[str, str]: "{ for name, value in jsondecode(var.NAME) : name => tostring(value) }"}
 
 
 def signature() -> str:
@@ -208,19 +213,24 @@ def terraform() -> str:
     variables = []
     for name in OPTIONS:
         field = ExecutorInfraDefaults.model_fields[name]
-        is_dict = get_origin(Settings.model_fields[name].annotation) is dict
         variables.append(
             _VARIABLE.format(
                 name=name,
                 type={bool: "bool", int: "number", float: "number", str: "string"}[_class(field)],
                 default=_json(field.default),
                 description=_json(field.description),
-                validation=_PAIRS_VALIDATION.format(name=name, rule=pairs.RULE) if is_dict else "",
+                validation=_validation(name) if get_origin(Settings.model_fields[name].annotation) is dict else "",
             )
         )
     width = max(map(len, OPTIONS))
     values = [f"    {name:<{width}} = var.{name}" for name in OPTIONS]
     return _TERRAFORM.format(variables="\n".join(variables), values="\n".join(values))
+
+
+def _validation(name: str) -> str:
+    """What Terraform checks of an option that is a dict, and comes as a text."""
+    looked_at = _JSON.get(Settings.model_fields[name].annotation, _ANY).replace("NAME", name)
+    return _PAIRS_VALIDATION.format(name=name, rule=pairs.RULE, json=looked_at)
 
 
 def contents(root: Path) -> Iterator[tuple[Path, str]]:
@@ -243,10 +253,8 @@ def _type(field: FieldInfo) -> str:
     """The type of an option's attribute."""
     if get_origin(field.annotation) is Literal:
         return f"Literal[{', '.join(_json(value) for value in get_args(field.annotation))}]"
-    if get_origin(field.annotation) is dict:
-        return "dict[str, str]"
-    if field.annotation == str | list[str]:
-        return "str | list[str]"
+    if get_origin(field.annotation) in (dict, list) or field.annotation == str | list[str]:
+        return str(field.annotation).replace("typing.", "")
     return "float" if field.annotation == int | float else _class(field).__name__
 
 

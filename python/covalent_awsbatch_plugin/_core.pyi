@@ -16,6 +16,7 @@ __all__ = [
     "Reader",
     "Writer",
     "__version__",
+    "field_problem",
     "shut_down",
 ]
 
@@ -26,6 +27,13 @@ ABANDONED_REASON: str
 """Reason of the termination of a job whose id nobody took."""
 CANCEL_REASON: str
 """Prefix of the reason of every termination that Covalent requested."""
+
+def field_problem(structure: str, fields: str) -> str | None:
+    """What of a JSON object does not fit a structure of AWS Batch's API, such as `RegisterJobDefinitionRequest`.
+
+    Returns:
+        The first field that is unknown, with the one that was probably meant, or of another type; None if all fit.
+    """
 
 def shut_down() -> None:
     """Shut the core's threads down; registered to run when the interpreter exits."""
@@ -209,13 +217,14 @@ class Client:
         A detached task: it starts with the call and completes even if the awaitable is dropped.
         """
 
-    def queue_problems(self, queue: str, vcpu: float, fargate: bool) -> Awaitable[list[str]]:
+    def queue_problems(self, queue: str, vcpu: float, fargate: bool, shares: bool) -> Awaitable[list[str]]:
         """The problems of a queue as sentences; empty if none are found.
 
         Args:
             queue: Name or ARN.
             vcpu: vCPUs of a job, compared with the limits of the compute environments.
             fargate: Whether the job is for Fargate, and not for EC2.
+            shares: Whether it has a share identifier, which goes with a scheduling policy of the queue.
         """
 
     def stored_result(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:

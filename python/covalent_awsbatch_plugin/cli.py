@@ -309,7 +309,7 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 
 
 @main.command(cls=_ExecutorCommand)
-@click.argument("whose", type=click.Choice(["user", "job"]))
+@click.argument("whose", type=click.Choice(["user", "job", "execution"]))
 @click.option("--doctor", "for_doctor", is_flag=True, help="With what the doctor can tell more by.")
 @click.option("--prune", "for_prune", is_flag=True, help="With what `environment prune` and `refresh` delete by.")
 @click.option("--account", help="Account number; AWS is asked for it where it is not given.")
@@ -317,7 +317,9 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 def policy(
     *, whose: str, for_doctor: bool, for_prune: bool, account: str | None, example: bool, **options: str | None
 ) -> None:
-    """Print the least IAM policy for whoever runs Covalent's server (user) or for the job role (job).
+    """Print the least IAM policy for whoever runs Covalent's server (user), the job role (job) or the execution role.
+
+    The execution role needs it for the option `secrets`, besides AWS's own AmazonECSTaskExecutionRolePolicy.
 
     Its resources are those of the section [executors.awsbatch] of Covalent's configuration, unless an option says
     otherwise.
@@ -328,7 +330,7 @@ def policy(
     from .errors import AWSBatchError
 
     try:
-        if (for_doctor or for_prune) and whose == "job":
+        if (for_doctor or for_prune) and whose != "user":
             flag = "--doctor" if for_doctor else "--prune"
             raise click.UsageError(f"{flag} is about whoever runs the command: covalent-awsbatch policy user {flag}")
         more = (*(DOCTOR if for_doctor else ()), *(PRUNE if for_prune else ()))

@@ -34,8 +34,33 @@ pub fn problem(structure: &str, value: &Map<String, Value>) -> Option<String> {
     };
     value.iter().find_map(|(name, value)| match fields.get(name.as_str()) {
         Some(expected) => problem_of_type(expected, value, &format!("{structure}.{name}")),
-        None => Some(format!("{structure} has no field {name}")),
+        None => Some(format!("{structure} has no field {name}{}", hint(name, fields.keys()))),
     })
+}
+
+/// Which of the names was probably meant, as a question; empty if none is near.
+fn hint<'a>(name: &str, names: impl Iterator<Item = &'a &'static str>) -> String {
+    let lower = name.to_lowercase();
+    let nearest = names.map(|known| (distance(&lower, &known.to_lowercase()), *known)).min();
+    match nearest.filter(|(distance, _)| *distance <= name.len() / 3) {
+        Some((_, known)) => format!(": did you mean {known}?"),
+        None => String::new(),
+    }
+}
+
+/// Levenshtein's: how many letters have to be put in, taken out or changed.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &another) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != another);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
 }
 
 fn problem_of_type(expected: &Type, value: &Value, path: &str) -> Option<String> {
@@ -94,7 +119,8 @@ mod tests {
     #[test]
     fn a_field_that_batch_does_not_have_is_named_and_no_value_shown() {
         let cases = [
-            (json!({"jobNmae": "secret"}), "SubmitJobRequest has no field jobNmae"),
+            (json!({"jobNmae": "secret"}), "SubmitJobRequest has no field jobNmae: did you mean jobName?"),
+            (json!({"colour": "secret"}), "SubmitJobRequest has no field colour"),
             (json!({"jobName": 17}), "SubmitJobRequest.jobName is no string"),
             (json!({"propagateTags": "secret"}), "SubmitJobRequest.propagateTags is no boolean"),
             (json!({"timeout": {"attemptDurationSeconds": 60.5}}), "JobTimeout.attemptDurationSeconds is no integer"),
@@ -104,7 +130,7 @@ mod tests {
             (json!({"dependsOn": "secret"}), "SubmitJobRequest.dependsOn is no list"),
             (
                 json!({"containerOverrides": {"environment": [{"name": "A", "valeu": "secret"}]}}),
-                "KeyValuePair has no field valeu",
+                "KeyValuePair has no field valeu: did you mean value?",
             ),
         ];
         for (job, said) in cases {

@@ -1,6 +1,9 @@
 //! A job as `DescribeJobs` returns it, reduced to the fields that decide and explain its end.
 
-use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobDetail, JobStatus, PlatformCapability, ResourceType};
+use aws_sdk_batch::types::{
+    AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, JobDetail, JobStatus, KeyValuePair,
+    PlatformCapability, ResourceType, TaskContainerDetails,
+};
 use serde::Serialize;
 
 /// What is known about a job. Times are milliseconds since 1970.
@@ -95,12 +98,25 @@ impl Job {
     }
 }
 
+/// The container of a job that is described as an ECS task of one container.
+fn only_container(detail: &JobDetail) -> Option<&TaskContainerDetails> {
+    detail.ecs_properties()?.task_properties().first()?.containers().first()
+}
+
+/// The variables of a job's container.
+#[must_use]
+pub fn environment(detail: &JobDetail) -> &[KeyValuePair] {
+    let of_task = || only_container(detail).map(TaskContainerDetails::environment);
+    detail.container().map(ContainerDetail::environment).or_else(of_task).unwrap_or_default()
+}
+
 impl From<&JobDetail> for Job {
     fn from(detail: &JobDetail) -> Self {
-        let container = detail.container();
+        let (container, of_task) = (detail.container(), only_container(detail));
         let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
         let asked = |kind: ResourceType| {
-            let all = container.map(ContainerDetail::resource_requirements).unwrap_or_default();
+            let of_task = || of_task.map(TaskContainerDetails::resource_requirements);
+            let all = container.map(ContainerDetail::resource_requirements).or_else(of_task).unwrap_or_default();
             let found = all.iter().find(|one| one.r#type() == Some(&kind))?.value()?.parse::<f64>().ok()?;
             (found.is_finite() && found >= 0.0).then_some(found)
         };
@@ -112,11 +128,16 @@ impl From<&JobDetail> for Job {
             status: detail.status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
             status_reason: text(detail.status_reason()),
             is_terminated: detail.is_terminated().unwrap_or_default(),
-            exit_code: container.and_then(ContainerDetail::exit_code),
-            container_reason: text(container.and_then(|container| container.reason())),
+            exit_code: container
+                .and_then(ContainerDetail::exit_code)
+                .or_else(|| of_task.and_then(TaskContainerDetails::exit_code)),
+            container_reason: text(container.and_then(|container| container.reason()))
+                .or_else(|| text(of_task.and_then(|container| container.reason()))),
             log_stream: text(container.and_then(|container| container.log_stream_name()))
+                .or_else(|| text(of_task.and_then(|container| container.log_stream_name())))
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
-            image: text(container.and_then(|container| container.image())),
+            image: text(container.and_then(|container| container.image()))
+                .or_else(|| text(of_task.and_then(|container| container.image()))),
             created_at: detail.created_at(),
             age_ms: None,
             has_dependencies: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
@@ -135,11 +156,20 @@ impl From<&JobDetail> for Job {
 impl From<&AttemptDetail> for Attempt {
     fn from(detail: &AttemptDetail) -> Self {
         let container = detail.container();
+        let of_task = detail.task_properties().first().and_then(|task| task.containers().first());
         Self {
-            exit_code: container.and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code),
-            container_reason: container.and_then(|container| container.reason()).map(truncate),
+            exit_code: container
+                .and_then(aws_sdk_batch::types::AttemptContainerDetail::exit_code)
+                .or_else(|| of_task.and_then(AttemptTaskContainerDetails::exit_code)),
+            container_reason: container
+                .and_then(|container| container.reason())
+                .or_else(|| of_task.and_then(|container| container.reason()))
+                .map(truncate),
             status_reason: detail.status_reason().map(truncate),
-            log_stream: container.and_then(|container| container.log_stream_name()).map(truncate),
+            log_stream: container
+                .and_then(|container| container.log_stream_name())
+                .or_else(|| of_task.and_then(|container| container.log_stream_name()))
+                .map(truncate),
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
         }
@@ -172,6 +202,30 @@ mod tests {
         assert_eq!(job.log_stream.as_deref(), Some("covalent-batch/default/2"));
         assert_eq!(job.container_reason, None);
         assert!(job.has_ended());
+    }
+
+    #[test]
+    fn a_task_of_one_container_is_read_like_a_container() {
+        use aws_sdk_batch::types::{AttemptEcsTaskDetails, EcsPropertiesDetail, EcsTaskDetails};
+        let container = TaskContainerDetails::builder()
+            .exit_code(137)
+            .reason("OutOfMemoryError")
+            .log_stream_name("covalent-batch/default/1")
+            .image("i")
+            .environment(KeyValuePair::builder().name("A").value("1").build());
+        let task = EcsTaskDetails::builder().containers(container.build()).build();
+        let ended = AttemptTaskContainerDetails::builder().exit_code(137).reason("OutOfMemoryError").build();
+        let attempt = AttemptEcsTaskDetails::builder().containers(ended).build();
+        let detail = JobDetail::builder()
+            .status(JobStatus::Failed)
+            .ecs_properties(EcsPropertiesDetail::builder().task_properties(task).build())
+            .attempts(AttemptDetail::builder().task_properties(attempt).build())
+            .build();
+        let job = Job::from(&detail);
+        assert_eq!((job.exit_code, job.container_reason.as_deref()), (Some(137), Some("OutOfMemoryError")));
+        assert_eq!(job.attempts[0].exit_code, Some(137));
+        assert_eq!((job.log_stream.as_deref(), job.image.as_deref()), (Some("covalent-batch/default/1"), Some("i")));
+        assert_eq!(environment(&detail)[0].value(), Some("1"));
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_batch::types::ContainerDetail;
-
-use super::job::{Job, truncate};
+use super::job::{self, Job, truncate};
 use crate::aws::clients::Clients;
 use crate::aws::response_dates::ResponseDates;
 use crate::aws::retry;
@@ -77,8 +75,8 @@ impl Jobs {
             }
         }
         for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
-            let environment = detail.container().map(ContainerDetail::environment).unwrap_or_default();
-            let environment = environment.iter().filter_map(|variable| variable.name().zip(variable.value()));
+            let environment = job::environment(detail).iter();
+            let environment = environment.filter_map(|variable| variable.name().zip(variable.value()));
             self.signatures.remember_key(environment, job.image.as_deref().unwrap_or_default());
         }
         Ok(jobs)

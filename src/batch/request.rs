@@ -11,6 +11,7 @@ use super::fields;
 pub struct JobRequest {
     family: String,
     definition: Map<String, Value>,
+    revision: Option<String>,
     job: Map<String, Value>,
 }
 
@@ -20,6 +21,7 @@ pub struct JobRequest {
 struct Parts {
     family: String,
     definition: Map<String, Value>,
+    revision: Option<String>,
     job: Map<String, Value>,
 }
 
@@ -30,6 +32,7 @@ impl TryFrom<Parts> for JobRequest {
         Ok(Self {
             family: parts.family,
             definition: checked("RegisterJobDefinitionRequest", parts.definition, &["jobDefinitionName"])?,
+            revision: parts.revision,
             job: checked("SubmitJobRequest", parts.job, &["jobName", "jobQueue"])?,
         })
     }
@@ -70,6 +73,13 @@ impl JobRequest {
         &self.definition
     }
 
+    /// A job definition of the user's that is taken as it is, by name, `name:revision` or ARN; then nothing of
+    /// [`Self::definition`] is registered.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
     /// The fields of `SubmitJob` for a revision of the definition.
     #[must_use]
     pub fn submission(&self, revision: &str) -> Value {
@@ -81,7 +91,9 @@ impl JobRequest {
     /// The container's image.
     #[must_use]
     pub fn image(&self) -> &str {
-        self.definition.get("containerProperties").map_or("", |container| text(&container["image"]))
+        let container = self.definition.get("containerProperties");
+        let container = container.or_else(|| only_container(self.definition.get("ecsProperties")?));
+        container.map_or("", |container| text(&container["image"]))
     }
 
     /// Names and values of the container's variables that travel with the job.
@@ -105,9 +117,22 @@ impl JobRequest {
             .is_some_and(|all| all.contains(&"FARGATE".into()))
     }
 
-    fn overrides(&self, field: &str) -> impl Iterator<Item = &Value> {
-        self.job.get("containerOverrides").and_then(|overrides| overrides[field].as_array()).into_iter().flatten()
+    /// Whether it is for a share of a queue with a scheduling policy.
+    #[must_use]
+    pub fn has_share(&self) -> bool {
+        self.job.contains_key("shareIdentifier")
     }
+
+    fn overrides(&self, field: &str) -> impl Iterator<Item = &Value> {
+        let overrides = self.job.get("containerOverrides");
+        let overrides = overrides.or_else(|| only_container(self.job.get("ecsPropertiesOverride")?));
+        overrides.and_then(|overrides| overrides[field].as_array()).into_iter().flatten()
+    }
+}
+
+/// The container of an ECS task that has one.
+fn only_container(properties: &Value) -> Option<&Value> {
+    properties.pointer("/taskProperties/0/containers/0")
 }
 
 fn text(value: &Value) -> &str {
@@ -142,6 +167,22 @@ mod tests {
         assert_eq!(request.environment().collect::<Vec<_>>(), [("A", "1")]);
         assert!(request.is_for_fargate() && (request.vcpu() - 0.25).abs() < f64::EPSILON);
         assert_eq!(request.submission("arn")["jobDefinition"], "arn");
+    }
+
+    #[test]
+    fn a_task_of_one_container_is_read_like_a_container() {
+        let task = |container: Value| json!({"taskProperties": [{"containers": [container]}]});
+        let request = read(&json!({
+            "family": "f-",
+            "definition": {"jobDefinitionName": "d", "ecsProperties": task(json!({"image": "i"}))},
+            "job": {"jobName": "f-1", "jobQueue": "q", "ecsPropertiesOverride": task(json!({
+                "environment": [{"name": "A", "value": "1"}],
+                "resourceRequirements": [{"type": "VCPU", "value": "4"}],
+            }))},
+        }))
+        .unwrap();
+        assert_eq!((request.image(), request.environment().collect::<Vec<_>>()), ("i", vec![("A", "1")]));
+        assert!((request.vcpu() - 4.0).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -170,7 +170,10 @@ impl Submitter {
         let mut pause = INITIAL_BACKOFF;
         let mut unknown_since = None;
         loop {
-            let definition = self.definitions.find_or_register(request.definition()).await?;
+            let definition = match request.revision() {
+                Some(revision) => revision.to_owned(),
+                None => self.definitions.find_or_register(request.definition()).await?,
+            };
             clients.acquire_batch_call().await;
             if caller_alive.strong_count() == 0 {
                 return Err(Error::new(Kind::Refused, format!("nobody wants job {} any more", request.name())));
@@ -183,7 +186,8 @@ impl Submitter {
                 // Either the revision was deregistered: find or register another one. Or it is new, and `SubmitJob`
                 // does not know it yet: wait.
                 Kind::Refused
-                    if mentions_definition(&error)
+                    if request.revision().is_none()
+                        && mentions_definition(&error)
                         && unknown_since.is_none_or(|since: Instant| since.elapsed() < DEFINITION_PROPAGATION) =>
                 {
                     if unknown_since.is_none() {

@@ -145,10 +145,11 @@ impl Client {
         queue: String,
         vcpu: f64,
         fargate: bool,
+        shares: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move {
-            queue::problems(&connection.session().await?.clients, &queue, Demand { vcpu, fargate }).await
+            queue::problems(&connection.session().await?.clients, &queue, Demand { vcpu, fargate, shares }).await
         })
     }
 

@@ -17,8 +17,18 @@ use log::LevelFilter;
 use pyo3::prelude::*;
 use pyo3_log::{Caching, Logger};
 
+use crate::batch::fields;
 use crate::batch::outcome::CANCEL_REASON;
 use crate::batch::submission::ABANDONED_REASON;
+
+/// What of a JSON object does not fit a structure of AWS's model of Batch's API.
+#[pyfunction]
+fn field_problem(structure: &str, fields: &str) -> Option<String> {
+    match serde_json::from_str(fields) {
+        Ok(fields) => fields::problem(structure, &fields),
+        Err(error) => Some(error.to_string()),
+    }
+}
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -34,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ABANDONED_REASON", ABANDONED_REASON)?;
     module.add("CANCEL_REASON", CANCEL_REASON)?;
+    module.add_function(pyo3::wrap_pyfunction!(field_problem, module)?)?;
     module.add_class::<client::Client>()?;
     module.add_class::<inspector::Inspector>()?;
     module.add_class::<job::PyJob>()?;

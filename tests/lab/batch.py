@@ -85,7 +85,7 @@ class Jobs:
         """Makes a job, whether there is one of this name or not."""
         wanted = asked.parameters
         limits.check_job(wanted, len(asked.request.body))
-        queue = self._queues.check_open(wanted["jobQueue"])
+        queue = self._queues.check_open(wanted["jobQueue"], wanted.get("shareIdentifier", ""))
         definition = self._definitions.find(wanted["jobDefinition"])
         job_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         arns = {

@@ -24,6 +24,7 @@ class Queue:
         max_vcpus: Limit of the compute environment.
         kind: `EC2`, `SPOT`, `FARGATE` or `FARGATE_SPOT`.
         instance_types: Of its machines, if it has any.
+        fair_share: Whether it has a scheduling policy.
     """
 
     state: str = "ENABLED"
@@ -34,6 +35,7 @@ class Queue:
     max_vcpus: int = 256
     kind: str = "EC2"
     instance_types: tuple[str, ...] = ("optimal",)
+    fair_share: bool = False
 
 
 class Queues:
@@ -60,12 +62,14 @@ class Queues:
             raise limits.refused(f"JobQueue {name_or_arn} not found.")
         return arn
 
-    def check_open(self, name_or_arn: str) -> str:
-        """The same, for a queue that takes jobs."""
+    def check_open(self, name_or_arn: str, share: str = "") -> str:
+        """The same, for a queue that takes jobs, and takes them with or without a share identifier."""
         arn = self.arn_of(name_or_arn)
         queue = self.queues[arn.rpartition("/")[2]]
         if queue.state != "ENABLED" or queue.status != "VALID":
             raise limits.refused(f"Job Queue {arn} is {queue.state} and {queue.status}; it must be ENABLED and VALID.")
+        if queue.fair_share != bool(share):
+            raise limits.refused(f"shareIdentifier must {'' if queue.fair_share else 'not '}be specified for {arn}.")
         return arn
 
     def describe_job_queues(self, asked: Asked) -> Reply:
@@ -77,6 +81,7 @@ class Queues:
                 "state": queue.state,
                 "status": queue.status,
                 "priority": 1,
+                **({"schedulingPolicyArn": self._arn(f"scheduling-policy/{name}")} if queue.fair_share else {}),
                 "computeEnvironmentOrder": [{"order": 1, "computeEnvironment": self._environment_arn(name)}],
                 "jobStateTimeLimitActions": [],
                 "tags": {},

@@ -28,7 +28,7 @@ _PLACES = (
 )
 
 # They do, too, but say something only where they are not the executor's defaults.
-_KINDS = ("platform", "assign_public_ip", "ephemeral_storage")
+_KINDS = ("platform", "assign_public_ip", "ephemeral_storage", "share_identifier")
 
 Say = Callable[..., None]
 """Writes a line, in a colour if a second argument names one."""

@@ -170,6 +170,11 @@ class ExecutorInfraDefaults(BaseModel):
         default=7, ge=1, description="Days that functions and results stay in the bucket; more than any workflow runs."
     )
     create_ecr: bool = Field(default=False, description="Create an ECR repository for images of your own.")
+    fair_share: bool = Field(
+        default=False,
+        description="Create the queue with a fair-share scheduling policy, in which each job takes a share: "
+        "share_identifier, else the prefix without hyphens.",
+    )
 
     if TYPE_CHECKING:
 
@@ -189,8 +194,9 @@ class ExecutorInfraDefaults(BaseModel):
         options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
         if _is_fargate(str(values.get("capacity", ""))):
             options["platform"] = "FARGATE"
-        for name in ("environment", "tags"):
-            options[name] = _pairs(name, options.get(name, ""))
+        for name, field in settings.Settings.model_fields.items():
+            if get_origin(field.annotation) is dict:
+                options[name] = _pairs(name, options.get(name, ""))
         try:
             settings.Settings(**options)
         except ValidationError as error:
@@ -211,6 +217,10 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
         if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
             raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
+        if self.share_identifier and not self.fair_share:
+            raise ValueError(
+                "share_identifier is for a queue with a scheduling policy: add fair_share, or leave it out"
+            )
         given = [name for name in _NAMES if re.search("^arn:|/", getattr(self, name))]
         if given:
             raise ValueError(f"{', '.join(given)} must be a name: what it names is created, not looked for")

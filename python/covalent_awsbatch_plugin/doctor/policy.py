@@ -95,6 +95,12 @@ JOB = (
 )
 """Rights of the job role, without those that the functions need."""
 
+EXECUTION = (
+    Right("Secrets", "secretsmanager:GetSecretValue", "secrets"),
+    Right("Parameters", "ssm:GetParameters", "parameters"),
+)
+"""Rights of the execution role for the option `secrets`, beside what AWS's own policy for such roles has."""
+
 DOCTOR = (
     Right("DoctorBucket", "s3:GetEncryptionConfiguration", "bucket", ("s3:GetBucketEncryption",)),
     Right("DoctorBucket", "s3:ListBucket", "bucket", ("s3:HeadBucket",)),
@@ -118,6 +124,10 @@ EXAMPLE = Settings(
     runtime="ecr",
     ecr_repo_name="covalent-batch-images",
     s3_cleanup="always",
+    secrets={
+        "TOKEN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf",
+        "PASSWORD": "/covalent/password",
+    },
 )
 
 
@@ -156,6 +166,11 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
     """
     batch = f"arn:{place.partition}:batch:{place.region}:{place.account}"
     definition = f"{batch}:job-definition/{settings.batch_job_definition_name}"
+    registered = [definition, f"{definition}:*"]
+    if settings.job_definition:
+        registered = []
+        definition = settings.job_definition.partition(":job-definition/")[2] or settings.job_definition
+        definition = f"{batch}:job-definition/{definition.partition(':')[0]}"
     queue = (
         settings.batch_queue if settings.batch_queue.startswith("arn:") else f"{batch}:job-queue/{settings.batch_queue}"
     )
@@ -167,10 +182,10 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
     group = f"log-group:{settings.batch_job_log_group_name}:*"
     return {
         "any": ["*"],
-        "definition": [definition, f"{definition}:*"],
+        "definition": registered,
         "submission": [queue, definition, f"{definition}:*"],
         "jobs": [f"{batch}:job/*"],
-        "roles": list(dict.fromkeys(roles)),
+        "roles": list(dict.fromkeys(roles)) if registered else [],
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
@@ -181,6 +196,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         "base": image if settings.source == "ecr" else [],
         "repository": [_repository_arn(place, settings.ecr_repo_name)] if settings.source == "ecr" else [],
         "key": _key(settings.s3_kms_key_id, place),
+        **_sources(settings, place),
     }
 
 
@@ -249,7 +265,7 @@ def printed(
     """What `covalent-awsbatch policy` prints.
 
     Args:
-        whose: `user` or `job`.
+        whose: `user`, `job` or `execution`.
         given: Options of the executor that override the section of Covalent's configuration.
         more: Rights to add: `DOCTOR`, `PRUNE`.
         account: Account number; AWS is asked where it is not known.
@@ -258,7 +274,7 @@ def printed(
     Raises:
         AWSBatchError: An option cannot work, or AWS does not say which account this is.
     """
-    rights = (*(USER if whose == "user" else JOB), *more)
+    rights = (*{"user": USER, "job": JOB, "execution": EXECUTION}[whose], *more)
     if example:
         return text(document(rights, EXAMPLE, EXAMPLE_PLACE))
     settings = checked(resolved(given), given)
@@ -275,6 +291,15 @@ async def _account(settings: Settings) -> str:
         if not error.details.get("endpoint"):
             raise
         raise unanswered(error, "which account this is; with --account nothing has to be asked") from error
+
+
+def _sources(settings: Settings, place: Place) -> dict[str, list[str]]:
+    """Where the values of `secrets` are; of a secret all of it, where a key of it is wanted."""
+    at = f"arn:{place.partition}:ssm:{place.region}:{place.account}:parameter"
+    arns = [source if source.startswith("arn:") else at + source for source in settings.secrets.values()]
+    secrets = [":".join(arn.split(":")[:7]) for arn in arns if arn.split(":")[2] == "secretsmanager"]
+    parameters = [arn for arn in arns if arn.split(":")[2] == "ssm"]
+    return {"secrets": list(dict.fromkeys(secrets)), "parameters": list(dict.fromkeys(parameters))}
 
 
 def _single(values: Sequence[str]) -> str | list[str]:

@@ -1,7 +1,9 @@
 """The parent process of a job: runs it, and kills everything that it leaves.
 
-A separate program (`python -I -S _supervisor.py REPORT_FD COMMAND...`) that uses only the standard library. It is the
-parent of the job instead of the embedded AWS, because it can outlive a killed embedded AWS and clean up.
+A separate program (`python -I -S _supervisor.py REPORT_FD ULIMITS COMMAND...`) that uses only the standard library. It
+is the parent of the job instead of the embedded AWS, because it can outlive a killed embedded AWS and clean up.
+
+ULIMITS is a JSON object of soft and hard limits by name, as `ulimits` of a job definition has them.
 
 It reads commands from stdin: `stop SECONDS` sends SIGTERM to the job's process group, and SIGKILL after that many
 seconds. The end of stdin means that the embedded AWS has ended: the job is stopped at once. It writes reports to
@@ -12,7 +14,9 @@ n, as in a shell).
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,10 +43,12 @@ class Supervisor:
 
     Args:
         report_fd: File descriptor that the reports go to.
+        ulimits: Soft and hard limits of the job by name.
         command: The job's program and its arguments.
     """
 
-    def __init__(self, report_fd: int, command: list[str]) -> None:
+    def __init__(self, report_fd: int, ulimits: dict[str, list[int]], command: list[str]) -> None:
+        self._ulimits = ulimits
         os.set_inheritable(report_fd, False)
         self._report_fd = report_fd
         self._command = command
@@ -62,7 +68,7 @@ class Supervisor:
                 self._command,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=self._prepare,  # noqa: PLW1509
             )
         except OSError as error:
             self._report(f"cannot exec: {self._command[0]!r}: {error.strerror}")
@@ -71,6 +77,11 @@ class Supervisor:
         threading.Thread(target=self._read_commands, daemon=True).start()
         code = self._wait(self._process)
         self._report(f"exit {code}")
+
+    def _prepare(self) -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        for name, (soft, hard) in self._ulimits.items():
+            _limit(name, soft, hard)
 
     def _read_commands(self) -> None:
         for line in sys.stdin:
@@ -108,8 +119,17 @@ class Supervisor:
             os.write(self._report_fd, line.encode("utf-8", "replace") + b"\n")
 
 
-def _die_with_parent() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _limit(name: str, soft: int, hard: int) -> None:
+    """Limits this process; -1 is no limit. Without the rights of root nothing is raised above what it has."""
+    number = getattr(resource, f"RLIMIT_{name.upper()}", None)
+    if number is None:
+        return
+    soft, hard = (resource.RLIM_INFINITY if limit == -1 else limit for limit in (soft, hard))
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except (OSError, ValueError):
+        most = resource.getrlimit(number)[1]
+        resource.setrlimit(number, (most if soft == resource.RLIM_INFINITY else min(soft, most), most))
 
 
 def _kill_orphans() -> None:
@@ -129,6 +149,6 @@ def _kill_orphans() -> None:
 
 
 if __name__ == "__main__":
-    Supervisor(int(sys.argv[1]), sys.argv[2:]).run()
+    Supervisor(int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]).run()
     # A thread may still be reading commands; there is nothing to flush.
     os._exit(0)

@@ -13,6 +13,7 @@ from typing import Any
 from moto.batch.models import ComputeEnvironment
 from moto.logs.models import logs_backends
 
+from . import secrets
 from .api import api_lock
 from .environment import job_environment
 from .image import CannotPullError, unpack
@@ -43,7 +44,8 @@ class AttemptRunner:
         directory: Where the scratch directories are made.
         aws: Variables that point a program at the embedded endpoint.
         region: The region of everything.
-        stop_grace: Seconds between SIGTERM and SIGKILL for a job that was terminated.
+        stop_grace: Seconds between SIGTERM and SIGKILL for a job that was terminated, if it does not say.
+        client: Returns a boto3 client of the service named, for the secrets of jobs.
     """
 
     program: list[str]
@@ -51,6 +53,7 @@ class AttemptRunner:
     aws: dict[str, str]
     region: str
     stop_grace: float
+    client: Callable[[str], Any]
     _instance_id: str = field(default_factory=lambda: f"i-{uuid.uuid4().hex[:17]}")
 
     def __call__(self, job: LocalJob, environment: ComputeEnvironment) -> Outcome:
@@ -69,6 +72,8 @@ class AttemptRunner:
                 return self._run(job, environment, scratch, task)
         except CannotPullError as error:
             return Outcome(None, NOT_STARTED, f"CannotPullContainerError: {error}")
+        except secrets.NoSecretError as error:
+            return Outcome(None, NOT_STARTED, f"ResourceInitializationError: {error}")
         except CannotStartError as error:
             said = (
                 f"CannotStartContainerError: Error response from daemon: failed to create task for container: {error}"
@@ -81,12 +86,13 @@ class AttemptRunner:
         program = image.command if image else [part.replace("{python}", str(scratch.python)) for part in self.program]
         argv = job.command or program
         own = {**image.environment, **job.environment} if image else job.environment
+        own = {**own, **secrets.fetch(job.secrets, self.client)}
         variables = job_environment(os.environ, scratch, self.aws, own, _batch_variables(job, environment))
-        process = JobProcess(argv, variables, scratch.work, write)
+        process = JobProcess(argv, variables, scratch.work, write, job.ulimits)
         with api_lock:
             job.begin_running(process, stream_name)
             if job.end_reason is not None:
-                process.stop(self.stop_grace)
+                process.stop(self.stop_grace if job.stop_timeout is None else job.stop_timeout)
         ended, code = process.wait(job.attempt_seconds)
         if not ended:
             process.stop(_TIMEOUT_GRACE_SECONDS)

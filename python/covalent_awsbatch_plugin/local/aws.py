@@ -192,7 +192,7 @@ class LocalAWS:
             cleanup.enter_context(patched_ecr(self._presigned))
             self._server = Server(self._port, self._quiet, self._keys)
             run_attempt = AttemptRunner(
-                self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace
+                self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace, self.client
             )
             self._scheduler = Scheduler(run_attempt, self._stop_grace)
             cleanup.enter_context(patched_batch(self._scheduler, self._shortest_timeout))

@@ -10,19 +10,22 @@ from typing import Any, ClassVar
 import moto.batch.models
 import moto.batch.urls
 from moto.batch.exceptions import ClientException
-from moto.batch.models import JobDefinition
 from moto.batch.responses import BatchResponse
 from moto.batch.utils import JobStatus
 
+from . import ecs_task
 from .api import api_lock, patched_responses
+from .definition import LocalDefinition
 from .job import WAITING, LocalJob
 from .scheduler import Scheduler
 from .validation import (
     check_container,
     check_fargate,
     check_fields,
+    check_mounts,
     check_platform,
     check_retry_strategy,
+    check_share,
     check_submission,
     check_timeout,
 )
@@ -47,16 +50,21 @@ class LocalBatchResponse(BatchResponse):
 
     def registerjobdefinition(self) -> str:
         """Registers a revision with the requested fields: moto would keep some of the previous revision."""
-        check_fields("RegisterJobDefinition", json.loads(self.body))
+        asked = json.loads(self.body)
+        check_fields("RegisterJobDefinition", asked)
+        if "ecsProperties" in asked:  # which moto does not know
+            self.body = json.dumps({**asked, "containerProperties": ecs_task.as_container(asked["ecsProperties"])})
         container = self._get_param("containerProperties") or {}
         check_container(container)
+        check_mounts(container)
         if "FARGATE" in (self._get_param("platformCapabilities") or []):
             check_fargate(container, container.get("resourceRequirements") or [])
         check_retry_strategy(self._get_param("retryStrategy"))
         check_timeout(self._get_param("timeout"), self.shortest_timeout)
         answer = super().registerjobdefinition()
         definition = self.batch_backend.get_job_definition_by_arn(json.loads(answer)["jobDefinitionArn"])
-        assert definition is not None
+        assert isinstance(definition, LocalDefinition)
+        definition.asked = asked
         definition.platform_capabilities = self._get_param("platformCapabilities")
         definition.propagate_tags = self._get_param("propagateTags")
         definition.parameters = self._get_param("parameters") or {}
@@ -70,7 +78,7 @@ class LocalBatchResponse(BatchResponse):
         wanted = self._get_param("jobDefinitions")
         if wanted:
             found = [backend.get_job_definition(one) if ":" in one else one for one in wanted]
-            wanted = [one.arn if isinstance(one, JobDefinition) else one for one in found if one is not None]
+            wanted = [one.arn if isinstance(one, LocalDefinition) else one for one in found if one is not None]
         definitions = (
             []
             if wanted == []
@@ -78,11 +86,7 @@ class LocalBatchResponse(BatchResponse):
                 self._get_param("jobDefinitionName"), wanted or None, self._get_param("status")
             )
         )
-        described = [
-            {key: value for key, value in definition.describe().items() if value is not None}
-            for definition in definitions
-        ]
-        return self._page("jobDefinitions", described)
+        return self._page("jobDefinitions", [definition.describe() for definition in definitions])
 
     def submitjob(self) -> str:
         """Submits a job, with its retry strategy, and has it placed."""
@@ -91,15 +95,17 @@ class LocalBatchResponse(BatchResponse):
         definition = self._active_definition(self._get_param("jobDefinition"))
         if definition.container_properties is None:
             raise ClientException("The embedded AWS runs jobs of one container only")
+        overrides = self._overrides(definition)
         queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
         if queue is not None:
             kinds = [(environment.compute_resources or {}).get("type", "EC2") for environment in queue.environments]
             check_platform(definition.platform_capabilities, kinds)
+            priorities = [self._get_param("schedulingPriorityOverride"), definition.scheduling_priority]
+            check_share(queue.schedule_policy, self._get_param("shareIdentifier"), priorities)
         if "FARGATE" in (definition.platform_capabilities or []):
             own = definition.container_properties.get("resourceRequirements") or []
-            overrides = self._get_param("containerOverrides") or {}
             check_fargate(definition.container_properties, own + (overrides.get("resourceRequirements") or []))
         for dependency in self._get_param("dependsOn") or []:
             if dependency.get("jobId") and self.batch_backend.get_job_by_id(dependency["jobId"]) is None:
@@ -110,7 +116,7 @@ class LocalBatchResponse(BatchResponse):
             self._get_param("jobQueue"),
             array_properties=self._get_param("arrayProperties") or {},
             depends_on=self._get_param("dependsOn"),
-            container_overrides=self._get_param("containerOverrides"),
+            container_overrides=overrides,
             eks_properties_override=None,
             timeout=self._get_param("timeout"),
             parameters=self._get_param("parameters"),
@@ -124,6 +130,8 @@ class LocalBatchResponse(BatchResponse):
             if strategy:
                 one.retry_strategy = {"attempts": 1, "evaluateOnExit": [], **_lower_actions(strategy)}
             one.propagate_tags = bool(definition.propagate_tags if propagate is None else propagate)
+            one.share = self._get_param("shareIdentifier") or ""
+            one.priority = self._get_param("schedulingPriorityOverride") or definition.scheduling_priority or 0
         self.scheduler.submit(job)
         return json.dumps({"jobId": job_id, "jobName": name, "jobArn": arn})
 
@@ -172,17 +180,30 @@ class LocalBatchResponse(BatchResponse):
         self.scheduler.place()
         return answer
 
-    def _active_definition(self, identifier: str) -> JobDefinition:
+    def _active_definition(self, identifier: str) -> LocalDefinition:
         """Finds a definition by ARN, by `name:revision`, or the newest active one by name."""
-        found: Sequence[JobDefinition | None]
+        found: Sequence[object]
         if ":" in identifier:
             found = [self.batch_backend.get_job_definition(identifier)]
         else:
             found = self.batch_backend.get_job_definitions(identifier)
-        active = [one for one in found if one is not None and one.status == "ACTIVE"]
+        active = [one for one in found if isinstance(one, LocalDefinition) and one.status == "ACTIVE"]
         if not active:
             raise ClientException(f"Job definition {identifier} does not exist or is not active")
         return max(active, key=lambda one: one.revision)
+
+    def _overrides(self, definition: LocalDefinition) -> dict[str, Any]:
+        """What SubmitJob overrides of the container.
+
+        Raises:
+            ClientException: It is written for another kind of definition.
+        """
+        names = ("ecsPropertiesOverride", "containerOverrides")
+        right, wrong = names if "ecsProperties" in definition.asked else reversed(names)
+        if self._get_param(wrong):
+            raise ClientException(f"{wrong} must not be specified for this job definition, which takes {right}")
+        asked = self._get_param(right) or {}
+        return ecs_task.only_container(asked) if right == "ecsPropertiesOverride" and asked else asked
 
     def _check_reason(self) -> None:
         reason = self._get_param("reason")
@@ -211,16 +232,17 @@ def patched_batch(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
         scheduler: Places the jobs.
         shortest_timeout: Seconds that a time limit must have at least.
     """
-    original = moto.batch.models.Job
+    original = moto.batch.models.Job, moto.batch.models.JobDefinition
     LocalBatchResponse.scheduler, LocalJob.terminator = scheduler, scheduler.terminate
     LocalBatchResponse.shortest_timeout = shortest_timeout
     # Moto's `submit_job` creates jobs of this class, and starts each as a thread.
     moto.batch.models.Job = LocalJob  # type: ignore[misc]
+    moto.batch.models.JobDefinition = LocalDefinition  # type: ignore[misc]
     try:
         with patched_responses(moto.batch.urls, LocalBatchResponse):
             yield
     finally:
-        moto.batch.models.Job = original  # type: ignore[misc]
+        moto.batch.models.Job, moto.batch.models.JobDefinition = original  # type: ignore[misc]
 
 
 def _lower_actions(strategy: dict[str, Any]) -> dict[str, Any]:

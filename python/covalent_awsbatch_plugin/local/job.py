@@ -10,6 +10,8 @@ from moto.batch.utils import JobStatus
 
 from covalent_awsbatch_plugin.options.instance_types import Size
 
+from . import ecs_task
+from .definition import LocalDefinition
 from .process import JobProcess
 from .retry import Outcome
 from .summary import JobSummary
@@ -30,6 +32,8 @@ class LocalJob(Job):
         attempts: The attempts that have ended, as DescribeJobs shows them.
         retry_strategy: Batch's `retryStrategy`, SubmitJob's before the definition's.
         number: Its place in the order of submission, which it keeps when it is retried.
+        share: Its share of a queue with a scheduling policy; empty in another queue.
+        priority: Its priority within the share.
         end_reason: Reason of its termination; None if it was not terminated.
         process: What runs, while it runs.
     """
@@ -47,6 +51,8 @@ class LocalJob(Job):
         self.retry_strategy: dict[str, Any] = {"attempts": 1, "evaluateOnExit": []}
         self.propagate_tags = False
         self.number = 0
+        self.share = ""
+        self.priority = 0
         self.end_reason: str | None = None
         self.is_cancelled = False
         self.process: JobProcess | None = None
@@ -109,6 +115,22 @@ class LocalJob(Job):
     def log_configuration(self) -> dict[str, Any] | None:
         """The definition's `logConfiguration`."""
         return self._definition.get("logConfiguration")
+
+    @property
+    def secrets(self) -> list[dict[str, str]]:
+        """The variables whose values are fetched, and where from."""
+        return self._definition.get("secrets") or []
+
+    @property
+    def ulimits(self) -> dict[str, tuple[int, int]]:
+        """Soft and hard limits of its processes, by name."""
+        limits = self._definition.get("ulimits") or []
+        return {limit["name"]: (limit["softLimit"], limit["hardLimit"]) for limit in limits}
+
+    @property
+    def stop_timeout(self) -> float | None:
+        """Seconds between SIGTERM and SIGKILL; None if it does not say."""
+        return self._definition.get("stopTimeout")
 
     @property
     def attempt_seconds(self) -> int | None:
@@ -195,6 +217,11 @@ class LocalJob(Job):
             "isTerminated": self.end_reason is not None and not self.is_cancelled,
             "container": self._describe_container(),
         }
+        if task := self._ecs_properties:
+            result["ecsProperties"] = ecs_task.described(task, result.pop("container"))
+            result["attempts"] = [ecs_task.described_attempt(task, attempt) for attempt in self.attempts]
+        if self.share:
+            result.update(shareIdentifier=self.share, schedulingPriority=self.priority)
         if self.children:
             states = [child.status for child in self.children]
             result["arrayProperties"]["statusSummary"] = {state.value: states.count(state.value) for state in JobStatus}
@@ -219,6 +246,11 @@ class LocalJob(Job):
     @property
     def _definition(self) -> dict[str, Any]:
         return self.job_definition.container_properties or {}
+
+    @property
+    def _ecs_properties(self) -> dict[str, Any] | None:
+        definition = self.job_definition
+        return definition.asked.get("ecsProperties") if isinstance(definition, LocalDefinition) else None
 
     def _override(self, name: str, default: Any) -> Any:
         return self.container_overrides.get(name) or default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal
@@ -9,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 _SUPERVISOR = Path(__file__).with_name("_supervisor.py")
 _CHUNK_BYTES = 64 * 1024
@@ -35,6 +37,7 @@ class JobProcess:
         environment: The job's whole environment.
         directory: Its working directory.
         on_output: Called with each piece of its output, and with b"" at the end, in a thread of its own.
+        ulimits: Soft and hard limits by name; those that this system does not have are left out.
 
     Raises:
         CannotStartError: There is no such program, or it may not be executed.
@@ -46,6 +49,7 @@ class JobProcess:
         environment: dict[str, str],
         directory: Path,
         on_output: Callable[[bytes], None],
+        ulimits: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     ) -> None:
         self._reports, report_fd = os.pipe()
         # Only the thread that waits reads reports, but any thread may stop the job.
@@ -54,7 +58,7 @@ class JobProcess:
         try:
             self._supervisor = subprocess.Popen(
                 # The base interpreter: the supervisor needs no packages, and starts faster without.
-                [base_python(), "-I", "-S", str(_SUPERVISOR), str(report_fd), *argv],
+                [base_python(), "-I", "-S", str(_SUPERVISOR), str(report_fd), json.dumps(dict(ulimits)), *argv],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""Schedules jobs first in, first out, within the vCPUs of the compute environments."""
+"""Schedules jobs first in, first out, or by their shares, within the vCPUs of the compute environments."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from moto.batch.utils import JobStatus
 
 from covalent_awsbatch_plugin.options import instance_types
 
+from . import fair_share
 from .api import api_lock
 from .job import ENDED, LocalJob
 from .retry import Outcome, is_retried
@@ -72,7 +73,8 @@ class Scheduler:
         """Starts all jobs that fit."""
         with api_lock:
             blocked_queues: set[str] = set()
-            for job in sorted(self._waiting, key=lambda job: (-int(job.job_queue.priority), job.number)):
+            in_line = sorted(self._waiting, key=lambda job: (-int(job.job_queue.priority), job.number))
+            for job in fair_share.ordered(in_line, self._running):
                 if self._stopped:
                     return
                 if not self._is_runnable(job) or job.job_queue.arn in blocked_queues:
@@ -103,7 +105,7 @@ class Scheduler:
                 self._end(job, False, reason)
                 self.place()
             elif job.process:
-                job.process.stop(self._stop_grace)
+                job.process.stop(self._stop_grace if job.stop_timeout is None else job.stop_timeout)
 
     def stop(self, grace: float) -> None:
         """Ends every job and waits until all their processes are gone.

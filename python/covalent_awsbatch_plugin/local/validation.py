@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from moto.batch.exceptions import ClientException
 
 from covalent_awsbatch_plugin.options import fargate
+from covalent_awsbatch_plugin.options.container_limits import ULIMITS
 
 from .api_model import model_violations
+from .ecs_task import only_container
+from .fair_share import LARGEST_PRIORITY
 
 # Limits: https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html and the API's own model.
 _MAX_SUBMISSION_BYTES = 30 * 1024
@@ -78,6 +82,34 @@ def check_container(container: dict[str, Any]) -> None:
         raise ClientException(f"A container's properties must be at most {_MAX_DEFINITION_BYTES} bytes")
 
 
+def check_mounts(container: dict[str, Any]) -> None:
+    """Refuses mounts of volumes that there are not, two at one path, and limits that Linux does not have.
+
+    Args:
+        container: A definition's containerProperties.
+
+    Raises:
+        ClientException: One of these, or options of EFS that exclude each other.
+    """
+    volumes = {volume.get("name"): volume for volume in container.get("volumes") or []}
+    mounts = container.get("mountPoints") or []
+    tmpfs = (container.get("linuxParameters") or {}).get("tmpfs") or []
+    if missing := {mount.get("sourceVolume") for mount in mounts} - volumes.keys():
+        raise ClientException(f"mountPoints refers to a volume that is not defined: {', '.join(map(str, missing))}")
+    paths = [mount.get("containerPath") for mount in (*mounts, *tmpfs)]
+    if len(set(paths)) < len(paths):
+        raise ClientException("Duplicate mount point")
+    if unknown := {limit["name"] for limit in container.get("ulimits") or []} - ULIMITS:
+        raise ClientException(f"ulimits has an unknown name: {', '.join(unknown)}")
+    for volume in volumes.values():
+        efs = volume.get("efsVolumeConfiguration") or {}
+        access = efs.get("authorizationConfig") or {}
+        if access and efs.get("transitEncryption") != "ENABLED":
+            raise ClientException("transitEncryption must be ENABLED with an authorizationConfig")
+        if access.get("accessPointId") and efs.get("rootDirectory", "/") != "/":
+            raise ClientException("rootDirectory must be omitted or / with an access point")
+
+
 def check_submission(submission: dict[str, Any]) -> None:
     """Refuses what SubmitJob refuses.
 
@@ -88,10 +120,36 @@ def check_submission(submission: dict[str, Any]) -> None:
     if len(json.dumps(submission)) > _MAX_SUBMISSION_BYTES:
         raise ClientException(f"A SubmitJob request must be at most {_MAX_SUBMISSION_BYTES} bytes")
     check_container(submission.get("containerOverrides") or {})
+    if submission.get("ecsPropertiesOverride"):
+        check_container(only_container(submission["ecsPropertiesOverride"]))
     check_retry_strategy(submission.get("retryStrategy"))
     size = (submission.get("arrayProperties") or {}).get("size")
     if size is not None and not 2 <= int(size) <= 10_000:
         raise ClientException(f"arrayProperties.size must be between 2 and 10000, not {size}")
+
+
+def check_share(policy: str | None, share: str | None, priorities: list[int | None]) -> None:
+    """Refuses a job without share for a queue that has a scheduling policy, and the other way round.
+
+    Args:
+        policy: ARN of the queue's scheduling policy, if it has one.
+        share: The job's shareIdentifier.
+        priorities: schedulingPriorityOverride and the definition's schedulingPriority.
+
+    Raises:
+        ClientException: They do not go together, or the priority is out of range or missing.
+    """
+    given = [priority for priority in priorities if priority is not None]
+    if wrong := [priority for priority in given if not 0 <= priority <= LARGEST_PRIORITY]:
+        raise ClientException(f"Scheduling priority must be between 0 and {LARGEST_PRIORITY}, not {wrong[0]}")
+    if share and not policy:
+        raise ClientException("shareIdentifier must not be specified for a job queue without a scheduling policy")
+    if policy and not share:
+        raise ClientException("shareIdentifier must be specified for a job queue with a fair-share scheduling policy")
+    if share and not re.fullmatch(r"[A-Za-z0-9]{1,255}\*?", share):
+        raise ClientException("shareIdentifier must have 1 to 255 letters and digits")
+    if policy and not given:
+        raise ClientException("schedulingPriority must be in the job definition, or overridden, on a fair-share queue")
 
 
 def check_platform(platforms: list[str] | None, kinds: list[str]) -> None:
@@ -119,8 +177,15 @@ def check_fargate(container: dict[str, Any], resources: list[dict[str, str]]) ->
         resources: VCPU, MEMORY and GPU: the definition's, or what the job makes of them.
 
     Raises:
-        ClientException: It has no execution role, asks for GPUs, or for a size that there is not.
+        ClientException: It has no execution role, asks for GPUs, for a size that there is not, or for something that
+            machines have.
     """
+    linux = container.get("linuxParameters") or {}
+    asked_for = {name: container.get(name) for name in ("privileged", "ulimits")}
+    asked_for |= {name: linux.get(name) for name in ("sharedMemorySize", "tmpfs", "devices")}
+    asked_for["host"] = [volume for volume in container.get("volumes") or [] if (volume.get("host") or {})]
+    if refused := [name for name, value in asked_for.items() if value]:
+        raise ClientException(f"{', '.join(refused)} must not be specified for jobs on Fargate")
     if not container.get("executionRoleArn"):
         raise ClientException("executionRoleArn must be provided for jobs on Fargate")
     asked = {resource["type"]: float(resource["value"]) for resource in resources}

@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _CHECKED = 256
+# Options whose value may be wrong for more than one reason, which is then told.
+_EXPLAINED = {
+    *("memory", "platform", "ephemeral_storage", "runtime", "scheduling_priority", "shared_memory", "privileged"),
+    *("read_only_root", "stop_timeout", "ipc_mode", "job_definition"),
+}
+# Options of several entries, of which the validator names the one that is wrong; no value is shown beside that.
+_NAMED = {
+    "environment",
+    "tags",
+    "packages",
+    "volumes",
+    "secrets",
+    "ulimits",
+    "tmpfs",
+    "devices",
+    "job_definition_overrides",
+}
 # What was found right, by its text: a thousand tasks have the same options, and ask often.
 _checked: dict[str, Settings] = {}
 _checked_given: dict[str, dict[str, Any]] = {}
@@ -130,12 +147,12 @@ def check_names(unknown: Collection[str]) -> None:
 
 def _subject(name: str, value: Any, problem: Mapping[str, Any]) -> str:
     why = problem["msg"].removeprefix("Value error, ")
-    if name in ("environment", "tags", "packages"):  # the validator has named the entry, and shows no value
+    if name in _NAMED:  # the validator has named the entry, and shows no value
         return f"{name} is not allowed ({why})"
     if name == "credentials":  # people have put the keys themselves here
         return f"{name} is not allowed ({f'it is a {type(value).__name__}' if not isinstance(value, str) else why})"
     if name == "endpoint_url" and isinstance(value, str):
         value = limits.without_password(value)
-    if name in ("memory", "platform", "ephemeral_storage", "runtime") and problem["type"] == "value_error":
+    if name in _EXPLAINED and problem["type"] == "value_error":
         return f"{name}={limits.shown(value)} is not allowed ({why})"
     return f"{name}={limits.shown(value)} is not allowed"

@@ -83,30 +83,40 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def _whole(value: Any) -> int:
-    number = _number(value)
-    if number != int(number):
+def whole(value: Any) -> int:
+    """A whole number, also as a text.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = number(value)
+    if found != int(found):
         raise ValueError("not a whole number")
-    return int(number)
+    return int(found)
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """A finite number, also as a text.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, bool) or not isinstance(value, (str, numbers.Real)):
         raise ValueError("not a number")  # noqa: TRY004  (pydantic collects ValueErrors only)
     try:
-        number = float(value)
+        found = float(value)
     except OverflowError:  # an int beyond the range of floats
-        number = math.inf
+        found = math.inf
     except ValueError:
         raise ValueError("not a number") from None
-    if not math.isfinite(number):
+    if not math.isfinite(found):
         raise ValueError("not a finite number")
-    return number
+    return found
 
 
 def _vcpu(value: Any) -> float:
-    number = _number(value)
-    return number if number in _FRACTIONS else _whole(number)
+    found = number(value)
+    return found if found in _FRACTIONS else whole(found)
 
 
 def _memory(gigabytes: float) -> float:
@@ -185,7 +195,8 @@ def credentials_path(value: str) -> str:
     return text(value)
 
 
-def _matching(pattern: str) -> AfterValidator:
+def matching(pattern: str) -> AfterValidator:
+    """A check that all of a text matches a pattern, which is compiled once."""
     compiled = re.compile(pattern, re.ASCII)
 
     def checked(value: str) -> str:
@@ -217,15 +228,24 @@ def without_password(url: str) -> str:
     return f"{scheme}{'…@' if user else ''}{re.sub(r':(?![0-9]*(?:[/?#]|$))[^/]*', ':…', rest)}"
 
 
+def check_variable(name: str) -> None:
+    """Whether it can be the name of a variable of the user's.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"{name!r} cannot be the name of a variable")
+    if name.startswith("AWS_BATCH"):
+        raise ValueError(f"{name} belongs to AWS Batch, like every name that starts with AWS_BATCH")
+    if name in RESERVED_ENVIRONMENT:
+        raise ValueError(f"{name} is set by the executor itself")
+
+
 def _environment(variables: Any) -> dict[str, str]:
     checked = _strings(variables)
     for name in checked:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
-            raise ValueError(f"{name!r} cannot be the name of a variable")
-        if name.startswith("AWS_BATCH"):
-            raise ValueError(f"{name} belongs to AWS Batch, like every name that starts with AWS_BATCH")
-        if name in RESERVED_ENVIRONMENT:
-            raise ValueError(f"{name} is set by the executor itself")
+        check_variable(name)
     size = len(json.dumps([{"name": name, "value": value} for name, value in checked.items()]))
     if size > _ENVIRONMENT_CHARACTERS:
         raise ValueError(f"it has {size:,} characters and AWS Batch takes {_ENVIRONMENT_CHARACTERS:,}")
@@ -298,20 +318,20 @@ FROM_PATH = BeforeValidator(_path)
 Text = Annotated[str, AfterValidator(text)]
 Path = Annotated[Text, FROM_PATH]
 Credentials = Annotated[str, FROM_PATH, AfterValidator(credentials_path)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(whole)]
+Number = Annotated[float, BeforeValidator(number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
-Region = Annotated[str, _matching(r"[a-z]{2,}(?:-[a-z]+)+-\d{1,2}")]
-Bucket = Annotated[str, _matching(_BUCKET)]
-BucketOwner = Annotated[str, _matching(r"|\d{12}|any")]
-KmsKey = Annotated[str, _matching(_KMS_KEY)]
-Queue = Annotated[str, _matching(_QUEUE)]
-Role = Annotated[str, _matching(_ROLE)]
-LogGroup = Annotated[str, _matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
-Image = Annotated[Text, _matching(r"\S{0,255}")]
-DefinitionName = Annotated[str, _matching(_NAME)]
-Repository = Annotated[str, _matching(_ECR_NAME)]
+Region = Annotated[str, matching(r"[a-z]{2,}(?:-[a-z]+)+-\d{1,2}")]
+Bucket = Annotated[str, matching(_BUCKET)]
+BucketOwner = Annotated[str, matching(r"|\d{12}|any")]
+KmsKey = Annotated[str, matching(_KMS_KEY)]
+Queue = Annotated[str, matching(_QUEUE)]
+Role = Annotated[str, matching(_ROLE)]
+LogGroup = Annotated[str, matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
+Image = Annotated[Text, matching(r"\S{0,255}")]
+DefinitionName = Annotated[str, matching(_NAME)]
+Repository = Annotated[str, matching(_ECR_NAME)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 Memory = Annotated[Number, AfterValidator(_memory)]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-RULE = "must be name:value with commas between, or a JSON object of strings"
+RULE = "must be name:value with commas between, or a JSON object"
 """What is allowed."""
 
 

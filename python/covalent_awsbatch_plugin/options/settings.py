@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, model_validator
 
 from . import fargate
-from .job_options import JobOptions
+from .job_definition_options import JobDefinitionOptions
 
 FORMER_IMAGE = "public.ecr.aws/covalent/covalent-executor-base:stable"
 """The default up to version 1.0, which older versions also wrote into the configuration.
@@ -24,7 +24,7 @@ It has Python 3.8 and an older Covalent, so that no supported server can use it.
 """
 
 
-class Settings(JobOptions):
+class Settings(JobDefinitionOptions):
     """The options of one executor, checked: types, units, defaults and limits.
 
     A new option comes last, since the first sixteen are positional. Numbers may be written as strings, as configuration
@@ -40,12 +40,17 @@ class Settings(JobOptions):
     def source(self) -> Literal["image", "bucket", "ecr"]:
         """Where a job has Covalent and this package from: `runtime`, with `auto` resolved."""
         if self.runtime == "auto":
-            return "image" if self.given_image else "ecr" if self.ecr_repo_name else "bucket"
+            return "image" if self.given_image or self.job_definition else "ecr" if self.ecr_repo_name else "bucket"
         return self.runtime
 
     @property
     def image(self) -> str:
-        """The container's image, or that which one is made on: the one that was given, else Python's own."""
+        """The container's image, or that which one is made on: the one that was given, else Python's own.
+
+        Empty where the job definition is the user's, which has it.
+        """
+        if self.job_definition:
+            return ""
         if self.source == "image":
             return self.container_image_uri
         return self.given_image or "public.ecr.aws/docker/library/python:{}.{}-slim".format(*sys.version_info)

@@ -126,6 +126,62 @@ class OptionKeywords:
     """Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in the
     configuration of the server alone.
     """
+    share_identifier: str
+    """Share of a queue with a fair-share scheduling policy, up to 255 letters and digits: a team, a user, a project.
+    Such a queue takes no job without one, and any other queue no job with one.
+    """
+    scheduling_priority: int
+    """Priority of a job among those of the same `share_identifier`, 0 to 9,999; higher ones go first."""
+    shared_memory: float
+    """GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory` with GPUs, as
+    PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate.
+    """
+    volumes: dict[str, str | dict[str, Any]]
+    """What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an EFS file
+    system (`"fs-0123abcd"`), an S3 Files file system (its ARN), or `""` for an empty directory; `{"source": …, "root":
+    …, "access_point": …, "iam": True, "read_only": True}` says more.
+    """
+    secrets: dict[str, str]
+    """Environment variables whose values the execution role fetches when the job starts, by the ARN of a secret
+    (Secrets Manager), or the ARN or `/name` of a parameter (SSM Parameter Store). `covalent-awsbatch policy execution`
+    prints the rights that it needs.
+    """
+    ulimits: dict[str, int | list[int]]
+    """Limits of a process, such as `{"nofile": 65536, "memlock": [-1, -1]}`: one number, or a soft and a hard one; -1
+    for none. Not on Fargate.
+    """
+    tmpfs: dict[str, float]
+    """File systems in memory, GB by path: `{"/scratch": 2}`. They count as memory of the job. Not on Fargate."""
+    devices: str | list[str]
+    """Devices of the machine: `["/dev/fuse"]`, or `"/dev/fuse:/dev/other:rwm"` with another path in the container and
+    permissions to read, write and make nodes. Not on Fargate; GPUs come by `num_gpus`.
+    """
+    privileged: bool
+    """Whether the container may do what root may do on the machine. Not on Fargate."""
+    user: str
+    """User that the container runs as, by name or number: `1000`, `1000:100`; empty for the image's own."""
+    read_only_root: bool
+    """Whether the container can write to nothing but its volumes and `tmpfs`, of which one has to be at `/tmp`."""
+    init: bool
+    """Whether a process of Docker's is the container's first one, which ends what functions leave behind."""
+    stop_timeout: int
+    """Seconds from SIGTERM to SIGKILL when a job is terminated or AWS takes its machine back: 2 or more, on Fargate at
+    most 120; 0 for ECS's own 30.
+    """
+    ipc_mode: Literal["", "host", "task", "none"]
+    """With whom the container shares memory and semaphores: all of the `host`, its `task`, or `none`; empty for what
+    Docker does. Not on Fargate.
+    """
+    job_definition: str
+    """Job definition of one's own, as `name`, `name:revision` or ARN, of one container (`containerProperties`) whose
+    image has Covalent and this package. Nothing is registered then, and only size, environment, time limit, attempts
+    and tags are said of each job.
+    """
+    job_definition_overrides: dict[str, Any]
+    """Fields of AWS Batch's `RegisterJobDefinition` that are merged into what the executor registers, for what no
+    option says. A dict goes into the dict there; of lists, an element takes the place of the one of its name; None
+    takes a field away.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -167,6 +223,22 @@ class OptionKeywords:
         checkpoint_interval: float | None = None,
         on_server_stop: Literal["keep", "terminate"] | None = None,
         resume_on_start: bool | None = None,
+        share_identifier: str | None = None,
+        scheduling_priority: int | None = None,
+        shared_memory: float | None = None,
+        volumes: dict[str, str | dict[str, Any]] | None = None,
+        secrets: dict[str, str] | None = None,
+        ulimits: dict[str, int | list[int]] | None = None,
+        tmpfs: dict[str, float] | None = None,
+        devices: str | list[str] | None = None,
+        privileged: bool | None = None,
+        user: str | None = None,
+        read_only_root: bool | None = None,
+        init: bool | None = None,
+        stop_timeout: int | None = None,
+        ipc_mode: Literal["", "host", "task", "none"] | None = None,
+        job_definition: str | None = None,
+        job_definition_overrides: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -239,6 +311,43 @@ class OptionKeywords:
                 on, and `covalent-awsbatch resume` has its dispatch go on, too; or `terminate`. Default: `keep`.
             resume_on_start: Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left.
                 It counts in the configuration of the server alone. Default: `False`.
+            share_identifier: Share of a queue with a fair-share scheduling policy, up to 255 letters and digits: a
+                team, a user, a project. Such a queue takes no job without one, and any other queue no job with one.
+                Default: empty.
+            scheduling_priority: Priority of a job among those of the same `share_identifier`, 0 to 9,999; higher ones
+                go first. Default: `0`.
+            shared_memory: GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory`
+                with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate. Default: `0`.
+            volumes: What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an
+                EFS file system (`"fs-0123abcd"`), an S3 Files file system (its ARN), or `""` for an empty directory;
+                `{"source": …, "root": …, "access_point": …, "iam": True, "read_only": True}` says more. Default: none.
+            secrets: Environment variables whose values the execution role fetches when the job starts, by the ARN of a
+                secret (Secrets Manager), or the ARN or `/name` of a parameter (SSM Parameter Store). `covalent-awsbatch
+                policy execution` prints the rights that it needs. Default: none.
+            ulimits: Limits of a process, such as `{"nofile": 65536, "memlock": [-1, -1]}`: one number, or a soft and a
+                hard one; -1 for none. Not on Fargate. Default: none.
+            tmpfs: File systems in memory, GB by path: `{"/scratch": 2}`. They count as memory of the job. Not on
+                Fargate. Default: none.
+            devices: Devices of the machine: `["/dev/fuse"]`, or `"/dev/fuse:/dev/other:rwm"` with another path in the
+                container and permissions to read, write and make nodes. Not on Fargate; GPUs come by `num_gpus`.
+                Default: empty.
+            privileged: Whether the container may do what root may do on the machine. Not on Fargate. Default: `False`.
+            user: User that the container runs as, by name or number: `1000`, `1000:100`; empty for the image's own.
+                Default: empty.
+            read_only_root: Whether the container can write to nothing but its volumes and `tmpfs`, of which one has to
+                be at `/tmp`. Default: `False`.
+            init: Whether a process of Docker's is the container's first one, which ends what functions leave behind.
+                Default: `False`.
+            stop_timeout: Seconds from SIGTERM to SIGKILL when a job is terminated or AWS takes its machine back: 2 or
+                more, on Fargate at most 120; 0 for ECS's own 30. Default: `0`.
+            ipc_mode: With whom the container shares memory and semaphores: all of the `host`, its `task`, or `none`;
+                empty for what Docker does. Not on Fargate. Default: empty.
+            job_definition: Job definition of one's own, as `name`, `name:revision` or ARN, of one container
+                (`containerProperties`) whose image has Covalent and this package. Nothing is registered then, and only
+                size, environment, time limit, attempts and tags are said of each job. Default: empty.
+            job_definition_overrides: Fields of AWS Batch's `RegisterJobDefinition` that are merged into what the
+                executor registers, for what no option says. A dict goes into the dict there; of lists, an element takes
+                the place of the one of its name; None takes a field away. Default: none.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

@@ -19,6 +19,9 @@ from covalent_awsbatch_plugin.agreement.naming import (
 from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.program import program
 
+from . import container as containers
+from .merging import merged
+
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.environment.store import Environment
     from covalent_awsbatch_plugin.options.settings import Settings
@@ -53,11 +56,13 @@ def job_request(
 
     Returns:
         What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
-        fields of `job` those of `SubmitJob`; roles may be names.
+        fields of `job` those of `SubmitJob`; roles may be names. With a `revision` nothing is registered.
     """
+    own = {"revision": settings.job_definition} if settings.job_definition else {}
     return {
+        **own,
         "family": JOB_NAME.format(dispatch_id=dispatch_id, node_id=""),
-        "definition": _definition(settings, environment),
+        "definition": _named(settings) if own else _definition(settings, environment),
         "job": _job(
             settings,
             JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
@@ -97,12 +102,17 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
             container["runtimePlatform"] = {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}
         if settings.ephemeral_storage:
             container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
-    return {
-        "jobDefinitionName": settings.batch_job_definition_name,
-        "type": "container",
-        "platformCapabilities": [settings.platform],
-        "containerProperties": container,
-    }
+    container.update(containers.properties(settings))
+    definition = {**_named(settings), "type": "container", "containerProperties": container}
+    theirs = dict(settings.job_definition_overrides)
+    if containers.is_task(settings):
+        definition = merged(definition, {"containerProperties": theirs.pop("containerProperties", {})})
+        definition["ecsProperties"] = containers.as_task(definition.pop("containerProperties"), settings)
+    return merged(definition, theirs)
+
+
+def _named(settings: Settings) -> dict[str, Any]:
+    return {"jobDefinitionName": settings.batch_job_definition_name, "platformCapabilities": [settings.platform]}
 
 
 def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str, Any]:
@@ -113,15 +123,15 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
     retry: dict[str, Any] = {"attempts": settings.retry_attempts}
     if settings.retry_on == "infrastructure":
         retry["evaluateOnExit"] = _ONLY_INFRASTRUCTURE
-    job: dict[str, Any] = {
-        "jobName": name,
-        "jobQueue": settings.batch_queue,
-        "containerOverrides": {
-            "resourceRequirements": _resources(resources),
-            "environment": _pairs(environment),
-        },
-        "retryStrategy": retry,
-    }
+    job: dict[str, Any] = {"jobName": name, "jobQueue": settings.batch_queue, "retryStrategy": retry}
+    overrides = {"resourceRequirements": _resources(resources), "environment": _pairs(environment)}
+    if containers.is_task(settings):
+        job["ecsPropertiesOverride"] = containers.as_task_overrides(overrides)
+    else:
+        job["containerOverrides"] = overrides
+    if settings.share_identifier:
+        job["shareIdentifier"] = settings.share_identifier
+        job["schedulingPriorityOverride"] = settings.scheduling_priority
     if settings.time_limit:
         job["timeout"] = {"attemptDurationSeconds": settings.time_limit}
     if settings.tags:

@@ -45,10 +45,13 @@ def _absence(settings: Settings, key: str, task_metadata: Mapping[str, Any], rep
             f"{task_metadata.get('job_id')}, which succeeded: do two jobs run under the same name?"
         )
     if "job_id" in task_metadata:
+        image = f"container_image_uri ({settings.image})"
+        role = f"the job role {settings.batch_job_role_name}"
+        if settings.job_definition:
+            image, role = f"the image of job definition {settings.job_definition}", "its job role"
         return (
-            f"The job succeeded but left no result at {location}: check that container_image_uri "
-            f"({settings.image}) is an image for Covalent and that the job role "
-            f"{settings.batch_job_role_name} may write to the bucket."
+            f"The job succeeded but left no result at {location}: check that {image} is an image for Covalent and that "
+            f"{role} may write to the bucket."
         )
     why = ": the task has not run or not ended, its image left nothing, or that is gone."
     if report is not None:

@@ -55,7 +55,9 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
 
 async def _queue_problems(client: Client, settings: Settings) -> list[str]:
     """The problems of the queue, if they can be looked up in time."""
-    looking = client.queue_problems(settings.batch_queue, settings.vcpu, settings.platform == "FARGATE")
+    looking = client.queue_problems(
+        settings.batch_queue, settings.vcpu, settings.platform == "FARGATE", bool(settings.share_identifier)
+    )
     try:
         return await asyncio.wait_for(looking, _DETAIL_TIMEOUT_SECONDS)
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:

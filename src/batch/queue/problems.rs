@@ -12,11 +12,13 @@ pub struct Demand {
     pub vcpu: f64,
     /// Whether its definition is for Fargate, and not for EC2.
     pub fargate: bool,
+    /// Whether it has a share identifier.
+    pub shares: bool,
 }
 
 impl From<&JobRequest> for Demand {
     fn from(request: &JobRequest) -> Self {
-        Self { vcpu: request.vcpu(), fargate: request.is_for_fargate() }
+        Self { vcpu: request.vcpu(), fargate: request.is_for_fargate(), shares: request.has_share() }
     }
 }
 
@@ -25,7 +27,7 @@ pub async fn problems(clients: &Clients, queue: &str, demand: Demand) -> Result<
     let Some(detail) = look_up(clients, queue).await? else {
         return Ok(vec![format!("there is no queue {queue} in region {}", clients.region)]);
     };
-    let mut problems = queue_problems(queue, &detail);
+    let mut problems = queue_problems(queue, &detail, demand);
     if detail.environments.is_empty() {
         problems.push(format!("queue {queue} has no compute environment"));
         return Ok(problems);
@@ -35,15 +37,19 @@ pub async fn problems(clients: &Clients, queue: &str, demand: Demand) -> Result<
     Ok(problems)
 }
 
-fn queue_problems(queue: &str, detail: &Queue) -> Vec<String> {
+fn queue_problems(queue: &str, detail: &Queue, demand: Demand) -> Vec<String> {
     let mut problems = Vec::new();
     if detail.state == "DISABLED" {
         problems.push(format!("queue {queue} is DISABLED: enable it"));
     }
-    if detail.fair_share {
+    if detail.fair_share && !demand.shares {
+        problems
+            .push(format!("queue {queue} has a scheduling policy, so each job needs a share: set `share_identifier`"));
+    }
+    if demand.shares && !detail.fair_share {
         problems.push(format!(
-            "queue {queue} shares by a scheduling policy and wants a share identifier, which this executor gives none: use \
-             a queue without one"
+            "queue {queue} has no scheduling policy and takes no share: leave `share_identifier` out, or use a queue \
+             with one"
         ));
     }
     if detail.status != "VALID" {
@@ -81,7 +87,7 @@ fn in_parentheses(reason: &str) -> String {
 mod tests {
     use super::*;
 
-    const DEMAND: Demand = Demand { vcpu: 8.0, fargate: false };
+    const DEMAND: Demand = Demand { vcpu: 8.0, fargate: false, shares: false };
 
     fn queue() -> Queue {
         Queue {
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_healthy_queue_has_no_problems() {
-        assert!(queue_problems("q", &queue()).is_empty());
+        assert!(queue_problems("q", &queue(), DEMAND).is_empty());
         assert!(environment_problems(&environment(), DEMAND).is_empty());
     }
 
@@ -121,7 +127,7 @@ mod tests {
             ..queue()
         };
         assert_eq!(
-            queue_problems("q", &broken),
+            queue_problems("q", &broken, DEMAND),
             ["queue q is DISABLED: enable it", "queue q is INVALID (no environment)"]
         );
         let broken = Environment {
@@ -143,8 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_for_a_queue_with_a_scheduling_policy_and_for_no_other() {
+        let [shared, plain] = [true, false].map(|fair_share| Queue { fair_share, ..queue() });
+        let sharing = Demand { shares: true, ..DEMAND };
+        assert!(queue_problems("q", &shared, sharing).is_empty());
+        let [lacks] = &queue_problems("q", &shared, DEMAND)[..] else { panic!() };
+        assert!(lacks.ends_with("each job needs a share: set `share_identifier`"));
+        let [needless] = &queue_problems("q", &plain, sharing)[..] else { panic!() };
+        assert!(needless.contains("takes no share: leave `share_identifier` out"));
+    }
+
+    #[test]
     fn a_job_for_fargate_does_not_fit_on_machines() {
-        let fargate = Demand { vcpu: 0.25, fargate: true };
+        let fargate = Demand { vcpu: 0.25, fargate: true, shares: false };
         assert_eq!(
             environment_problems(&environment(), fargate),
             ["compute environment e is SPOT: set `platform` to EC2"]

@@ -30,8 +30,14 @@ async def _outcome(lab: Lab, node: str = "1", **options: Any) -> Any:
             {"batch_queue": "no-such-queue"},
             ("no-such-queue", "there is no queue", "region us-east-1"),
         ),
+        ({QUEUE: Queue(fair_share=True)}, {}, ("shareIdentifier must be", "set `share_identifier`")),
+        (
+            {QUEUE: Queue()},
+            {"share_identifier": "blue"},
+            ("shareIdentifier must not be", "leave `share_identifier` out"),
+        ),
     ],
-    ids=["disabled", "missing"],
+    ids=["disabled", "missing", "without-share", "with-share"],
 )
 def test_a_queue_that_takes_no_jobs(queues: Any, options: Any, words: tuple[str, ...]) -> None:
     with Lab(queues=queues) as lab:

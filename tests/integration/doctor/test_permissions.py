@@ -104,3 +104,19 @@ def test_what_is_denied_is_not_told_and_the_rest_goes_on(aws: LocalAWS, options:
         "image": "could not tell: needs ecr:DescribeImages",
         "permissions": "could not tell: needs iam:SimulatePrincipalPolicy",
     }
+
+
+def test_the_execution_role_may_not_fetch_a_secret(aws: LocalAWS, options: dict[str, Any]) -> None:
+    secrets = {"secrets": "TOKEN:/team/token"}
+    name = "execution role's rights"
+    wrong = ask({**options, **secrets}).wrong()
+    assert list(wrong) == [name]
+    assert "it may not ssm:GetParameters on arn:aws:ssm:us-east-1:123456789012:parameter/team/token" in wrong[name]
+    assert "covalent-awsbatch policy execution" in wrong[name]
+    printed = CliRunner().invoke(main, ["policy", "execution", *flags_of({**options, **secrets})]).stdout
+    iam = aws.client("iam")
+    iam.put_role_policy(RoleName="ecsTaskExecutionRole", PolicyName="secrets", PolicyDocument=printed)
+    try:
+        assert ask({**options, **secrets}).found(name) == "it may fetch what `secrets` names: TOKEN"
+    finally:
+        iam.delete_role_policy(RoleName="ecsTaskExecutionRole", PolicyName="secrets")

@@ -55,6 +55,25 @@ def test_an_environment_that_cannot_run_the_job(queue: Queue, said: tuple[str, .
         assert part in wrong["environment lab-queue-environment"]
 
 
+@pytest.mark.parametrize(
+    ("fair_share", "share", "said"),
+    [
+        (True, {}, "no job without a share is taken → set `share_identifier`"),
+        (False, {"share_identifier": "blue"}, "and share_identifier is given → leave `share_identifier` out"),
+    ],
+)
+def test_a_share_and_a_queue_that_do_not_go_together(fair_share: bool, share: dict[str, str], said: str) -> None:
+    with Lab(queues={"lab-queue": Queue(fair_share=fair_share)}) as lab:
+        assert said in ask({**lab.options, **share}).wrong()["queue"]
+
+
+def test_a_share_of_a_queue_with_a_policy() -> None:
+    with Lab(queues={"lab-queue": Queue(fair_share=True)}) as lab:
+        report = ask({**lab.options, "share_identifier": "blue"})
+    assert report.found("queue") == "lab-queue is ENABLED and VALID, fair-share"
+    assert "queue" not in report.wrong()
+
+
 def test_one_environment_that_holds_the_job_is_enough(aws: LocalAWS, options: dict[str, Any]) -> None:
     with another_environment(aws, "gpus", "g4dn.xlarge"):
         report = ask({**options, "num_gpus": 1})

@@ -19,6 +19,9 @@ mock_provider "aws" {
   mock_resource "aws_iam_instance_profile" {
     defaults = { arn = "arn:aws:iam::123456789012:instance-profile/invented" }
   }
+  mock_resource "aws_batch_scheduling_policy" {
+    defaults = { arn = "arn:aws:batch:us-east-1:123456789012:scheduling-policy/invented" }
+  }
   mock_resource "aws_batch_compute_environment" {
     defaults = { arn = "arn:aws:batch:us-east-1:123456789012:compute-environment/invented" }
   }
@@ -280,5 +283,53 @@ run "key_and_repository" {
       rule.apply_server_side_encryption_by_default[0].kms_master_key_id == "arn:aws:kms:us-east-1:123456789012:key/1234"
     ])
     error_message = "the user's key"
+  }
+}
+
+run "fair_share" {
+  command = apply
+
+  variables {
+    fair_share = true
+  }
+
+  assert {
+    condition     = aws_batch_job_queue.this.scheduling_policy_arn == aws_batch_scheduling_policy.this[0].arn
+    error_message = "a queue with a policy"
+  }
+  assert {
+    condition     = output.executor.share_identifier == "covalentbatch"
+    error_message = "without a share no job would be taken"
+  }
+}
+
+run "share_without_policy" {
+  command = plan
+
+  variables {
+    share_identifier = "blue"
+  }
+
+  expect_failures = [aws_batch_job_queue.this]
+}
+
+run "secrets" {
+  command = plan
+
+  variables {
+    region  = "us-east-1"
+    secrets = "TOKEN:arn:aws:secretsmanager:us-east-1:123456789012:secret:t-AbCdEf:key::,WORD:/team/word"
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.execution[0].policy).Statement == [
+      {
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:t-AbCdEf"]
+      },
+      { Effect = "Allow", Action = ["ssm:GetParameters"], Resource = ["arn:aws:ssm:us-east-1:123456789012:parameter/team/word"] },
+    ]
+    error_message = "the execution role fetches what secrets names, and nothing else"
   }
 }

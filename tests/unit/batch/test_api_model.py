@@ -27,6 +27,39 @@ EVERYTHING = {
     "retry_on": "infrastructure",
     "s3_kms_key_id": "alias/key",
 }
+CONTAINER = {
+    "num_gpus": 1,
+    "volumes": {
+        "/tmp": "",
+        "/data": "/mnt/data",
+        "/efs": {"source": "fs-0123abcd", "access_point": "fsap-0123abcd", "iam": True, "read_only": True},
+        "/models": {"source": "fs-0123abcd", "root": "/models"},
+        "/files": {"source": "arn:aws:s3files:us-east-1:123456789012:file-system/fs-1", "access_point": "arn:aws:x"},
+    },
+    "secrets": {"TOKEN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:t-AbCdEf", "WORD": "/word"},
+    "ulimits": {"nofile": [1024, 65536], "memlock": -1},
+    "tmpfs": {"/scratch": 0.5},
+    "devices": ["/dev/fuse", "/dev/a:/dev/b:rwm"],
+    "privileged": True,
+    "user": "1000:100",
+    "read_only_root": True,
+    "init": True,
+}
+AS_TASK = {**CONTAINER, "stop_timeout": 90, "ipc_mode": "host"}
+FARGATE_AS_TASK = {
+    "platform": "FARGATE",
+    "ephemeral_storage": 30,
+    "memory": 4,
+    "stop_timeout": 120,
+    "init": True,
+    "volumes": {"/tmp": "", "/efs": "fs-0123abcd"},
+    "read_only_root": True,
+    "user": "1000",
+}
+CHANGED = {
+    "job_definition_overrides": {"containerProperties": {"logConfiguration": {"logDriver": "splunk"}}, "parameters": {}}
+}
+IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999}
 ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
 
 
@@ -49,7 +82,9 @@ def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType
         assert fields.items() <= model[name].items(), name
 
 
-@pytest.mark.parametrize("options", [{}, EVERYTHING, ON_FARGATE])
+@pytest.mark.parametrize(
+    "options", [{}, EVERYTHING, ON_FARGATE, IN_A_SHARE, CONTAINER, AS_TASK, FARGATE_AS_TASK, CHANGED]
+)
 def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
     request = job_request(Settings(**options), "d", 1, "123456789012")
     assert not model_violations("batch", "RegisterJobDefinition", request["definition"])

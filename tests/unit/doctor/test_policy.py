@@ -66,6 +66,21 @@ def test_every_error_names_an_action_of_the_table() -> None:
     assert named <= {right.action for right in USER + DOCTOR} | set(FREE)
 
 
+def test_the_execution_role_may_fetch_the_secrets_and_nothing_else() -> None:
+    secrets = {
+        "A": "arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-AbCdEf:key::",
+        "B": "arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-AbCdEf",
+        "C": "/team/c",
+    }
+    assert granted(document(policy.EXECUTION, Settings(secrets=secrets), PLACE)) == {
+        "secretsmanager:GetSecretValue": ["arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-AbCdEf"],
+        "ssm:GetParameters": ["arn:aws:ssm:eu-central-1:123456789012:parameter/team/c"],
+    }
+    assert document(policy.EXECUTION, Settings(), PLACE)["Statement"] == []
+    printed = CliRunner().invoke(main, ["policy", "execution", "--account=123456789012", "--secrets=C:/team/c"])
+    assert "ssm:us-east-1:123456789012:parameter/team/c" in printed.output
+
+
 def test_a_call_that_no_action_is_needed_for_is_not_in_the_table() -> None:
     """Nothing is granted that nothing needs: each operation of the table is made by the core, or passes a role."""
     assert operations(USER) - made(inspecting=False) == set()

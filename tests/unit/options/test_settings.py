@@ -81,6 +81,7 @@ GOOD = [
     ("packages_required", True, True),
     ("on_server_stop", "terminate", "terminate"),
     ("resume_on_start", True, True),
+    ("share_identifier", "blue7", "blue7"),
 ]
 
 BAD = [
@@ -193,6 +194,12 @@ BAD = [
     ("packages_required", 1),
     ("on_server_stop", "leave"),
     ("resume_on_start", 1),
+    ("share_identifier", "team-blue"),
+    ("share_identifier", "a" * 256),
+    ("share_identifier", 7),
+    ("scheduling_priority", 10_000),
+    ("scheduling_priority", -1),
+    ("scheduling_priority", 5),
 ]
 
 
@@ -219,7 +226,7 @@ def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: s
 
 NUMBERS = [
     *("vcpu", "memory", "num_gpus", "retry_attempts", "time_limit", "poll_freq", "runnable_timeout"),
-    "ephemeral_storage",
+    *("ephemeral_storage", "scheduling_priority", "shared_memory", "stop_timeout"),
 ]
 BEYOND_ALL_BOUNDS = [float("inf"), -float("inf"), NAN, 1e20, 1e300, 10**20, -(10**400), 10**5000, "inf", "9" * 5000]
 
@@ -232,6 +239,14 @@ def test_a_number_beyond_all_bounds_is_refused_like_any_other(name: str, platfor
             checks.checked({**DEFAULTS, "platform": platform, name: value})
         assert str(Settings.model_fields[name].description) in str(caught.value)
         assert len(str(caught.value)) < 600
+
+
+def test_a_priority_needs_a_share() -> None:
+    settings = checks.checked({**DEFAULTS, "share_identifier": "blue", "scheduling_priority": 9999})
+    assert settings.scheduling_priority == 9999
+    with pytest.raises(SettingsError, match="scheduling_priority=5 is not allowed"):
+        checks.checked({**DEFAULTS, "scheduling_priority": 5})
+    assert checks.check_given({"scheduling_priority": 5}) == {"scheduling_priority": 5}, "the share may be configured"
 
 
 def test_all_problems_stand_in_one_message() -> None:
@@ -278,6 +293,22 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("packages_required", False),
         ("on_server_stop", "keep"),
         ("resume_on_start", False),
+        ("share_identifier", ""),
+        ("scheduling_priority", 0),
+        ("shared_memory", 0),
+        ("volumes", {}),
+        ("secrets", {}),
+        ("ulimits", {}),
+        ("tmpfs", {}),
+        ("devices", ""),
+        ("privileged", False),
+        ("user", ""),
+        ("read_only_root", False),
+        ("init", False),
+        ("stop_timeout", 0),
+        ("ipc_mode", ""),
+        ("job_definition", ""),
+        ("job_definition_overrides", {}),
     ]
     checks.checked(DEFAULTS)
 

@@ -115,17 +115,36 @@ resource "aws_batch_compute_environment" "this" {
   ]
 }
 
+# All shares weigh the same, and what they used in the last ten minutes counts.
+resource "aws_batch_scheduling_policy" "this" {
+  count = var.fair_share ? 1 : 0
+  name  = var.prefix
+  tags  = local.tags
+
+  fair_share_policy {
+    share_decay_seconds = 600
+  }
+}
+
 resource "aws_batch_job_queue" "this" {
-  name     = local.queue
-  state    = "ENABLED"
-  priority = 1
-  tags     = local.tags
+  name                  = local.queue
+  state                 = "ENABLED"
+  priority              = 1
+  scheduling_policy_arn = one(aws_batch_scheduling_policy.this[*].arn)
+  tags                  = local.tags
 
   dynamic "compute_environment_order" {
     for_each = local.capacity
     content {
       order               = compute_environment_order.key + 1
       compute_environment = aws_batch_compute_environment.this[compute_environment_order.value].arn
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.fair_share || var.share_identifier == ""
+      error_message = "share_identifier is for a queue with a scheduling policy: add fair_share, or leave it out."
     }
   }
 }

@@ -27,10 +27,17 @@ locals {
   vpc_id      = local.own_network ? aws_vpc.this[0].id : var.vpc_id
   subnet_ids  = local.own_network ? aws_subnet.public[*].id : local.given_subnets
 
+  # What the values of secrets are fetched from: a secret with all its keys, or a parameter.
+  sources = [for source in values(local.pairs.secrets) : startswith(source, "arn:") ? source : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${source}"]
+  fetched = {
+    "secretsmanager:GetSecretValue" = distinct([for arn in local.sources : join(":", slice(split(":", arn), 0, 7)) if split(":", arn)[2] == "secretsmanager"])
+    "ssm:GetParameters"             = distinct([for arn in local.sources : arn if split(":", arn)[2] == "ssm"])
+  }
+
   # Pairs come as a JSON object or as name:value with commas between: Covalent lets neither a second "=" nor a quotation
   # mark through, hence the colon, while everywhere else people write "=".
   pairs = {
-    for option, text in { environment = var.environment, tags = var.tags } : option => (
+    for option, text in { environment = var.environment, tags = var.tags, secrets = var.secrets } : option => (
       startswith(trimspace(text), "{")
       ? { for name, value in jsondecode(text) : name => tostring(value) }
       : {

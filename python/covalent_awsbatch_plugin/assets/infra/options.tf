@@ -126,7 +126,7 @@ variable "environment" {
       ? can({ for name, value in jsondecode(var.environment) : name => tostring(value) })
       : alltrue([for pair in compact(split(",", var.environment)) : can(regex("^[^:=]+[:=]", pair))])
     )
-    error_message = "environment must be name:value with commas between, or a JSON object of strings."
+    error_message = "environment must be name:value with commas between, or a JSON object."
   }
 }
 
@@ -141,7 +141,7 @@ variable "tags" {
       ? can({ for name, value in jsondecode(var.tags) : name => tostring(value) })
       : alltrue([for pair in compact(split(",", var.tags)) : can(regex("^[^:=]+[:=]", pair))])
     )
-    error_message = "tags must be name:value with commas between, or a JSON object of strings."
+    error_message = "tags must be name:value with commas between, or a JSON object."
   }
 }
 
@@ -241,6 +241,147 @@ variable "resume_on_start" {
   description = "Whether Covalent's server resumes, as it starts, the dispatches that an earlier one left. It counts in the configuration of the server alone."
 }
 
+variable "share_identifier" {
+  type        = string
+  default     = ""
+  description = "Share of a queue with a fair-share scheduling policy, up to 255 letters and digits: a team, a user, a project. Such a queue takes no job without one, and any other queue no job with one."
+}
+
+variable "scheduling_priority" {
+  type        = number
+  default     = 0
+  description = "Priority of a job among those of the same 'share_identifier', 0 to 9,999; higher ones go first."
+}
+
+variable "shared_memory" {
+  type        = number
+  default     = 0
+  description = "GB of shared memory ('/dev/shm'), which counts as memory of the job; 0 for all of 'memory' with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate."
+}
+
+variable "volumes" {
+  type        = string
+  default     = ""
+  description = "What is mounted where in the container: '{\"/data\": \"/mnt/data\"}' for a directory of the machine, an EFS file system ('\"fs-0123abcd\"'), an S3 Files file system (its ARN), or '\"\"' for an empty directory; '{\"source\": …, \"root\": …, \"access_point\": …, \"iam\": True, \"read_only\": True}' says more."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.volumes), "{")
+      ? can(jsondecode(var.volumes))
+      : alltrue([for pair in compact(split(",", var.volumes)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "volumes must be name:value with commas between, or a JSON object."
+  }
+}
+
+variable "secrets" {
+  type        = string
+  default     = ""
+  description = "Environment variables whose values the execution role fetches when the job starts, by the ARN of a secret (Secrets Manager), or the ARN or '/name' of a parameter (SSM Parameter Store). 'covalent-awsbatch policy execution' prints the rights that it needs."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.secrets), "{")
+      ? can({ for name, value in jsondecode(var.secrets) : name => tostring(value) })
+      : alltrue([for pair in compact(split(",", var.secrets)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "secrets must be name:value with commas between, or a JSON object."
+  }
+}
+
+variable "ulimits" {
+  type        = string
+  default     = ""
+  description = "Limits of a process, such as '{\"nofile\": 65536, \"memlock\": [-1, -1]}': one number, or a soft and a hard one; -1 for none. Not on Fargate."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.ulimits), "{")
+      ? can(jsondecode(var.ulimits))
+      : alltrue([for pair in compact(split(",", var.ulimits)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "ulimits must be name:value with commas between, or a JSON object."
+  }
+}
+
+variable "tmpfs" {
+  type        = string
+  default     = ""
+  description = "File systems in memory, GB by path: '{\"/scratch\": 2}'. They count as memory of the job. Not on Fargate."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.tmpfs), "{")
+      ? can(jsondecode(var.tmpfs))
+      : alltrue([for pair in compact(split(",", var.tmpfs)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "tmpfs must be name:value with commas between, or a JSON object."
+  }
+}
+
+variable "devices" {
+  type        = string
+  default     = ""
+  description = "Devices of the machine: '[\"/dev/fuse\"]', or '\"/dev/fuse:/dev/other:rwm\"' with another path in the container and permissions to read, write and make nodes. Not on Fargate; GPUs come by 'num_gpus'."
+}
+
+variable "privileged" {
+  type        = bool
+  default     = false
+  description = "Whether the container may do what root may do on the machine. Not on Fargate."
+}
+
+variable "user" {
+  type        = string
+  default     = ""
+  description = "User that the container runs as, by name or number: '1000', '1000:100'; empty for the image's own."
+}
+
+variable "read_only_root" {
+  type        = bool
+  default     = false
+  description = "Whether the container can write to nothing but its volumes and 'tmpfs', of which one has to be at '/tmp'."
+}
+
+variable "init" {
+  type        = bool
+  default     = false
+  description = "Whether a process of Docker's is the container's first one, which ends what functions leave behind."
+}
+
+variable "stop_timeout" {
+  type        = number
+  default     = 0
+  description = "Seconds from SIGTERM to SIGKILL when a job is terminated or AWS takes its machine back: 2 or more, on Fargate at most 120; 0 for ECS's own 30."
+}
+
+variable "ipc_mode" {
+  type        = string
+  default     = ""
+  description = "With whom the container shares memory and semaphores: all of the 'host', its 'task', or 'none'; empty for what Docker does. Not on Fargate."
+}
+
+variable "job_definition" {
+  type        = string
+  default     = ""
+  description = "Job definition of one's own, as 'name', 'name:revision' or ARN, of one container ('containerProperties') whose image has Covalent and this package. Nothing is registered then, and only size, environment, time limit, attempts and tags are said of each job."
+}
+
+variable "job_definition_overrides" {
+  type        = string
+  default     = ""
+  description = "Fields of AWS Batch's 'RegisterJobDefinition' that are merged into what the executor registers, for what no option says. A dict goes into the dict there; of lists, an element takes the place of the one of its name; None takes a field away."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.job_definition_overrides), "{")
+      ? can(jsondecode(var.job_definition_overrides))
+      : alltrue([for pair in compact(split(",", var.job_definition_overrides)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "job_definition_overrides must be name:value with commas between, or a JSON object."
+  }
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -280,5 +421,21 @@ locals {
     checkpoint_interval       = var.checkpoint_interval
     on_server_stop            = var.on_server_stop
     resume_on_start           = var.resume_on_start
+    share_identifier          = var.share_identifier
+    scheduling_priority       = var.scheduling_priority
+    shared_memory             = var.shared_memory
+    volumes                   = var.volumes
+    secrets                   = var.secrets
+    ulimits                   = var.ulimits
+    tmpfs                     = var.tmpfs
+    devices                   = var.devices
+    privileged                = var.privileged
+    user                      = var.user
+    read_only_root            = var.read_only_root
+    init                      = var.init
+    stop_timeout              = var.stop_timeout
+    ipc_mode                  = var.ipc_mode
+    job_definition            = var.job_definition
+    job_definition_overrides  = var.job_definition_overrides
   }
 }

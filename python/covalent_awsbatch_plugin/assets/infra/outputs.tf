@@ -15,7 +15,9 @@ locals {
     assign_public_ip  = local.own_network || var.assign_public_ip
     ephemeral_storage = local.fargate && var.ephemeral_storage == 0 ? var.disk_gb : var.ephemeral_storage
     vcpu              = local.vcpu
+    share_identifier  = var.fair_share && var.share_identifier == "" ? replace(var.prefix, "-", "") : var.share_identifier
     environment       = length(local.pairs.environment) == 0 ? "" : jsonencode(local.pairs.environment)
+    secrets           = length(local.pairs.secrets) == 0 ? "" : jsonencode(local.pairs.secrets)
     tags              = length(local.pairs.tags) == 0 ? "" : jsonencode(local.pairs.tags)
   })
 
@@ -43,6 +45,7 @@ resource "terraform_data" "configuration" {
 
   depends_on = [
     aws_iam_role_policy.job,
+    aws_iam_role_policy.execution,
     aws_iam_role_policy_attachment.execution,
     aws_s3_bucket_lifecycle_configuration.this,
     aws_s3_bucket_policy.this,

@@ -59,6 +59,21 @@ resource "aws_iam_role_policy_attachment" "execution" {
   policy_arn = "${local.managed}/AmazonECSTaskExecutionRolePolicy"
 }
 
+# What `covalent-awsbatch policy execution` prints.
+resource "aws_iam_role_policy" "execution" {
+  count = length(local.sources) > 0 ? 1 : 0
+  name  = "secrets"
+  role  = aws_iam_role.execution.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [for action, arns in local.fetched : {
+      Effect   = "Allow"
+      Action   = [action]
+      Resource = arns
+    } if length(arns) > 0]
+  })
+}
+
 resource "aws_iam_role" "job" {
   name               = local.job_role
   description        = "What a task may do: read its function and write its result"

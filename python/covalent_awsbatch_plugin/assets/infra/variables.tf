@@ -105,3 +105,9 @@ variable "create_ecr" {
   default     = false
   description = "Create an ECR repository for images of your own."
 }
+
+variable "fair_share" {
+  type        = bool
+  default     = false
+  description = "Create the queue with a fair-share scheduling policy, in which each job takes a share: share_identifier, else the prefix without hyphens."
+}

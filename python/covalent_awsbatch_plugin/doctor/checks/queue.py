@@ -26,10 +26,11 @@ async def queue(case: Case) -> Sequence[Check]:
     if answer is None:
         fix = "set `batch_queue` and `region` to those of your queue, or create it"
         return [failed("queue", f"there is no queue {name} in region {case.settings.region}", fix)]
-    return [_queue(name, answer), *await _environments(case, answer["environments"])]
+    return [_queue(case.settings, answer), *await _environments(case, answer["environments"])]
 
 
-def _queue(name: str, answer: dict[str, Any]) -> Check:
+def _queue(settings: Settings, answer: dict[str, Any]) -> Check:
+    name = settings.batch_queue
     kind = "fair-share" if answer["fair_share"] else "first in, first out"
     found = f"{name} is {answer['state']} and {answer['status']}, {kind}"
     if answer["state"] != "ENABLED":
@@ -40,9 +41,14 @@ def _queue(name: str, answer: dict[str, Any]) -> Check:
     if answer["status"] != "VALID":
         reason = answer["status_reason"] or "no reason is given"
         return failed("queue", f"{found}: {reason}", "mend what the reason says, or set `batch_queue` to another queue")
-    if answer["fair_share"]:
-        fix = "use a queue without scheduling policy: this executor gives its jobs no share identifier"
-        return failed("queue", found, fix)
+    if answer["fair_share"] and not settings.share_identifier:
+        fix = (
+            "set `share_identifier`, as each job needs one here, or `batch_queue` to a queue without scheduling policy"
+        )
+        return failed("queue", f"{found}: no job without a share is taken", fix)
+    if settings.share_identifier and not answer["fair_share"]:
+        fix = "leave `share_identifier` out, or set `batch_queue` to a queue with a scheduling policy"
+        return failed("queue", f"{found}: no job with a share is taken, and share_identifier is given", fix)
     return passed("queue", found)
 
 

@@ -16,12 +16,29 @@ _SERVICE = "ecs-tasks.amazonaws.com"
 
 
 async def execution_role(case: Case) -> Sequence[Check]:
-    """Whether ECS can assume the execution role."""
-    return [await _role(case, "execution role", "batch_execution_role_name")]
+    """Whether ECS can assume the execution role, and whether the role may fetch the secrets.
+
+    A job definition of the user's names roles of its own.
+    """
+    if case.settings.job_definition:
+        return []
+    role = await _role(case, "execution role", "batch_execution_role_name")
+    if role.state is State.FAILED or not case.settings.secrets:
+        return [role]
+    name = "execution role's rights"
+    arn = policy.role_arn(case.settings.batch_execution_role_name, case.known)
+    try:
+        missing = await missing_rights(case, policy.EXECUTION, arn)
+    except AWSBatchError as error:
+        return [role, from_error(name, error)]
+    found = f"it may fetch what `secrets` names: {', '.join(case.settings.secrets)}"
+    return [role, rights_check(name, missing, ("it", arn, "execution"), found)]
 
 
 async def job_role(case: Case) -> Sequence[Check]:
-    """Whether ECS can assume the job role, and whether the role has access to the bucket."""
+    """Whether ECS can assume the job role, and whether the role has access to the bucket; as above."""
+    if case.settings.job_definition:
+        return []
     role = await _role(case, "job role", "batch_job_role_name")
     if role.state is State.FAILED:
         return [role]

@@ -1,0 +1,34 @@
+"""A job definition of the embedded AWS: extends moto's record by what moto drops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.batch.models import JobDefinition
+
+_KEPT = ("schedulingPriority", "ecsProperties")
+
+
+class LocalDefinition(JobDefinition):
+    """A revision of a job definition.
+
+    Attributes:
+        asked: The fields of the request that registered it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked: dict[str, Any] = {}
+
+    @property
+    def scheduling_priority(self) -> int | None:
+        """Of its jobs in a queue with a scheduling policy, unless they have one of their own."""
+        return self.asked.get("schedulingPriority")
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what DescribeJobDefinitions says of it."""
+        described = super().describe()
+        if "ecsProperties" in self.asked:
+            del described["containerProperties"]
+        described.update({name: self.asked[name] for name in _KEPT if name in self.asked})
+        return {name: value for name, value in described.items() if value is not None}
