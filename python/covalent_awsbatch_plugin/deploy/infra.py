@@ -41,6 +41,8 @@ _NAMES = ("s3_bucket_name", "batch_queue", "batch_execution_role_name", "batch_j
 # AWS allows 50 on a thing; `covalent-awsbatch` and `Name` are ours.
 _TAGS = 48
 
+_CONSUMABLE = r"[A-Za-z0-9_-]{1,128}\s*[:=]\s*[0-9]+"
+
 _Model = TypeVar("_Model", bound=BaseModel)
 _Pairs = Annotated[str, BeforeValidator(pairs.text)]
 
@@ -174,6 +176,18 @@ class ExecutorInfraDefaults(BaseModel):
         default=False,
         description="Create the queue with a fair-share scheduling policy, in which each job takes a share: "
         "share_identifier, else the prefix without hyphens.",
+    )
+
+    consumable: Annotated[
+        str,
+        _matching(
+            rf"|\s*{_CONSUMABLE}\s*(,\s*{_CONSUMABLE}\s*)*",
+            "must be name=number with commas between, such as licence=5",
+        ),
+    ] = Field(
+        default="",
+        description="Consumable resources to create, such as licence=5: how many of each there are, with commas "
+        "between.",
     )
 
     if TYPE_CHECKING:

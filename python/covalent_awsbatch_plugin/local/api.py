@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ class LockedLogsResponse(LogsResponse):
 
 
 @contextmanager
-def patched_responses(urls: Any, response: type[BaseResponse]) -> Iterator[None]:
+def patched_responses(urls: Any, response: type[BaseResponse], more: Iterable[str] = ()) -> Iterator[None]:
     """Replaces the response class of a service while the `with` block runs.
 
     Affects only servers that are started in the block, since moto reads the table when a server first needs it.
@@ -37,12 +37,14 @@ def patched_responses(urls: Any, response: type[BaseResponse]) -> Iterator[None]
     Args:
         urls: The service's `moto.….urls` module.
         response: The class that answers instead, a subclass of moto's own.
+        more: Paths that moto does not have.
     """
     original = dict(urls.url_paths)
-    urls.url_paths.update(dict.fromkeys(original, response.dispatch))
+    urls.url_paths.update(dict.fromkeys([*original, *more], response.dispatch))
     try:
         yield
     finally:
+        urls.url_paths.clear()
         urls.url_paths.update(original)
 
 

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import moto.batch.models
 import moto.batch.urls
 from moto.batch.exceptions import ClientException
-from moto.batch.responses import BatchResponse
 from moto.batch.utils import JobStatus
 
 from . import ecs_task
 from .api import api_lock, patched_responses
+from .consumable_calls import PATHS, ConsumableResponse
+from .consumables import wanted
 from .definition import LocalDefinition
 from .job import WAITING, LocalJob
 from .scheduler import Scheduler
@@ -34,12 +35,12 @@ from .validation import (
 _MAX_DESCRIBED_JOBS = 100
 _MAX_PAGE_SIZE = 100
 _MAX_REASON_CHARS = 1024
+_MAX_CONSUMABLES = 5
 
 
-class LocalBatchResponse(BatchResponse):
+class LocalBatchResponse(ConsumableResponse):
     """Answers Batch's calls one at a time, with moto where it is correct."""
 
-    scheduler: ClassVar[Scheduler]
     shortest_timeout: ClassVar[int]
     """Seconds that a time limit must have at least."""
 
@@ -57,6 +58,7 @@ class LocalBatchResponse(BatchResponse):
         container = self._get_param("containerProperties") or {}
         check_container(container)
         check_mounts(container)
+        self._check_consumables(asked.get("consumableResourceProperties"))
         if "FARGATE" in (self._get_param("platformCapabilities") or []):
             check_fargate(container, container.get("resourceRequirements") or [])
         check_retry_strategy(self._get_param("retryStrategy"))
@@ -96,6 +98,8 @@ class LocalBatchResponse(BatchResponse):
         if definition.container_properties is None:
             raise ClientException("The embedded AWS runs jobs of one container only")
         overrides = self._overrides(definition)
+        consumables = self._get_param("consumableResourcePropertiesOverride")
+        self._check_consumables(consumables)
         queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
@@ -130,6 +134,7 @@ class LocalBatchResponse(BatchResponse):
             if strategy:
                 one.retry_strategy = {"attempts": 1, "evaluateOnExit": [], **_lower_actions(strategy)}
             one.propagate_tags = bool(definition.propagate_tags if propagate is None else propagate)
+            one.consumables = {**wanted(definition.asked.get("consumableResourceProperties")), **wanted(consumables)}
             one.share = self._get_param("shareIdentifier") or ""
             one.priority = self._get_param("schedulingPriorityOverride") or definition.scheduling_priority or 0
         self.scheduler.submit(job)
@@ -205,6 +210,12 @@ class LocalBatchResponse(BatchResponse):
         asked = self._get_param(right) or {}
         return ecs_task.only_container(asked) if right == "ecsPropertiesOverride" and asked else asked
 
+    def _check_consumables(self, properties: dict[str, Any] | None) -> None:
+        asked = wanted(properties)
+        if len(asked) > _MAX_CONSUMABLES:
+            raise ClientException(f"A job can have at most {_MAX_CONSUMABLES} consumable resources, not {len(asked)}")
+        self.scheduler.consumables.check(asked)
+
     def _check_reason(self) -> None:
         reason = self._get_param("reason")
         if not reason or len(reason) > _MAX_REASON_CHARS:
@@ -239,7 +250,7 @@ def patched_batch(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
     moto.batch.models.Job = LocalJob  # type: ignore[misc]
     moto.batch.models.JobDefinition = LocalDefinition  # type: ignore[misc]
     try:
-        with patched_responses(moto.batch.urls, LocalBatchResponse):
+        with patched_responses(moto.batch.urls, LocalBatchResponse, PATHS):
             yield
     finally:
         moto.batch.models.Job, moto.batch.models.JobDefinition = original  # type: ignore[misc]

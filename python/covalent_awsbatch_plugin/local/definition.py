@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.batch.models import JobDefinition
 
-_KEPT = ("schedulingPriority", "ecsProperties")
+_KEPT = ("schedulingPriority", "ecsProperties", "consumableResourceProperties")
 
 
 class LocalDefinition(JobDefinition):

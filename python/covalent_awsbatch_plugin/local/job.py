@@ -34,6 +34,7 @@ class LocalJob(Job):
         number: Its place in the order of submission, which it keeps when it is retried.
         share: Its share of a queue with a scheduling policy; empty in another queue.
         priority: Its priority within the share.
+        consumables: How much it needs of consumable resources, by name or ARN.
         end_reason: Reason of its termination; None if it was not terminated.
         process: What runs, while it runs.
     """
@@ -53,6 +54,7 @@ class LocalJob(Job):
         self.number = 0
         self.share = ""
         self.priority = 0
+        self.consumables: dict[str, int] = {}
         self.end_reason: str | None = None
         self.is_cancelled = False
         self.process: JobProcess | None = None
@@ -220,6 +222,9 @@ class LocalJob(Job):
         if task := self._ecs_properties:
             result["ecsProperties"] = ecs_task.described(task, result.pop("container"))
             result["attempts"] = [ecs_task.described_attempt(task, attempt) for attempt in self.attempts]
+        if self.consumables:
+            needed = [{"consumableResource": name, "quantity": many} for name, many in self.consumables.items()]
+            result["consumableResourceProperties"] = {"consumableResourceList": needed}
         if self.share:
             result.update(shareIdentifier=self.share, schedulingPriority=self.priority)
         if self.children:

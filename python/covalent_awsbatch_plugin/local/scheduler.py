@@ -16,6 +16,7 @@ from covalent_awsbatch_plugin.options import instance_types
 
 from . import fair_share
 from .api import api_lock
+from .consumables import Consumables
 from .job import ENDED, LocalJob
 from .retry import Outcome, is_retried
 
@@ -48,6 +49,7 @@ class Scheduler:
 
     def __init__(self, run_attempt: Runner, stop_grace: float) -> None:
         self.jobs: list[LocalJob] = []
+        self.consumables = Consumables()
         self._run_attempt = run_attempt
         self._stop_grace = stop_grace
         self._waiting: set[LocalJob] = set()
@@ -80,7 +82,7 @@ class Scheduler:
                 if not self._is_runnable(job) or job.job_queue.arn in blocked_queues:
                     continue
                 environment = self._find_room(job)
-                if environment is None:
+                if environment is None or not self.consumables.suffice(job.job_id, job.consumables):
                     blocked_queues.add(job.job_queue.arn)
                     continue
                 self._start(job, environment)
@@ -154,6 +156,7 @@ class Scheduler:
     def _start(self, job: LocalJob, environment: ComputeEnvironment) -> None:
         self._waiting.remove(job)
         self._used[environment.arn] += job.vcpus
+        self.consumables.take(job.job_id, job.consumables)
         job.status = JobStatus.STARTING
         job.status_reason = None
         # The thread must outlive the job's process (see JobProcess), and must not delay the interpreter's exit.
@@ -180,6 +183,7 @@ class Scheduler:
 
     def _end(self, job: LocalJob, succeeded: bool, reason: str | None) -> None:
         job.end(succeeded, reason)
+        self.consumables.release(job.job_id, job.consumables)
         parent = job.parent_job
         if parent and all(child.status in ENDED for child in parent.children):
             failed = any(child.status == JobStatus.FAILED for child in parent.children)

@@ -33,6 +33,7 @@ _NAMED = {
     "ulimits",
     "tmpfs",
     "devices",
+    "consumable_resources",
     "job_definition_overrides",
 }
 # What was found right, by its text: a thousand tasks have the same options, and ask often.

@@ -1,12 +1,13 @@
-"""The options that say how a job waits in its queue: which share of the queue it takes, and before which other jobs."""
+"""The options that say how a job waits in its queue: in which share, before which other jobs, and for what else."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from . import limits
+from . import limits, pairs
 from .definition import option
 from .job_options import JobOptions
 
@@ -15,6 +16,24 @@ def _priority(priority: int, info: ValidationInfo) -> int:
     if priority and info.data.get("share_identifier") == "":
         raise ValueError("there is no share_identifier, and AWS Batch has priorities within a share only")
     return priority
+
+
+_CONSUMABLE = r"[A-Za-z0-9_-]{1,128}|arn:aws(?:-[a-z]+)*:batch:[a-z0-9-]+:\d{12}:consumable-resource/[A-Za-z0-9_-]+"
+_MOST_CONSUMABLES = 5
+
+
+def _consumables(value: Any) -> dict[str, int]:
+    given = pairs.mapping(value)
+    if len(given) > _MOST_CONSUMABLES:
+        raise ValueError(f"there are {len(given)}")
+    found = {}
+    for name, quantity in given.items():
+        if not isinstance(name, str) or not re.fullmatch(_CONSUMABLE, name):
+            raise ValueError(f"{limits.shown(name)} is neither a name nor an ARN of one")
+        found[name] = limits.whole(quantity)
+        if found[name] < 1:
+            raise ValueError(f"{name} is asked for {limits.shown(quantity)} times")
+    return found
 
 
 class QueueOptions(JobOptions):
@@ -34,4 +53,11 @@ class QueueOptions(JobOptions):
         le=9999,
         rule="must be a whole number from 0 to 9,999; jobs with a higher one go first within their share_identifier",
         doc="Priority of a job among those of the same `share_identifier`, 0 to 9,999; higher ones go first.",
+    )
+    consumable_resources: Annotated[dict[str, int], BeforeValidator(_consumables)] = option(
+        {},
+        rule="must be a dict of up to 5 consumable resources of AWS Batch, by name or ARN, and how many of each a job "
+        "needs, 1 or more",
+        doc='What a job needs of consumable resources of AWS Batch, such as licences, by name or ARN: `{"licence": 1}`'
+        "; 5 at most. It waits in the queue until all of it is there, and has it until it has ended.",
     )

@@ -132,6 +132,10 @@ class OptionKeywords:
     """
     scheduling_priority: int
     """Priority of a job among those of the same `share_identifier`, 0 to 9,999; higher ones go first."""
+    consumable_resources: dict[str, int]
+    """What a job needs of consumable resources of AWS Batch, such as licences, by name or ARN: `{"licence": 1}`; 5 at
+    most. It waits in the queue until all of it is there, and has it until it has ended.
+    """
     shared_memory: float
     """GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory` with GPUs, as
     PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate.
@@ -225,6 +229,7 @@ class OptionKeywords:
         resume_on_start: bool | None = None,
         share_identifier: str | None = None,
         scheduling_priority: int | None = None,
+        consumable_resources: dict[str, int] | None = None,
         shared_memory: float | None = None,
         volumes: dict[str, str | dict[str, Any]] | None = None,
         secrets: dict[str, str] | None = None,
@@ -316,6 +321,9 @@ class OptionKeywords:
                 Default: empty.
             scheduling_priority: Priority of a job among those of the same `share_identifier`, 0 to 9,999; higher ones
                 go first. Default: `0`.
+            consumable_resources: What a job needs of consumable resources of AWS Batch, such as licences, by name or
+                ARN: `{"licence": 1}`; 5 at most. It waits in the queue until all of it is there, and has it until it
+                has ended. Default: none.
             shared_memory: GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory`
                 with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate. Default: `0`.
             volumes: What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an

@@ -104,6 +104,8 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
             container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
     container.update(containers.properties(settings))
     definition = {**_named(settings), "type": "container", "containerProperties": container}
+    if settings.consumable_resources:
+        definition["consumableResourceProperties"] = _consumables(settings)
     theirs = dict(settings.job_definition_overrides)
     if containers.is_task(settings):
         definition = merged(definition, {"containerProperties": theirs.pop("containerProperties", {})})
@@ -132,12 +134,19 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
     if settings.share_identifier:
         job["shareIdentifier"] = settings.share_identifier
         job["schedulingPriorityOverride"] = settings.scheduling_priority
+    if settings.consumable_resources and settings.job_definition:
+        job["consumableResourcePropertiesOverride"] = _consumables(settings)
     if settings.time_limit:
         job["timeout"] = {"attemptDurationSeconds": settings.time_limit}
     if settings.tags:
         job["tags"] = settings.tags
         job["propagateTags"] = True
     return job
+
+
+def _consumables(settings: Settings) -> dict[str, Any]:
+    needed = [{"consumableResource": name, "quantity": many} for name, many in settings.consumable_resources.items()]
+    return {"consumableResourceList": needed}
 
 
 def _pairs(variables: dict[str, str]) -> list[dict[str, str]]:

@@ -123,6 +123,7 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
         ({"num_gpus": 1}, "would ever start: its instance types .optimal. have no GPU"),
         ({"vcpu": 512}, "at most 256 vCPUs"),
         ({"share_identifier": "blue"}, "add fair_share, or leave it out"),
+        ({"consumable": "licence"}, "must be name=number"),
     ],
 )
 def test_what_cannot_work_is_refused_before_terraform_runs(values: dict[str, object], message: str) -> None:

@@ -333,3 +333,19 @@ run "secrets" {
     error_message = "the execution role fetches what secrets names, and nothing else"
   }
 }
+
+run "consumables" {
+  command = plan
+
+  variables {
+    consumable = "licence=5, seat:2"
+  }
+
+  assert {
+    condition = {
+      for name, stack in aws_cloudformation_stack.consumable :
+      name => jsondecode(stack.template_body).Resources.Consumable.Properties.TotalQuantity
+    } == { licence = 5, seat = 2 }
+    error_message = "as many of each as were asked for"
+  }
+}

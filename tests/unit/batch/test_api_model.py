@@ -59,7 +59,8 @@ FARGATE_AS_TASK = {
 CHANGED = {
     "job_definition_overrides": {"containerProperties": {"logConfiguration": {"logDriver": "splunk"}}, "parameters": {}}
 }
-IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999}
+IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999, "consumable_resources": {"licence": 2}}
+MINE: dict[str, Any] = {"job_definition": "mine:1", "consumable_resources": {"licence": 2}}
 ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
 
 
@@ -89,6 +90,12 @@ def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
     request = job_request(Settings(**options), "d", 1, "123456789012")
     assert not model_violations("batch", "RegisterJobDefinition", request["definition"])
     assert not model_violations("batch", "SubmitJob", {**request["job"], "jobDefinition": "arn"})
+
+
+def test_what_is_submitted_under_a_definition_of_the_users_fits_the_model() -> None:
+    request = job_request(Settings(**MINE), "d", 1, "123456789012")
+    assert not model_violations("batch", "SubmitJob", {**request["job"], "jobDefinition": request["revision"]})
+    assert request["job"]["consumableResourcePropertiesOverride"]
 
 
 @pytest.mark.parametrize("part", ["definition", "job"])

@@ -82,6 +82,8 @@ GOOD = [
     ("on_server_stop", "terminate", "terminate"),
     ("resume_on_start", True, True),
     ("share_identifier", "blue7", "blue7"),
+    ("consumable_resources", {"licence": "2"}, {"licence": 2}),
+    ("consumable_resources", "licence:1", {"licence": 1}),
 ]
 
 BAD = [
@@ -200,6 +202,9 @@ BAD = [
     ("scheduling_priority", 10_000),
     ("scheduling_priority", -1),
     ("scheduling_priority", 5),
+    ("consumable_resources", {"a licence": 1}),
+    ("consumable_resources", {"licence": 0}),
+    ("consumable_resources", {str(number): 1 for number in range(6)}),
 ]
 
 
@@ -220,7 +225,7 @@ def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: s
     assert str(Settings.model_fields[name].description) in message
     assert "\n" not in message
     assert len(message) < 500
-    if name not in ("credentials", "environment", "tags"):
+    if name not in ("credentials", "environment", "tags", "consumable_resources"):
         assert repr(value)[:90] in message
 
 
@@ -295,6 +300,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("resume_on_start", False),
         ("share_identifier", ""),
         ("scheduling_priority", 0),
+        ("consumable_resources", {}),
         ("shared_memory", 0),
         ("volumes", {}),
         ("secrets", {}),

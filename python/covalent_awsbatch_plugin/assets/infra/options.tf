@@ -253,6 +253,21 @@ variable "scheduling_priority" {
   description = "Priority of a job among those of the same 'share_identifier', 0 to 9,999; higher ones go first."
 }
 
+variable "consumable_resources" {
+  type        = string
+  default     = ""
+  description = "What a job needs of consumable resources of AWS Batch, such as licences, by name or ARN: '{\"licence\": 1}'; 5 at most. It waits in the queue until all of it is there, and has it until it has ended."
+
+  validation {
+    condition = (
+      startswith(trimspace(var.consumable_resources), "{")
+      ? can(jsondecode(var.consumable_resources))
+      : alltrue([for pair in compact(split(",", var.consumable_resources)) : can(regex("^[^:=]+[:=]", pair))])
+    )
+    error_message = "consumable_resources must be name:value with commas between, or a JSON object."
+  }
+}
+
 variable "shared_memory" {
   type        = number
   default     = 0
@@ -423,6 +438,7 @@ locals {
     resume_on_start           = var.resume_on_start
     share_identifier          = var.share_identifier
     scheduling_priority       = var.scheduling_priority
+    consumable_resources      = var.consumable_resources
     shared_memory             = var.shared_memory
     volumes                   = var.volumes
     secrets                   = var.secrets

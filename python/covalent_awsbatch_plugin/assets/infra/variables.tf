@@ -111,3 +111,14 @@ variable "fair_share" {
   default     = false
   description = "Create the queue with a fair-share scheduling policy, in which each job takes a share: share_identifier, else the prefix without hyphens."
 }
+
+variable "consumable" {
+  type        = string
+  default     = ""
+  description = "Consumable resources to create, such as licence=5: how many of each there are, with commas between."
+
+  validation {
+    condition     = can(regex("^(|\\s*[A-Za-z0-9_-]{1,128}\\s*[:=]\\s*[0-9]+\\s*(,\\s*[A-Za-z0-9_-]{1,128}\\s*[:=]\\s*[0-9]+\\s*)*)$", var.consumable))
+    error_message = "consumable must be name=number with commas between."
+  }
+}
