@@ -11,7 +11,7 @@ from covalent_awsbatch_plugin.options.container_options import ContainerOptions
 from covalent_awsbatch_plugin.options.settings import OPTIONS
 
 PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
-TABLES = PAGE.split("## Not there yet")[0]
+TABLES = PAGE.split("## Infrastructure")[0]
 ROWS = [row.strip("| ").split(" | ") for row in re.findall(r"^\| (?!field|---).*\|$", TABLES, re.MULTILINE)]
 
 

@@ -41,6 +41,9 @@ _NAMES = ("s3_bucket_name", "batch_queue", "batch_execution_role_name", "batch_j
 # AWS allows 50 on a thing; `covalent-awsbatch` and `Name` are ours.
 _TAGS = 48
 
+# Seconds: what AWS takes for `jobStateTimeLimitActions`.
+_RUNNABLE_LIMITS = (600, 86400)
+
 _CONSUMABLE = r"[A-Za-z0-9_-]{1,128}\s*[:=]\s*[0-9]+"
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -86,6 +89,12 @@ def _disk(value: int) -> int:
 def _log_days(value: int) -> int:
     if value not in _LOG_DAYS:
         raise ValueError(f"CloudWatch keeps logs for {', '.join(map(str, _LOG_DAYS[1:]))} days, or 0 for ever")
+    return value
+
+
+def _runnable_limit(value: int) -> int:
+    if value and not _RUNNABLE_LIMITS[0] <= value <= _RUNNABLE_LIMITS[1]:
+        raise ValueError(f"must be 0, or {_RUNNABLE_LIMITS[0]} to {_RUNNABLE_LIMITS[1]}")
     return value
 
 
@@ -190,6 +199,17 @@ class ExecutorInfraDefaults(BaseModel):
         "between.",
     )
 
+    placement_group: bool = Field(
+        default=False,
+        description="Keep the machines close to each other in the network, in a cluster placement group; not with "
+        "Fargate.",
+    )
+    runnable_limit: Annotated[int, AfterValidator(_runnable_limit)] = Field(
+        default=0,
+        description="Seconds after which AWS cancels the first job in the queue if it finds no machine, 600 to 86400; "
+        "0 for never.",
+    )
+
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -261,6 +281,8 @@ class ExecutorInfraDefaults(BaseModel):
                 "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave "
                 "them out"
             )
+        if self.placement_group:
+            raise ValueError("placement_group is about machines, and Fargate has none: leave it out")
         if self.disk_gb > _FARGATE_DISK[1]:
             raise ValueError(f"disk_gb must be {_FARGATE_DISK[1]} or less with Fargate")
 

@@ -124,6 +124,8 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
         ({"vcpu": 512}, "at most 256 vCPUs"),
         ({"share_identifier": "blue"}, "add fair_share, or leave it out"),
         ({"consumable": "licence"}, "must be name=number"),
+        ({"runnable_limit": 599}, "must be 0, or 600 to 86400"),
+        ({"capacity": "FARGATE", "placement_group": True}, "placement_group is about machines"),
     ],
 )
 def test_what_cannot_work_is_refused_before_terraform_runs(values: dict[str, object], message: str) -> None:

@@ -349,3 +349,32 @@ run "consumables" {
     error_message = "as many of each as were asked for"
   }
 }
+
+run "near_and_not_for_ever" {
+  command = plan
+
+  variables {
+    placement_group = true
+    runnable_limit  = 3600
+  }
+
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].placement_group == "covalent-batch"
+    error_message = "machines close to each other"
+  }
+  assert {
+    condition     = [for action in aws_batch_job_queue.this.job_state_time_limit_action : "${action.action} ${action.max_time_seconds}"] == ["CANCEL 3600", "CANCEL 3600", "CANCEL 3600"]
+    error_message = "a job that finds no machine blocks the queue for an hour"
+  }
+}
+
+run "no_machines_near_each_other" {
+  command = plan
+
+  variables {
+    capacity        = "FARGATE"
+    placement_group = true
+  }
+
+  expect_failures = [aws_batch_compute_environment.this]
+}

@@ -45,6 +45,13 @@ resource "terraform_data" "template" {
   input = aws_launch_template.machine[*].latest_version
 }
 
+resource "aws_placement_group" "this" {
+  count    = var.placement_group ? 1 : 0
+  name     = var.prefix
+  strategy = "cluster"
+  tags     = local.tags
+}
+
 # Without a name, because the provider calls it `compute_environment_name` until 5 and `name` from 6 on. A new one for every
 # replacement is needed anyhow: AWS does not delete an environment while the queue has it, hence the new one comes first.
 resource "aws_batch_compute_environment" "this" {
@@ -64,7 +71,8 @@ resource "aws_batch_compute_environment" "this" {
     instance_type = local.fargate ? null : local.instance_types
     instance_role = one(aws_iam_instance_profile.instance[*].arn)
     # Only the first environment keeps machines: the others are there for what does not fit into it.
-    min_vcpus = local.fargate ? null : each.key == local.capacity[0] ? var.min_vcpus : 0
+    placement_group = one(aws_placement_group.this[*].name)
+    min_vcpus       = local.fargate ? null : each.key == local.capacity[0] ? var.min_vcpus : 0
     # The strategies whose name begins with SPOT are for spot machines only.
     allocation_strategy = local.fargate ? null : (
       var.allocation_strategy == "" || (each.key == "EC2" && startswith(var.allocation_strategy, "SPOT"))
@@ -94,6 +102,10 @@ resource "aws_batch_compute_environment" "this" {
     precondition {
       condition     = !local.fargate || (var.min_vcpus == 0 && var.instance_types == "optimal" && var.allocation_strategy == "")
       error_message = "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave them out."
+    }
+    precondition {
+      condition     = !local.fargate || !var.placement_group
+      error_message = "placement_group is about machines, and Fargate has none: leave it out."
     }
     precondition {
       condition     = var.disk_gb == 0 || (local.fargate ? var.disk_gb <= 200 : var.disk_gb >= 30)
@@ -138,6 +150,21 @@ resource "aws_batch_job_queue" "this" {
     content {
       order               = compute_environment_order.key + 1
       compute_environment = aws_batch_compute_environment.this[compute_environment_order.value].arn
+    }
+  }
+
+  # The reasons that AWS Batch acts upon: no machine is large enough, the environment is not, or AWS has none.
+  dynamic "job_state_time_limit_action" {
+    for_each = var.runnable_limit == 0 ? [] : [
+      "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+      "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+      "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+    ]
+    content {
+      action           = "CANCEL"
+      max_time_seconds = var.runnable_limit
+      reason           = job_state_time_limit_action.value
+      state            = "RUNNABLE"
     }
   }
 

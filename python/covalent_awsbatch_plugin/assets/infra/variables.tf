@@ -122,3 +122,20 @@ variable "consumable" {
     error_message = "consumable must be name=number with commas between."
   }
 }
+
+variable "placement_group" {
+  type        = bool
+  default     = false
+  description = "Keep the machines close to each other in the network, in a cluster placement group; not with Fargate."
+}
+
+variable "runnable_limit" {
+  type        = number
+  default     = 0
+  description = "Seconds after which AWS cancels the first job in the queue if it finds no machine, 600 to 86400; 0 for never."
+
+  validation {
+    condition     = var.runnable_limit == 0 || (var.runnable_limit >= 600 && var.runnable_limit <= 86400)
+    error_message = "runnable_limit must be 0, or 600 to 86400."
+  }
+}

@@ -5,8 +5,8 @@ terraform {
   required_providers {
     aws = {
       source = "hashicorp/aws"
-      # A range, so that a module cache or mirror of a company serves; `compute_environment_order` came with 5.31.
-      version = ">= 5.31, < 7"
+      # A range, so that a module cache or mirror of a company serves; 5.83 surely has `job_state_time_limit_action`.
+      version = ">= 5.83, < 7"
     }
   }
 }
