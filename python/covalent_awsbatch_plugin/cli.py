@@ -300,12 +300,15 @@ def doctor(*, run: bool, as_json: bool, verbose: bool, **options: str | None) ->
 
     Exit status: 0 all is well, 1 something is wrong, 2 nothing is, but something could not be told.
     """
-    # Covalent comes first: it loads the executor as a plugin, and must find it whole.
-    import covalent  # noqa: F401
+    from .show.spinner import Spinner
 
-    from .doctor.command import Flags, run_doctor
+    with Spinner("reading Covalent's configuration") as spinner:
+        # Covalent comes first: it loads the executor as a plugin, and must find it whole.
+        import covalent  # noqa: F401
 
-    sys.exit(run_doctor(commands.given(options), Flags(run, as_json, verbose)))
+        from .doctor.command import Flags, run_doctor
+
+        sys.exit(run_doctor(commands.given(options), Flags(run, as_json, verbose), spinner))
 
 
 @main.command(cls=_ExecutorCommand)

@@ -80,7 +80,9 @@ async def look_up_public(uri: str, wanted: set[str]) -> ImageInfo:
             None, note=f"{host} answers {error.code}; a private image shows itself to the execution role only"
         )
     except (OSError, ValueError) as error:
-        return ImageInfo(None, note=f"{host} could not be asked from here ({error})")
+        reason = getattr(error, "reason", error)
+        why = getattr(reason, "strerror", None) or reason
+        return ImageInfo(None, note=f"{host} could not be asked from here ({why})")
     found = ImageInfo(True, platforms(manifest), f"public in {host}")
     try:
         if digest := digest_for(manifest, wanted):

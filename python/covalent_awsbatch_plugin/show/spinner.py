@@ -50,6 +50,15 @@ class Spinner:
                 self._status.start()
             self._status.update(Text(one_line(step)))
 
+    def detail(self, step: str) -> None:
+        """Shows a step where it takes the place of the last one, and writes no line where it does not.
+
+        Args:
+            step: What is done.
+        """
+        if self._is_drawn:
+            self.show(step)
+
     def hide(self) -> None:
         """Takes it away, so that something can be written."""
         if self._status is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 import click
 from rich.cells import cell_len
@@ -25,7 +26,7 @@ def width(console: Console) -> int | None:
 
 
 def wrapped(line: str, columns: int | None) -> list[str]:
-    """Break a line between words. A word that is longer than a line stays whole.
+    """Break a line between words. A word that is longer than a line stays whole, and so does a command that fits one.
 
     Args:
         line: The line; its spaces stay, but where it is broken.
@@ -36,13 +37,36 @@ def wrapped(line: str, columns: int | None) -> list[str]:
         return [line]
     columns = max(columns, _NARROWEST)
     found, current = [], ""
-    for piece in re.findall(r"\s*\S+", line):
+    for piece in _pieces(line, columns):
         if current.strip() and cell_len(current) + cell_len(piece) > columns:
             found.append(current)
             current = piece.lstrip()
         else:
             current += piece
     return [*found, current]
+
+
+def _pieces(line: str, columns: int) -> Iterator[str]:
+    """Words, each with the spaces before it; what stands in backticks is one, so that it can be copied."""
+    for piece in re.findall(r"\s*(?:\S*`[^`]+`\S*|\S+)", line):
+        if cell_len(piece.lstrip()) <= columns:
+            yield piece
+        else:
+            yield from re.findall(r"\s*\S+", piece)
+
+
+def hanging(text: str, first: str, rest: str, columns: int | None) -> list[str]:
+    """Break a text between words, each line after what stands before it.
+
+    Args:
+        text: The text; its own lines stay apart.
+        first: What stands before the first line.
+        rest: What stands before the others.
+        columns: Columns of the terminal; None for lines as long as they are.
+    """
+    room = None if columns is None else columns - max(cell_len(first), cell_len(rest))
+    pieces = [piece for line in text.split("\n") for piece in wrapped(line, room)]
+    return [(rest if number else first) + piece for number, piece in enumerate(pieces)]
 
 
 def say(text: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,11 @@ from click.testing import CliRunner
 from support.doctor import BUCKET, ENVIRONMENT, REGISTRY, ask, flags_of
 
 from covalent_awsbatch_plugin.cli import main
+from covalent_awsbatch_plugin.doctor.checks.base import Case
+from covalent_awsbatch_plugin.doctor.command import made
 from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
+from covalent_awsbatch_plugin.task.connection import client
 
 NAMES = [
     "credentials",
@@ -33,6 +39,12 @@ NAMES = [
     "packages",
     "permissions",
     "server",
+]
+PLACES = [
+    ("account", "123456789012"),
+    ("region", "us-east-1"),
+    ("queue", "covalent-batch-queue"),
+    ("bucket", "gone"),
 ]
 
 
@@ -92,15 +104,45 @@ def test_the_program_reads_the_section_and_prints_lines(options: dict[str, Any],
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    at = lines.index("✗ bucket: there is no bucket gone")
-    assert lines[at + 1].startswith("    → create it: `aws s3 mb s3://gone")
-    assert lines[-1] == "Something is wrong."
+    at = next(number for number, line in enumerate(lines) if line.startswith("✗ bucket "))
+    column = lines[at].index("there is no bucket gone")
+    assert lines[at + 1].startswith(f"{' ' * column}→ create it: `aws s3 mb s3://gone")
+    assert lines[:4] == [f"  {name:<17} {value}" for name, value in PLACES]
+    assert re.fullmatch(r"Something is wrong. 14 checks in \d+\.\d s: 12 well, 2 wrong.", lines[-2])
+    assert lines[-1].startswith("Next: mend bucket as its → says")
     options_given = ["--s3-bucket-name", BUCKET]
     done = subprocess.run(
         command + options_given, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60
     )
     assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines()[-1] == "All is well."
+    assert done.stdout.splitlines()[-2].startswith("All is well. 16 checks")
+    assert done.stdout.splitlines()[-1] == "Next: `covalent-awsbatch doctor --run` runs one tiny job"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_lines_fit_the_terminal_and_remedies_hang_below_what_was_found(options: dict[str, Any], columns: int) -> None:
+    given = {**options, "s3_bucket_name": "gone", "batch_queue": "gone", "batch_job_role_name": "Gone"}
+    done = CliRunner().invoke(main, ["doctor", *flags_of(given)], env={"COLUMNS": str(columns)})
+    lines = done.stdout.splitlines()
+    checks = lines[lines.index("") + 1 : -3]
+    signs = ("✓ ", "✗ ", "– ")
+    assert all(line.startswith((*signs, " " * 20)) for line in checks), done.stdout
+    # A word may be longer than a line.
+    assert all(len(line) <= columns or " " not in line[22:] for line in lines), done.stdout
+    assert any("`aws s3 mb s3://gone --region us-east-1`" in line for line in lines), "a command stays whole"
+
+
+def test_a_check_that_fails_itself_shows_no_exception_unless_asked(options: dict[str, Any]) -> None:
+    settings = Settings(**{**DEFAULTS, **options})
+    case = Case(settings, client(settings))
+    (check,) = asyncio.run(made(case, "region", _fails))
+    assert "the check itself failed, which is a fault of this program" in check.found
+    assert "KeyError" not in check.found + check.fix
+    assert "KeyError: 'lost'" in check.providers
+
+
+async def _fails(_case: Any) -> Any:
+    return {}["lost"]
 
 
 def test_the_policy_asks_aws_for_the_account_unless_it_is_given(options: dict[str, Any]) -> None:

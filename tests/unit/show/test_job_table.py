@@ -11,6 +11,7 @@ from covalent_awsbatch_plugin.show.amounts import duration
 from covalent_awsbatch_plugin.show.columns import aligned
 from covalent_awsbatch_plugin.show.job_table import Row, lines
 from covalent_awsbatch_plugin.show.short_ids import short
+from covalent_awsbatch_plugin.show.wrapping import wrapped
 
 ID = "3f2a0000-0000-4000-8000-00000000000"
 
@@ -53,6 +54,13 @@ def test_a_row_is_one_line_whatever_it_holds(columns: int) -> None:
     (_, whole) = lines(short_ids, [], columns, wide=True)
     assert whole.plain.count("word") == 60
     assert "関数" * 30 in whole.plain
+
+
+def test_a_command_that_fits_a_line_is_not_broken() -> None:
+    said = "start it: `covalent start --no-cluster`, or wait"
+    assert wrapped(said, 30) == ["start it:", "`covalent start --no-cluster`,", "or wait"]
+    assert wrapped(said, 20) == ["start it: `covalent", "start --no-cluster`,", "or wait"]
+    assert wrapped("an odd ` stays one, whatever", 20) == ["an odd ` stays one,", "whatever"]
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:

@@ -32,7 +32,7 @@ class Check:
         found: What was found, or why it is unknown.
         fix: What to do; empty if nothing.
         seconds: Of `--run`: when the job was first seen in each state.
-        providers: The error of each credentials provider, if there are no credentials.
+        providers: More of it for `--verbose`: the error of each credentials provider, if there are no credentials.
     """
 
     name: str
