@@ -81,11 +81,15 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on, 0 for any free one; the next time it is the default. Else a free one is taken.",
+)
 @click.option("--max-vcpus", default=16, show_default=True, type=click.IntRange(1), help="vCPUs that run at once.")
 @click.option("--region", default="us-east-1", show_default=True, help="The AWS region it plays.")
 @click.option("--configure", is_flag=True, help="Point Covalent's configuration file at it until it ends.")
-def local(port: int, max_vcpus: int, region: str, configure: bool) -> None:
+def local(port: int | None, max_vcpus: int, region: str, configure: bool) -> None:
     """Run an embedded AWS on this machine, whose Batch jobs really run; Ctrl-C ends it.
 
     Jobs run with your rights, for whoever can read the credentials file that it names: you alone.
@@ -99,14 +103,15 @@ def local(port: int, max_vcpus: int, region: str, configure: bool) -> None:
 
 
 @main.command()
-def demo() -> None:
+@click.option("--keep", is_flag=True, help="Leave AWS and server up afterwards, to be looked at, until Ctrl-C.")
+def demo(*, keep: bool) -> None:
     """Run a workflow on an embedded AWS and a Covalent server of its own, and show what happens."""
     # So that SIGTERM unwinds as Ctrl-C does, and nothing stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from .local.demo import run_demo
 
-        sys.exit(run_demo())
+        sys.exit(run_demo(keep=keep))
     except (ImportError, RuntimeError) as error:
         raise click.ClickException(printable(error)) from error
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import Any
 
 FUNC_FILENAME = "func-{dispatch_id}-{node_id}.pkl"
 RESULT_FILENAME = "result-{dispatch_id}-{node_id}.pkl"
 JOB_NAME = "covalent-batch-{dispatch_id}-{node_id}"
+
+_JOB_NAME = re.compile(re.escape(JOB_NAME.partition("{")[0]) + r"(?P<dispatch>.+?)-(?P<node>-?\d+)")
 
 BUCKET_OWNER = "COVALENT_AWSBATCH_BUCKET_OWNER"
 """Variable of the job: account that has to own the bucket, else the runner neither reads nor writes there."""
@@ -61,6 +64,16 @@ def of_task(template: str, task_metadata: Mapping[str, Any]) -> str:
         task_metadata: `dispatch_id` and `node_id`.
     """
     return template.format(dispatch_id=task_metadata["dispatch_id"], node_id=task_metadata["node_id"])
+
+
+def parted_job_name(name: str) -> tuple[str, int] | None:
+    """Dispatch and node that a job's name is made of; None if it is no job of the executor.
+
+    Args:
+        name: The job's name.
+    """
+    found = _JOB_NAME.fullmatch(name)
+    return (found["dispatch"], int(found["node"])) if found else None
 
 
 def io_output_key(result_key: str) -> str:

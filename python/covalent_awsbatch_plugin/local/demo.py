@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.util
 import json
+import os
+import shlex
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,17 +32,20 @@ _TASK = "train_svm"
 
 _NEXT = """
 Next:
-  covalent-awsbatch local        the same AWS until Ctrl-C, for workflows of your own
-  covalent-awsbatch deploy up    a queue and a bucket in your AWS account, which you see as a plan first
-  covalent-awsbatch doctor       whether an account has all that a task needs"""
+  covalent-awsbatch local --configure    the same AWS, for your own workflows
+  covalent-awsbatch deploy up            a queue and a bucket in your account
+  covalent-awsbatch doctor               has an account all that a task needs?"""
 """Suggestions after the demo."""
 
 # Modules that only the demo needs; each stands for the package that brings it.
 _NEEDED = {"moto": "moto", "flask": "moto[server]", "numpy": "numpy", "sklearn": "scikit-learn"}
 
 
-def run_demo() -> int:
+def run_demo(*, keep: bool) -> int:
     """Starts the embedded AWS and a Covalent server, runs the workflow, shows what happens, and tears all down.
+
+    Args:
+        keep: Leave both up until an interruption.
 
     Returns:
         The exit code: 0 when the workflow completed, 1 when it did not.
@@ -68,17 +75,35 @@ def run_demo() -> int:
                     again = _Demo(server, aws, progress, demo.dispatch_id)
                     succeeded = again.run()
                 jobs = aws.jobs()
+                if keep:
+                    spinner.stop()
+                    _keep(server, progress, demo.dispatch_id)
+                    spinner.start()
                 spinner.update("ending everything")
     progress.line("all", "torn down")
-    progress.console.print(job_table(jobs))
+    progress.text("")
+    for line in job_table(jobs, progress.names):
+        progress.console.print(line, soft_wrap=True)
     if succeeded:
         progress.text(f"\nscore: {demo.score}")
-        progress.text(
-            f"{_TASK} took {demo.seconds[_TASK]:.1f} s, and {again.seconds[_TASK]:.1f} s the second time: what its job "
-            "needs was packed before, and is installed in no job."
-        )
+        progress.text(f"{_TASK} took {demo.seconds[_TASK]:.1f} s, and {again.seconds[_TASK]:.1f} s the second time.")
         progress.text(_NEXT)
     return 0 if succeeded else 1
+
+
+def _keep(server: CovalentServer, progress: Progress, dispatch_id: str) -> None:
+    """Says how to look at what is up, and waits for an interruption."""
+    script = server.home / "environment.sh"
+    script.touch(mode=0o600)
+    own = {name: value for name, value in server.environment.items() if os.environ.get(name) != value}
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in own.items())
+    script.write_text("".join(lines), encoding="utf-8")
+    progress.text(f"\nAll of it stays up until Ctrl-C. Covalent's page: {server.url}\nIn another terminal:\n")
+    for command in (f". {script}", "covalent-awsbatch jobs --all", f"covalent-awsbatch logs {dispatch_id[:8]}"):
+        progress.text(f"  {command}")
+    progress.text("")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 class _Demo:
@@ -124,10 +149,10 @@ class _Demo:
 
     def _refresh(self) -> str:
         """Shows what has changed since the last time; the workflow's status, empty before it is dispatched."""
-        self._progress.jobs(self._aws.jobs())
         if not self.dispatch_id:
             known = json.loads(self._server.get("/api/v2/dispatches?count=1"))["dispatches"]
             if not known or known[0]["dispatch_id"] == self._former_id:
+                self._progress.jobs(self._aws.jobs())
                 return ""
             self.dispatch_id = known[0]["dispatch_id"]
             self._progress.line("workflow", f"{WORKFLOW.name} dispatched as {self.dispatch_id}")
@@ -135,6 +160,7 @@ class _Demo:
         for node in _electrons(manifest):
             metadata = node["metadata"]
             status = metadata["status"]
+            self._progress.names.learn(self.dispatch_id, node["id"], metadata["name"])
             if self._electrons.get(node["id"], "NEW_OBJECT") != status:
                 self._electrons[node["id"]] = status
                 where = f"{metadata['name']} on {metadata['executor']}"
@@ -142,6 +168,10 @@ class _Demo:
                     self.seconds[metadata["name"]] = seconds
                     where += f", {seconds:.1f} s"
                 self._progress.line("electron", where, status)
+                if status == "COMPLETED" and (printed := self._asset(node, "stdout")).strip():
+                    self._progress.output(f"{metadata['name']}[{node['id']}]", printed)
+        # After the electrons, by which the functions of jobs are known.
+        self._progress.jobs(self._aws.jobs())
         return str(manifest["metadata"]["status"])
 
     def _explain(self, output: str) -> None:
@@ -152,11 +182,15 @@ class _Demo:
                 if node["metadata"]["status"] != "FAILED":
                     continue
                 for asset in ("error", "stderr"):
-                    if node["assets"][asset]["size"]:
-                        text = self._server.get(node["assets"][asset]["remote_uri"]).decode("utf-8", "replace")
+                    if text := self._asset(node, asset):
                         write(f"\n{node['metadata']['name']}, {asset}:\n{text}")
         write(f"\nThe client wrote:\n{output}")
         write(f"\nThe server's log ends with:\n{self._server.log()[-4000:]}")
+
+    def _asset(self, node: dict[str, Any], name: str) -> str:
+        """A text that the server keeps of an electron; empty if there is none."""
+        asset = node["assets"][name]
+        return self._server.get(asset["remote_uri"]).decode("utf-8", "replace") if asset["size"] else ""
 
     def _manifest(self) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(self._server.get(f"/api/v2/dispatches/{self.dispatch_id}"))

@@ -6,12 +6,14 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import toml
 
 from . import LocalAWS, resources
 from .configuration import configured, runs_directory
+from .port import chosen
 from .progress import Progress
 from .run_directory import run_directory
 
@@ -21,11 +23,11 @@ REFRESH = 0.3
 """Seconds between two refreshes of the jobs."""
 
 
-def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> None:
+def run_local(*, port: int | None, region: str, max_vcpus: int, configure: bool) -> None:
     """Runs the embedded AWS and shows its jobs until SIGINT or SIGTERM.
 
     Args:
-        port: Port to listen on; 0 for a free one.
+        port: Port to listen on; 0 for a free one, None for the one that was given last, or else a free one.
         region: The only region it knows.
         max_vcpus: vCPUs of its compute environment.
         configure: Point Covalent's configuration file at it, and restore the file at the end. Where this process is
@@ -37,7 +39,7 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
         # The configuration may name the credentials file after this run was killed. Nobody else must be able to replace
         # it then, so it is not in the shared temporary directory.
         run_directory(runs_directory()) as directory,
-        LocalAWS(port=port, region=region, max_vcpus=max_vcpus, credentials=directory / "credentials") as aws,
+        _started(progress, chosen(port), region, max_vcpus, directory / "credentials") as aws,
     ):
         progress.line("aws", f"embedded AWS at {aws.endpoint_url}, region {region}, {max_vcpus} vCPUs")
         options = {**aws.options, **({} if region == _DEFAULT_REGION else {"region": region})}
@@ -50,11 +52,24 @@ def run_local(*, port: int, region: str, max_vcpus: int, configure: bool) -> Non
             else:
                 progress.text(f"\nUntil the end {path} says:\n")
             progress.text(section)
-            progress.text("\nCtrl-C ends it.\n")
+            progress.text(f"\nNext: {'' if configure else 'write this, then '}covalent start")
+            progress.text("Ctrl-C ends it.\n")
             while not ended.wait(REFRESH):
                 progress.jobs(aws.jobs())
             progress.jobs(aws.jobs())
     progress.line("aws", "ended")
+
+
+@contextlib.contextmanager
+def _started(progress: Progress, port: int, region: str, max_vcpus: int, credentials: Path) -> Iterator[LocalAWS]:
+    """The embedded AWS, with a spinner until it answers."""
+    aws = LocalAWS(port=port, region=region, max_vcpus=max_vcpus, credentials=credentials)
+    with progress.console.status("starting the embedded AWS"):
+        aws.start()
+    try:
+        yield aws
+    finally:
+        aws.stop()
 
 
 def _complete(region: str) -> dict[str, str]:

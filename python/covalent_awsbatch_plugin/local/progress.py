@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from covalent_awsbatch_plugin.printable import one_line, printable
+from covalent_awsbatch_plugin.show.columns import aligned
+from covalent_awsbatch_plugin.show.wrapping import width, wrapped
 
+from .electron_names import ElectronNames
 from .summary import JobSummary
 
 _STYLES = {
@@ -28,13 +30,15 @@ class Progress:
 
     Args:
         console: Where the lines go; standard output when not given.
+
+    Attributes:
+        console: The same.
+        names: What the functions of jobs are called.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
-        if not self.console.is_terminal:
-            # Not a terminal: a job's name and reason should fit into one line.
-            self.console = Console(file=self.console.file, width=160)
+        self.console = console or Console(highlight=False)
+        self.names = ElectronNames()
         self._began = time.monotonic()
         self._seen: dict[str, tuple[str, int]] = {}
 
@@ -46,15 +50,25 @@ class Progress:
             text: What happened.
             state: A state, which is coloured by its meaning.
         """
-        self.console.print(
-            Text.assemble(
-                (f"{time.monotonic() - self._began:7.1f} s  ", "dim"),
-                (f"{topic:<9} ", "bold"),
-                (f"{one_line(state):<9} " if state else "", _STYLES.get(state, "")),
-                one_line(text),
-            ),
-            soft_wrap=True,
+        before = Text.assemble(
+            (f"{time.monotonic() - self._began:7.1f} s  ", "dim"),
+            (f"{topic:<9} ", "bold"),
+            (f"{one_line(state):<9} " if state else "", _STYLES.get(state, "")),
         )
+        columns = width(self.console)
+        pieces = wrapped(one_line(text), None if columns is None else columns - len(before))
+        for number, piece in enumerate(pieces):
+            self.console.print((Text(" " * len(before)) if number else before) + Text(piece), soft_wrap=True)
+
+    def output(self, electron: str, text: str) -> None:
+        """Writes what a function has printed, each line after the name of its electron.
+
+        Args:
+            electron: Such as `train[3]`.
+            text: What it printed.
+        """
+        for line in printable(text).rstrip("\n").split("\n"):
+            self.console.print(Text.assemble((one_line(electron), "cyan"), (" │ ", "dim"), line), soft_wrap=True)
 
     def text(self, text: str) -> None:
         """Writes a text as it is, whatever it quotes."""
@@ -68,27 +82,33 @@ class Progress:
                 continue
             self._seen[job.id] = now
             details = []
-            if job.status in {"SUCCEEDED", "FAILED"}:
-                details = [f"attempts {job.attempts}", f"exit code {_or_dash(job.exit_code)}", job.reason]
-            elif job.attempts:
+            if job.status == "FAILED":
+                details = [f"exit code {_or_dash(job.exit_code)}", job.reason]
+            elif job.attempts and job.status != "SUCCEEDED":
                 details = [f"attempt {job.attempts} ended, trying again"]
-            self.line("job", ", ".join([job.name, *filter(None, details)]), job.status)
+            self.line("job", "; ".join([self.names.label(job), *filter(None, details)]), job.status)
 
 
-def job_table(jobs: Iterable[JobSummary]) -> Table:
-    """A table of jobs: job, state, attempts, seconds of the newest attempt, exit code, reason."""
-    table = Table("job", "state", "attempts", "seconds", "exit code", "reason")
+def job_table(jobs: Iterable[JobSummary], names: ElectronNames) -> list[Text]:
+    """A table of jobs in lines: state, attempts, seconds of the newest attempt, exit code, and which job it is.
+
+    Args:
+        jobs: The jobs.
+        names: What their functions are called.
+    """
+    rows = [[Text(title, "bold") for title in ("STATE", "ATTEMPTS", "SECONDS", "EXIT", "JOB")]]
     for job in jobs:
         seconds = (job.stopped_at - job.started_at) / 1000 if job.started_at and job.stopped_at else None
-        table.add_row(
-            Text(one_line(job.name)),
-            Text(one_line(job.status), style=_STYLES.get(job.status, "")),
-            str(job.attempts),
-            "-" if seconds is None else f"{seconds:.1f}",
-            _or_dash(job.exit_code),
-            Text(one_line(job.reason)),
+        rows.append(
+            [
+                Text(one_line(job.status), style=_STYLES.get(job.status, "")),
+                Text(str(job.attempts)),
+                Text("-" if seconds is None else f"{seconds:.1f}"),
+                Text(_or_dash(job.exit_code)),
+                Text(one_line(f"{names.label(job)}; {job.reason}" if job.status == "FAILED" else names.label(job))),
+            ]
         )
-    return table
+    return aligned(rows, None)
 
 
 def _or_dash(value: int | None) -> str:

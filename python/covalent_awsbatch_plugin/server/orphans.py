@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin._core import Job as CoreJob
-from covalent_awsbatch_plugin.agreement.naming import JOB_NAME
+from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, parted_job_name
 
 from . import api, presence
 from .api import ServerUnreachableError
@@ -26,7 +25,6 @@ from .api import ServerUnreachableError
 REASON = "Terminated as an orphan by covalent-awsbatch jobs"
 
 _PREFIX = JOB_NAME.partition("{")[0]
-_NAME = re.compile(re.escape(_PREFIX) + r"(?P<dispatch>.+?)-(?P<node>-?\d+)")
 
 _ENDED_JOB_STATES = {"SUCCEEDED", "FAILED", "VANISHED"}
 _ENDED_DISPATCH_STATES = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -151,8 +149,8 @@ def list_jobs(connection: Client, queue: str, dispatch_id: str = "") -> list[Job
 
     jobs = []
     for job in asyncio.run(ask()):
-        if name := _NAME.fullmatch(job["name"]):
-            dispatch_id, node_id = name["dispatch"], int(name["node"])
+        if parts := parted_job_name(job["name"]):
+            dispatch_id, node_id = parts
             created = job["created_at"] or 0
             jobs.append(Job(job["id"], job["name"], job["status"], created, dispatch_id, node_id))
     return sorted(jobs, key=lambda job: job.created_at)
