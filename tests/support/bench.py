@@ -83,7 +83,8 @@ class Bench:
 
     def envelope(self) -> dict[str, Any]:
         answer = self.s3.get_object(Bucket=BUCKET, Key=RESULT)
-        assert answer["Metadata"] == {"covalent-awsbatch-format": "3"}
+        assert answer["Metadata"].keys() == {"covalent-awsbatch-format", "covalent-awsbatch-usage"}
+        assert answer["Metadata"]["covalent-awsbatch-format"] == "3"
         envelope = decoded(answer["Body"].read())
         assert set(envelope) == KEYS
         return envelope

@@ -55,6 +55,13 @@ ENVELOPE_FORMAT = "3"
 SIGNATURE_METADATA = "covalent-awsbatch-signature"
 """S3 user metadata of an envelope: HMAC-SHA256 of its content with the job's key, in hexadecimal digits."""
 
+USAGE_METADATA = "covalent-awsbatch-usage"
+"""S3 user metadata of an envelope: JSON with what the attempt used, for a report. Nothing else relies on it.
+
+`attempt`; `peak_rss_bytes` of its largest process; `container_peak_bytes` of all of it, with files that Linux had in
+memory; `pull_started_at` and `pull_stopped_at` in seconds since 1970. What is not known is absent.
+"""
+
 
 def of_task(template: str, task_metadata: Mapping[str, Any]) -> str:
     """The name of a task's object or job.

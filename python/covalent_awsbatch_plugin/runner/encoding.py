@@ -11,7 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from covalent_awsbatch_plugin.agreement.naming import ENVELOPE_FORMAT, FORMAT_METADATA, SIGNATURE_METADATA
+from covalent_awsbatch_plugin.agreement.naming import (
+    ENVELOPE_FORMAT,
+    FORMAT_METADATA,
+    SIGNATURE_METADATA,
+    USAGE_METADATA,
+)
 
 PARTS = ("stdout", "stderr", "traceback", "output")
 """The parts in their order: texts in UTF-8, and bytes. A part that is None is left out."""
@@ -30,14 +35,15 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     return b"".join([len(encoded).to_bytes(4, "big"), encoded, *(part for part in parts.values() if part)])
 
 
-def metadata(content: bytes, key: str) -> dict[str, str]:
+def metadata(content: bytes, key: str, usage: Mapping[str, Any]) -> dict[str, str]:
     """User metadata of the envelope's object.
 
     Args:
         content: What `encode` returned.
         key: Hexadecimal digits of the key that the job was given; empty for none, and then nothing is signed.
+        usage: What `USAGE_METADATA` says; who only wants that need not read the content.
     """
-    described = {FORMAT_METADATA: ENVELOPE_FORMAT}
+    described = {FORMAT_METADATA: ENVELOPE_FORMAT, USAGE_METADATA: json.dumps(usage)}
     if key:
         described[SIGNATURE_METADATA] = hmac.new(bytes.fromhex(key), content, "sha256").hexdigest()
     return described

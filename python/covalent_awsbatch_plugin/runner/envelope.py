@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from covalent_awsbatch_plugin.agreement.naming import output_key
 from covalent_awsbatch_plugin.printable import printable
 
+from . import usage
 from .encoding import encode, metadata
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ def write_envelope(client: Client, bucket: str, key: str, envelope: Envelope, si
 
         envelope.update(versions())  # type: ignore[typeddict-item]
     envelope["finished_at"] = time.time()
-    envelope["peak_rss_bytes"] = _peak_rss()
+    envelope["peak_rss_bytes"] = usage.peak_rss()
     content = encode(envelope)
-    with client.writer(bucket, key, metadata(content, signing_key)) as file:
+    used = usage.described(envelope["attempt"], envelope["peak_rss_bytes"])
+    with client.writer(bucket, key, metadata(content, signing_key, used)) as file:
         file.write(content)
 
 
@@ -156,9 +157,3 @@ def succeeded_before(client: Client, bucket: str, key: str) -> bool:
         )
         return False
     return bool(found and found["format"] != 1 and found["status"] == "succeeded" and found["job_id"] == job)
-
-
-def _peak_rss() -> int:
-    """Bytes, of this process or of its largest child; Linux counts in KiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -23,7 +23,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
 )
 from covalent_awsbatch_plugin.printable import printable
 
-from . import contents
+from . import contents, usage
 from . import envelope as envelopes
 from .output import Pump, write
 from .signals import TERMINATION_SIGNALS, WORKER_TERMINATION
@@ -97,6 +97,7 @@ class Supervisor:
         for pump in self._pumps:
             pump.start()
         self._start_thread(self._wait_for_signals)
+        self._start_thread(usage.learn_pull_times)
         if envelopes.succeeded_before(self._client, self._bucket, self._key):
             self._signal(signal.SIGKILL)
             log_line("An earlier attempt of this job has left its result: the function is not called again.")

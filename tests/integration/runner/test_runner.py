@@ -198,7 +198,8 @@ def test_what_is_left_is_signed_with_the_jobs_key_which_the_function_does_not_se
     answer = bench.s3.get_object(Bucket=BUCKET, Key=RESULT)
     content = answer["Body"].read()
     signature = hmac.new(bytes.fromhex(key), content, "sha256").hexdigest()
-    assert answer["Metadata"] == {"covalent-awsbatch-format": "3", "covalent-awsbatch-signature": signature}
+    assert answer["Metadata"]["covalent-awsbatch-format"] == "3"
+    assert answer["Metadata"]["covalent-awsbatch-signature"] == signature
     seen = TransportableObject.deserialize(decoded(content)["output"]).get_deserialized()
     assert "S3_BUCKET_NAME" in seen
     assert "COVALENT_AWSBATCH_SIGNING_KEY" not in seen
