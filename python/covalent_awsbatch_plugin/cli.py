@@ -24,6 +24,9 @@ _JOBS_FLAGS = {
 _LOGS_FLAGS = {**_JOBS_FLAGS, "--log-group": "batch_job_log_group_name"}
 """Those by which a job's log is found, too."""
 
+_REPORT_FLAGS = {**_JOBS_FLAGS, "--s3-bucket-name": "s3_bucket_name", "--s3-bucket-owner": "s3_bucket_owner"}
+"""Those by which what jobs left is found, too."""
+
 _ENVIRONMENT_FLAGS = {
     "--s3-bucket-name": "s3_bucket_name",
     "--s3-bucket-owner": "s3_bucket_owner",
@@ -191,6 +194,7 @@ def why(*, dispatch: str, as_json: bool, **options: str | None) -> None:
 
 
 main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)(commands.watch)
+main.command(cls=_ExecutorCommand, flags=_REPORT_FLAGS)(commands.report)
 
 
 @main.command()

@@ -35,6 +35,7 @@ MODULES = [
     "show.explanation",
     "show.jobs",
     "show.logs",
+    "show.report.command",
     "show.watching.command",
     "show.watching.session",
     "task.connection",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -73,5 +74,29 @@ def watch(*, dispatch: str, **options: str | None) -> None:
 
         spinner.hide()
         return run_watch(dispatch, settings)
+
+    on_dispatch(run, options)
+
+
+@click.argument("dispatch")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file; else report-ID.html in this directory."
+)
+@click.option(
+    "--prices", type=click.Path(path_type=Path), help="A JSON file with other prices than those of AWS's list."
+)
+def report(*, dispatch: str, output: Path | None, prices: Path | None, **options: str | None) -> None:
+    """Write one page about a dispatch: when what ran, how much memory it took, exit codes and estimated cost.
+
+    The page is one file that needs nothing else. The beginning of an id is enough. Run it where the Covalent server
+    runs, as its user, within some days after the end: AWS Batch forgets jobs.
+
+    Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
+    """
+
+    def run(settings: Any, spinner: Any) -> int:
+        from .report.command import run_report
+
+        return run_report(dispatch, settings, spinner, output, prices)
 
     on_dispatch(run, options)

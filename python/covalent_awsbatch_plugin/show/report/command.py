@@ -1,0 +1,70 @@
+"""`covalent-awsbatch report`: writes one page about a dispatch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from covalent_awsbatch_plugin.errors import AWSBatchError, SettingsError
+from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.printable import printable
+from covalent_awsbatch_plugin.show.explanation import Failure, explained
+from covalent_awsbatch_plugin.show.named import UnknownError
+from covalent_awsbatch_plugin.show.spinner import Spinner
+from covalent_awsbatch_plugin.show.wrapping import say
+
+from . import prices
+from .page import page
+from .work import Run, gathered
+
+FINE, FAILED, NOT_KNOWN = 0, 1, 2
+
+
+def run_report(word: str, settings: Settings, spinner: Spinner, output: Path | None, price_table: Path | None) -> int:
+    """Writes the page, and its path on the standard output.
+
+    Args:
+        word: Id of a dispatch or a job, or its beginning.
+        settings: Whose queue, bucket, account and region count.
+        spinner: Shows what is done.
+        output: The file; None for one in this directory with the beginning of the dispatch's id.
+        price_table: A table of prices; None for that of this package.
+
+    Returns:
+        The exit code: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
+
+    Raises:
+        AWSBatchError: Neither Covalent's database nor AWS answers, or a file cannot be read or written.
+    """
+    chosen = prices.table(price_table or prices.OWN)
+    spinner.show(f"looking for {word}, its jobs and what they left")
+    try:
+        run = gathered(word, settings)
+    except UnknownError as error:
+        spinner.hide()
+        say(error)
+        return NOT_KNOWN
+    failures = _failures(run, settings, spinner)
+    path = output or Path(f"report-{run.named.dispatch_id[:8]}.html")
+    try:
+        path.write_text(page(run, failures, chosen, time.time()), encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(printable(f"The report cannot be written: {error}.")) from error
+    spinner.hide()
+    for problem in run.problems:
+        say(problem)
+    click.echo(path)
+    return FAILED if run.problems else FINE
+
+
+def _failures(run: Run, settings: Settings, spinner: Spinner) -> tuple[Failure, ...]:
+    if not any(work.task.electron.status == "FAILED" for work in run.works):
+        return ()
+    spinner.show("asking why electrons failed")
+    try:
+        return explained(run.named.dispatch_id, settings).failures
+    except (AWSBatchError, UnknownError) as error:
+        say(error)
+        return ()

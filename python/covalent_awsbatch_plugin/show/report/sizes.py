@@ -1,0 +1,95 @@
+"""How much memory functions took, beside what they asked for, and what would be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from covalent_awsbatch_plugin.options import fargate
+
+from .work import MIB, Work
+
+_ROOM = 1.25
+_STEP_MIB = 256
+_TIGHT = 1.1
+"""A process that takes so near to all of its memory is to have more."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The memory of the jobs of a function.
+
+    Attributes:
+        function: Its name.
+        jobs: How many there were.
+        asked_mib: What they asked for; the most, if that differs.
+        peak_mib: Most that one of them took; None if none left word of it.
+        is_of_container: Whether that is all of the container, and not its largest process.
+        proposed_mib: What would be right; None if it is right, or cannot be told.
+        was_killed: Whether one was killed for its memory.
+    """
+
+    function: str
+    jobs: int
+    asked_mib: float
+    peak_mib: float | None
+    is_of_container: bool
+    proposed_mib: float | None
+    was_killed: bool
+
+
+def sizes(works: Iterable[Work]) -> list[Size]:
+    """The memory of each function's jobs, in the order of the graph.
+
+    Args:
+        works: The electrons.
+    """
+    by_function: dict[str, list[Work]] = {}
+    for work in works:
+        if work.asked is not None and work.asked.memory_mib:
+            by_function.setdefault(work.label.rpartition("[")[0], []).append(work)
+    return [_size(function, of_it) for function, of_it in by_function.items()]
+
+
+def _size(function: str, works: list[Work]) -> Size:
+    asked = max(work.asked.memory_mib for work in works if work.asked)
+    peaks = [taken for work in works if (taken := work.usage.peak_bytes) is not None]
+    peak = max(peaks) / MIB if peaks else None
+    killed = any(work.was_killed for work in works)
+    return Size(
+        function=function,
+        jobs=len(works),
+        asked_mib=asked,
+        peak_mib=peak,
+        is_of_container=all(work.usage.container_bytes is not None for work in works if work.usage.peak_bytes),
+        proposed_mib=_proposed(asked, peak, killed, works),
+        was_killed=killed,
+    )
+
+
+def _proposed(asked: float, peak: float | None, killed: bool, works: list[Work]) -> float | None:
+    """A quarter more than was taken at most, in steps of 256 MiB; twice as much as was not enough.
+
+    What a container took has files in it that Linux would give up: it says that less is enough, and not that more is
+    needed.
+    """
+    if killed:
+        wanted = 2 * asked
+    elif peak is None:
+        return None
+    elif (wanted := _with_room(peak)) >= asked:
+        process = max((work.usage.process_bytes or 0 for work in works), default=0) / MIB
+        if process * _TIGHT <= asked:
+            return None
+        wanted = _with_room(process)
+    if (of_one := works[0].asked) is not None and of_one.is_fargate:
+        try:
+            wanted = float(fargate.memory(of_one.vcpus, wanted / 1024))
+        except ValueError:
+            return None
+    return None if wanted == asked else wanted
+
+
+def _with_room(mib: float) -> float:
+    return float(max(_STEP_MIB, math.ceil(mib * _ROOM / _STEP_MIB) * _STEP_MIB))

@@ -1,0 +1,128 @@
+"""What a report concludes from the times, sizes and prices that it is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import covalent
+import pytest
+
+from covalent_awsbatch_plugin.errors import SettingsError
+from covalent_awsbatch_plugin.server.database import Electron
+from covalent_awsbatch_plugin.show.named import Task
+from covalent_awsbatch_plugin.show.report import prices
+from covalent_awsbatch_plugin.show.report.sizes import sizes
+from covalent_awsbatch_plugin.show.report.timeline import Span, spans, timeline
+from covalent_awsbatch_plugin.show.report.work import MIB, Asked, Attempt, Usage, Work, usage_of
+
+assert covalent  # it must be imported before its plugins
+
+TABLE = prices.table(prices.OWN)
+UNKNOWN, USUAL = Usage(), Asked(2, 4096)
+
+
+def work(
+    *attempts: Attempt,
+    usage: Usage = UNKNOWN,
+    asked: Asked | None = USUAL,
+    killed: bool = False,
+    label: str = "train[3]",
+    status: str = "COMPLETED",
+) -> Work:
+    electron = Electron("d", 3, "train", status, "awsbatch", "j", started_at=100.0, ended_at=200.0)
+    return Work(Task(electron, label, "j"), asked, killed, attempts, usage)
+
+
+def used(process: float | None = None, container: float | None = None) -> Usage:
+    taken = [None if mib is None else int(mib * MIB) for mib in (process, container)]
+    return Usage(1, *taken)
+
+
+def test_an_attempt_is_pulled_where_that_is_known_and_else_waits_until_it_runs() -> None:
+    usage = Usage(2, None, None, 150.0, 160.0)
+    first, second = Attempt(1, 110.0, 120.0, 130.0, 1), Attempt(2, 130.0, 165.0, 190.0, 0)
+    assert spans(work(first, second, usage=usage), 999.0) == [
+        Span("prepared", 100.0, 110.0),
+        Span("queued", 110.0, 120.0, 1),
+        Span("failed", 120.0, 130.0, 1),
+        Span("queued", 130.0, 150.0, 2),
+        Span("pulling", 150.0, 160.0, 2),
+        Span("starting", 160.0, 165.0, 2),
+        Span("running", 165.0, 190.0, 2),
+        Span("fetched", 190.0, 200.0),
+    ]
+    planted = Usage(2, None, None, 1.0, 2.0**39)
+    assert "pulling" not in {span.kind for span in spans(work(first, second, usage=planted), 999.0)}
+    assert [span.kind for span in spans(work(Attempt(1, 110.0, None, None)), 999.0)] == ["prepared", "queued"]
+    assert spans(work(), 999.0) == [Span("running", 100.0, 200.0)]
+    assert not timeline([Work(Task(Electron("d", 1, "f", "NEW_OBJECT"), "f[1]"))], 9.0)
+
+
+@pytest.mark.parametrize(
+    ("usages", "asked", "killed", "proposed"),
+    [
+        ([used(600)], Asked(2, 4096), False, 768.0),
+        ([used(600), used(3000)], Asked(2, 4096), False, 3840.0),
+        ([used(100, 900)], Asked(2, 4096), False, 1280.0),
+        ([used(3900)], Asked(2, 4096), False, 5120.0),
+        ([used(500, 4096)], Asked(2, 4096), False, None),
+        ([used(3200)], Asked(2, 4096), False, None),
+        ([used()], Asked(2, 4096), False, None),
+        ([used()], Asked(2, 4096), True, 8192.0),
+        ([used(600)], Asked(2, 8192, is_fargate=True), False, 4096.0),
+        ([used(600)], Asked(2, 4096, is_fargate=True), False, None),
+        ([used(600)], Asked(3, 4096, is_fargate=True), False, None),
+    ],
+)
+def test_less_is_proposed_where_it_surely_is_enough_and_more_where_it_is_needed(
+    usages: list[Usage], asked: Asked, killed: bool, proposed: float | None
+) -> None:
+    (size,) = sizes([work(usage=usage, asked=asked, killed=killed) for usage in usages])
+    assert (size.function, size.jobs, size.proposed_mib) == ("train", len(usages), proposed)
+
+
+def test_a_job_costs_what_it_asked_for_while_it_ran() -> None:
+    attempts = Attempt(1, 0.0, 0.0, 1800.0, 1), Attempt(2, 1800.0, 2000.0, None)
+    found = prices.cost(work(*attempts, asked=Asked(2, 4096, 1)), TABLE, 3800.0)
+    assert (found.vcpu_hours, found.gb_hours, found.gpu_hours) == pytest.approx((2.0, 4.0, 1.0))
+    assert found.amount == pytest.approx(2 * TABLE.EC2.vcpu_hour + 4 * TABLE.EC2.gb_hour + TABLE.EC2.gpu_hour)
+    fargate = Asked(1, 2048, is_fargate=True)
+    assert prices.cost(work(Attempt(1, 0.0, 100.0, 101.0, 0), asked=fargate), TABLE, 0).vcpu_hours == 60 / 3600
+    pulled = work(Attempt(1, 0.0, 1000.0, 3600.0, 0), asked=fargate, usage=Usage(1, None, None, 400.0, 900.0))
+    assert prices.cost(pulled, TABLE, 0).vcpu_hours == pytest.approx(3200 / 3600)
+    assert prices.cost(work(Attempt(1, 0.0, 1.0, 2.0), asked=None), TABLE, 9.0) == prices.Cost()
+
+
+def test_another_table_of_prices_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    one = {"vcpu_hour": 1, "gb_hour": 0.5}
+    path.write_text(json.dumps({"currency": "EUR", "EC2": one, "FARGATE": one}), encoding="utf-8")
+    assert prices.table(path).EC2.vcpu_hour == 1.0
+    for wrong, named in (
+        ({"EC2": one}, "FARGATE: "),
+        ({"EC2": {**one, "vcpu_hour": -1}, "FARGATE": one}, "EC2.vcpu_hour: "),
+        ({"EC2": one, "FARGATE": one, "SPOT": one}, "SPOT: "),
+    ):
+        path.write_text(json.dumps(wrong), encoding="utf-8")
+        with pytest.raises(SettingsError, match=f"is no table of prices .{named}"):
+            prices.table(path)
+    path.write_text("no JSON", encoding="utf-8")
+    with pytest.raises(SettingsError, match="is no table of prices"):
+        prices.table(path)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        prices.table(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no", "[1]", '{"peak_rss_bytes": -1}', '{"peak_rss_bytes": 1e999}', '{"attempt": true}', "[" * 100_000],
+)
+def test_what_anybody_may_have_written_is_not_believed(text: str) -> None:
+    assert usage_of(text) == Usage()
+
+
+def test_what_an_attempt_left_is_read() -> None:
+    text = '{"attempt": 2, "peak_rss_bytes": 7, "container_peak_bytes": 9, "pull_started_at": 1.5, "more": []}'
+    assert usage_of(text) == Usage(2, 7, 9, 1.5, None)
+    assert usage_of(text).peak_bytes == 9
