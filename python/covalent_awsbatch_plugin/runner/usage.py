@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import sys
-from pathlib import Path
 from typing import Any
 
 _ECS = "ECS_CONTAINER_METADATA_URI_V4"
@@ -83,8 +82,9 @@ def _container_peak() -> int | None:
     """Bytes; None where this is no container of ECS, since a control group would then be of something else."""
     if _ECS not in os.environ:
         return None
-    place = next((place for place in map(Path, _CGROUP) if place.is_file()), None)
     try:
-        return None if place is None else int(place.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        place = next(place for place in _CGROUP if os.access(place, os.R_OK))
+        with open(place, encoding="ascii") as file:  # noqa: PTH123  (pathlib takes its time to be imported)
+            return int(file.read())
+    except (StopIteration, OSError, ValueError):
         return None

@@ -54,6 +54,8 @@ class Plain:
             click.echo(snapshot.title(now))
         self._output.write(lines, set(several))
         for row in snapshot.rows:
+            if row.kind is Kind.WAITING and row.since is None:
+                continue  # for others, and of these there may be thousands
             if self._states.get(row.label) != (row.kind, row.why):
                 self._states[row.label] = (row.kind, row.why)
                 took = row.seconds(now) if row.until else None

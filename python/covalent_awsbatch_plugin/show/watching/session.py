@@ -73,7 +73,8 @@ def watch(dispatch_id: str) -> None:
 def view() -> View:
     """What shows it where this is no notebook."""
     console = Console(highlight=False)
-    if console.is_terminal and not console.is_dumb_terminal:
+    # FORCE_COLOR makes rich call a file a terminal; a dumb one shows nothing that is written over.
+    if console.file.isatty() and console.is_interactive:
         return Terminal(console)
     return Plain()
 

@@ -17,6 +17,9 @@ _WAITING_STATES = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
 _BEGUN = frozenset({"RUNNING", "DISPATCHING", "POSTPROCESSING"})
 _COVALENTS_OWN = ":"
 """Names of nodes that Covalent makes begin so."""
+_SAME = "the same"
+_LONG = 30
+"""Characters of a reason that is not repeated."""
 _SUBLATTICE = ":sublattice:"
 """But those of sublattices are somebody's own."""
 
@@ -129,10 +132,17 @@ def snapshot(following: Following) -> Snapshot:
 def of_most(rows: tuple[Row, ...], most: int) -> tuple[tuple[Row, ...], str]:
     """As many rows as there is room for, and what is to be said of the others; that may be nothing.
 
+    A long reason is told once for all rows that have it.
+
     Args:
         rows: All of them.
         most: How many there is room for.
     """
+    before = ("", *(row.why for row in rows))
+    rows = tuple(
+        replace(row, why=_SAME) if row.why == why and len(why) > _LONG else row
+        for row, why in zip(rows, before, strict=False)
+    )
     if len(rows) <= most:
         return rows, ""
     left = Counter(row.kind.value for row in rows[most:])
@@ -164,7 +174,7 @@ def _row_of_job(label: str, followed: Followed) -> Row:
     if status in _WAITING_STATES:
         ended = [one["stopped_at"] for one in job.ended_attempts if one["stopped_at"]]
         began = ended[-1] if ended else job.created_at
-        reason = ": ".join(filter(None, (job.status_reason, job.meaning)))
+        reason = ": ".join(filter(None, ((job.status_reason or "").rstrip(" ."), job.meaning)))
         why = ": ".join(filter(None, (status, reason)))
         return Row(label, Kind.WAITING, one_line(", ".join(filter(None, (attempt, why)))), _seconds(began))
     if status == "RUNNING":

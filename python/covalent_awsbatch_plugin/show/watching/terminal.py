@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from covalent_awsbatch_plugin.show.amounts import duration
@@ -30,6 +30,10 @@ STYLES = {
 
 _LINES_OF_OTHERS = 6
 """Of the terminal, beside the rows."""
+_NARROWEST = 20
+"""Columns of a reason beside its row."""
+_INDENT = 4
+"""Of one below it."""
 
 
 class Terminal:
@@ -118,19 +122,31 @@ class _Page:
         yield Text(self.snapshot.counts)
         room = len(self.snapshot.rows) if self.has_ended else max(3, console.height - _LINES_OF_OTHERS)
         rows, left = of_most(self.snapshot.rows, min(room, 40))
-        yield _table(rows, now, options.max_width)
+        yield from _lines(rows, now, options.max_width)
         if left:
             yield Text(f"  {left}", "dim")
 
 
-def _table(rows: Iterable[Row], now: float, columns: int) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
-    table.add_column(max_width=max(20, columns - 40), overflow="fold")
+def _lines(rows: Sequence[Row], now: float, columns: int) -> Iterator[Text]:
+    """A line for each row; a reason that does not fit beside it without a word being cut stands below it."""
+    heads = []
     for row in rows:
-        mark, style = STYLES[row.kind]
         seconds = row.seconds(now)
-        state = row.kind.value + ("" if seconds is None else f" {duration(seconds)}")
-        table.add_row(Text(mark, style), Text(row.label), Text(state, style), Text(row.why, "dim"))
-    return table
+        heads.append((row.label, row.kind.value + ("" if seconds is None else f" {duration(seconds)}")))
+    labels, states = (max((cell_len(head[at]) for head in heads), default=0) for at in (0, 1))
+    beside = 2 + labels + 2 + states + 2
+    for row, (label, state) in zip(rows, heads, strict=True):
+        mark, style = STYLES[row.kind]
+        line = Text.assemble((mark, style), f" {label}{' ' * (labels - cell_len(label))}  ", (state, style))
+        room = columns - beside
+        if max(map(cell_len, row.why.split()), default=0) <= room and room >= _NARROWEST:
+            first, *others = wrapped(row.why, room)
+            indent = beside
+        else:
+            first, others = "", wrapped(row.why, columns - _INDENT)
+            indent = _INDENT
+        if first:
+            line.append(" " * (states - cell_len(state) + 2)).append(first, "dim")
+        yield line
+        for other in others:
+            yield Text(" " * indent + other, "dim")
