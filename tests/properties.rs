@@ -63,7 +63,7 @@ prop_compose! {
     ) -> Job {
         Job {
             id, name, queue, status, status_reason, is_terminated, exit_code, container_reason, log_stream, image, created_at,
-            age_ms, has_dependencies, stuck_seconds, started_at, stopped_at, attempts,
+            age_ms, has_dependencies, stuck_seconds, started_at, stopped_at, attempts, ..Job::default()
         }
     }
 }

@@ -184,7 +184,7 @@ pub(crate) fn truncate(reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_batch::types::AttemptContainerDetail;
+    use aws_sdk_batch::types::{AttemptContainerDetail, ResourceRequirement};
 
     use super::*;
 
@@ -226,6 +226,20 @@ mod tests {
         assert_eq!(job.attempts[0].exit_code, Some(137));
         assert_eq!((job.log_stream.as_deref(), job.image.as_deref()), (Some("covalent-batch/default/1"), Some("i")));
         assert_eq!(environment(&detail)[0].value(), Some("1"));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_a_number_or_not_known() {
+        let asked = |kind: ResourceType, value: &str| ResourceRequirement::builder().r#type(kind).value(value).build();
+        let container = ContainerDetail::builder()
+            .resource_requirements(asked(ResourceType::Vcpu, "0.25"))
+            .resource_requirements(asked(ResourceType::Memory, "NaN"))
+            .resource_requirements(asked(ResourceType::Gpu, "-1"))
+            .build();
+        let detail =
+            JobDetail::builder().container(container).platform_capabilities(PlatformCapability::Fargate).build();
+        let job = Job::from(&detail);
+        assert_eq!((job.vcpus, job.memory_mib, job.gpus, job.is_fargate), (Some(0.25), None, None, true));
     }
 
     #[test]

@@ -18,6 +18,9 @@ from urllib.parse import quote
 
 from .records import ENDED
 
+SUBLATTICE = ":sublattice:"
+"""What Covalent puts before the name of an electron that builds a sublattice."""
+
 _MOST_BYTES = 1024 * 1024
 """Of a file as much is read, from its end."""
 
@@ -253,7 +256,7 @@ def _read(ask: Any, dispatch_id: str) -> list[Dispatch]:
 
 def _value(node: int, name: str) -> str:
     """An argument: Covalent names the node of a value after it."""
-    return name.removeprefix(_PARAMETER) if name.startswith(_PARAMETER) else f"{name}[{node}]"
+    return name.removeprefix(_PARAMETER) if name.startswith(_PARAMETER) else f"{name.removeprefix(SUBLATTICE)}[{node}]"
 
 
 def _seconds(stored: object) -> float | None:

@@ -162,7 +162,7 @@ def _of_family(family: Iterable[Dispatch], wanted: int | None) -> list[Task]:
     def below(dispatch: Dispatch, before: str, only: int | None) -> Iterable[Task]:
         for node, electron in dispatch.electrons.items():
             if electron.is_function and only in (None, node):
-                label = f"{before}{electron.name}[{node}]"
+                label = f"{before}{electron.name.removeprefix(database.SUBLATTICE)}[{node}]"
                 yield Task(electron, label, electron.job_id)
                 if electron.sub_dispatch in by_id:
                     yield from below(by_id[electron.sub_dispatch], f"{label}/", None)

@@ -78,7 +78,7 @@ def test_what_has_no_job_is_known_from_covalent(lab: Lab) -> None:
         electron(4, status="NEW_OBJECT", arguments=(("x", ":electron_list:[5]"),)),
         electron(5, status="NEW_OBJECT", name=":electron_list:"),
         Electron(ID, 6, "local", "RUNNING", "local", files=KEPT),
-        electron(7, status="DISPATCHING", name=":sublattice:inner", sub_dispatch="other"),
+        electron(7, status="DISPATCHING", name="inner", sub_dispatch="other"),
     ]
     rows = rows_of(followed(lab, electrons))
     assert rows["train[1]"] == (Kind.WAITING, "is about to begin")
@@ -86,7 +86,7 @@ def test_what_has_no_job_is_known_from_covalent(lab: Lab) -> None:
     assert rows["train[3]"][0] is Kind.CANCELLED
     assert rows["train[4]"] == (Kind.WAITING, "for other electrons")
     assert rows["local[6]"] == (Kind.RUNNING, "on local")
-    assert rows[":sublattice:inner[7]"] == (Kind.RUNNING, "its sublattice runs")
+    assert rows["inner[7]"] == (Kind.RUNNING, "its sublattice runs")
     assert not any(label.startswith(":electron_list:") for label in rows), "nobody wrote that one"
     ended = rows_of(followed(lab, electrons, status="FAILED"))
     assert ended["train[1]"] == (Kind.NOT_BEGUN, "")

@@ -79,7 +79,7 @@ def _tiles(run: Run, total: Cost, prices: PriceTable) -> str:
     attempts = sum(len(work.attempts) for work in run.works)
     tiles = [
         (str(len(run.works)), ", ".join(f"{number} {state}" for state, number in states.items())),
-        (str(jobs), f"jobs, {count(attempts, 'attempt')}"),
+        (str(jobs), f"job{'s' * (jobs != 1)}, {count(attempts, 'attempt')}"),
         (f"{total.vcpu_hours:,.2f}", "vCPU-hours"),
         (f"{total.gb_hours:,.2f}", "GB-hours of memory"),
         *([(f"{total.gpu_hours:,.2f}", "GPU-hours")] if total.gpu_hours else []),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from covalent_awsbatch_plugin.options import fargate
+from covalent_awsbatch_plugin.printable import one_line
 
 from .work import MIB, Work
 
@@ -48,7 +49,7 @@ def sizes(works: Iterable[Work]) -> list[Size]:
     by_function: dict[str, list[Work]] = {}
     for work in works:
         if work.asked is not None and work.asked.memory_mib:
-            by_function.setdefault(work.label.rpartition("[")[0], []).append(work)
+            by_function.setdefault(one_line(work.task.electron.name), []).append(work)
     return [_size(function, of_it) for function, of_it in by_function.items()]
 
 

@@ -20,8 +20,6 @@ _COVALENTS_OWN = ":"
 _SAME = "the same"
 _LONG = 30
 """Characters of a reason that is not repeated."""
-_SUBLATTICE = ":sublattice:"
-"""But those of sublattices are somebody's own."""
 
 
 class Kind(str, enum.Enum):
@@ -116,7 +114,9 @@ def snapshot(following: Following) -> Snapshot:
     rows = [_row(task, jobs.get(task.job_id), unended) for task in following.tasks]
     if root and root.has_ended:
         rows = [replace(row, kind=Kind.NOT_BEGUN, why="") if row.kind is Kind.WAITING else row for row in rows]
-    shown = [row for row in rows if row.kind is Kind.FAILED or not _is_covalents(row.label.rpartition("/")[2])]
+    shown = [
+        row for row in rows if row.kind is Kind.FAILED or not row.label.rpartition("/")[2].startswith(_COVALENTS_OWN)
+    ]
     order = {kind: number for number, kind in enumerate(Kind)}
     shown.sort(key=lambda row: order[row.kind])
     return Snapshot(
@@ -191,7 +191,7 @@ def _before(task: Task, unended: set[str]) -> str:
     within, _, _ = task.label.rpartition("/")
     before = f"{within}/" if within else ""
     unmade = dict.fromkeys(value for _, value in task.electron.arguments if f"{before}{value}" in unended)
-    needed = [one_line(value) for value in unmade if not _is_covalents(value)]
+    needed = [one_line(value) for value in unmade if not value.startswith(_COVALENTS_OWN)]
     if not needed:
         return "for other electrons" if unmade else "is about to begin"
     more = f" and {len(needed) - 1} more" if len(needed) > 1 else ""
@@ -200,8 +200,3 @@ def _before(task: Task, unended: set[str]) -> str:
 
 def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
-
-
-def _is_covalents(name: str) -> bool:
-    """Whether Covalent made a node, for a list or a subscript, and nobody wrote it."""
-    return name.startswith(_COVALENTS_OWN) and not name.startswith(_SUBLATTICE)
