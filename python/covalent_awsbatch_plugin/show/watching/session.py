@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,8 @@ def watch(dispatch_id: str) -> None:
 
 def view() -> View:
     """What shows it where this is no notebook."""
-    console = Console(highlight=False)
+    # While Covalent's server is asked, what its client prints is caught, in a thread: the terminal stays the same.
+    console = Console(file=sys.stdout, highlight=False)
     # FORCE_COLOR makes rich call a file a terminal; a dumb one shows nothing that is written over.
     if console.file.isatty() and console.is_interactive:
         return Terminal(console)
