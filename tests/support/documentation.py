@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import doctest
 import re
 import textwrap
 from dataclasses import dataclass
@@ -34,11 +37,28 @@ class Block:
         return f"{self.page}:{self.line}"
 
     @property
+    def source(self) -> str:
+        """What it says as Python; of a session with prompts, what was typed."""
+        if self.text.startswith(">>> "):
+            return "".join(example.source for example in doctest.DocTestParser().get_examples(self.text))
+        return self.text
+
+    @property
     def is_whole(self) -> bool:
-        """Whether it is Python that runs by itself: it imports Covalent."""
-        return (
-            self.language == "python" and re.search(r"^(import|from) covalent\b", self.text, re.MULTILINE) is not None
-        )
+        """Whether it is Python that runs by itself: it imports Covalent, and makes every name that it uses."""
+        if self.language != "python" or not re.search(r"^(import|from) covalent\b", self.source, re.MULTILINE):
+            return False
+        used, made = set(), set(dir(builtins))
+        for node in ast.walk(ast.parse(self.source)):
+            if isinstance(node, ast.Name):
+                (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                made |= {(name.asname or name.name).partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                made.add(node.name)
+            elif isinstance(node, ast.arg):
+                made.add(node.arg)
+        return used <= made | {"__name__", "__file__"}
 
     @property
     def dispatches(self) -> bool:

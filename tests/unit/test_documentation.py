@@ -28,6 +28,23 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 SHELL = [block for block in BLOCKS if block.language in {"sh", "shell", "bash", "console"}]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_whole"),
+    [
+        ("import covalent as ct\nprint(ct)\n", True),
+        ("import covalent as ct\ndef f(x):\n    return [x + y for y in x]\n", True),
+        ("import covalent as ct\nct.dispatch(workflow)(1)\n", False),
+        ("print(1)\n", False),
+    ],
+)
+def test_a_block_is_whole_if_it_makes_what_it_uses(text: str, is_whole: bool) -> None:
+    assert Block("page.md", 1, "python", text).is_whole == is_whole
+
+
+def test_of_a_session_the_typed_lines_count() -> None:
+    assert Block("page.md", 1, "python", ">>> f(\n...     1)\nf(1)\n").source == "f(\n    1)\n"
+
+
 def test_pages_have_blocks() -> None:
     assert len(PYTHON) > 8
     assert len(SHELL) > 10
@@ -38,7 +55,7 @@ def test_python_compiles_and_names_what_there_is(block: Block, tmp_path: Path, m
     """What it imports of this package exists, and executors are given options with values that they may have."""
     (tmp_path / "requirements.txt").touch()  # which `packages` may name
     monkeypatch.chdir(tmp_path)
-    for node in ast.walk(ast.parse(block.text)):
+    for node in ast.walk(ast.parse(block.source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("covalent_awsbatch_plugin"):
             module = importlib.import_module(str(node.module))
             assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
