@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import linecache
 import re
@@ -57,8 +56,7 @@ def test_python_compiles_and_names_what_there_is(block: Block, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     for node in ast.walk(ast.parse(block.source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("covalent_awsbatch_plugin"):
-            module = importlib.import_module(str(node.module))
-            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+            exec(ast.unparse(node), {})
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("AWSBatchExecutor"):
             assert {word.arg for word in node.keywords} <= {*Settings.model_fields, None}
             Settings(**literals(node))
