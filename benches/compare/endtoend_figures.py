@@ -40,8 +40,8 @@ def travelling(runs: Runs, sizes: Sizes) -> Iterator[Figure]:
     yield at_most(f"Into the bucket, {fan}", 1.5 * size / 1e6, referred["fan"].stored / 1e6, " MB", digits=0)
     share = referred["fan"].peak / inline["fan"].peak
     yield at_most(f"Covalent's server, {fan}, as a share of that with all of it in each pickle", 0.34, share, "")
-    # Covalent keeps it in base64, and stores and loads it in one piece with three copies.
-    yield at_most(f"Covalent's server, {result}", 15 * size / 1e6, referred["result"].peak / 1e6, " MB", digits=0)
+    # Covalent alone keeps it in base64, and stores and loads it in one piece with three copies.
+    yield at_most(f"Covalent's server, {result}", 3 * size / 1e6, referred["result"].peak / 1e6, " MB", digits=0)
 
 
 def _words(whole: Whole) -> str:

@@ -80,7 +80,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         if (made := await task.own_nodes.values.made(function, args, kwargs)) is not None:
             return made
         begun = server.handles.take(task_metadata)
-        server.shutdown.is_stopping()  # so that it is recognised later
+        startup.begin_task()
         server.presence.note(task_metadata["dispatch_id"])
         function = await task.own_nodes.inheritance.with_packages(function, task_metadata)
         async with task.guard.TaskGuard(self, self._settings, task_metadata) as guard:

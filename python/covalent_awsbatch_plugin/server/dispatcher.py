@@ -1,7 +1,7 @@
 """Covalent's dispatcher, from within the server's process: what this package has it do.
 
-Together with `records` it is all that is used of Covalent's private modules; `records.unsupported` is to be asked
-first.
+Of Covalent's private modules `records`, `live` and `large_assets` use some as well; `records.unsupported` is to be
+asked first.
 """
 
 from __future__ import annotations

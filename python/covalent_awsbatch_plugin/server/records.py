@@ -1,7 +1,7 @@
 """What Covalent's database has of dispatches, read in the server's process.
 
-By its tables: `electron.get_bulk` and `to_job_ids` do not keep the order of what they are asked for. Together with
-`dispatcher` it is all that is used of Covalent's private modules; `unsupported` is to be asked first.
+By its tables: `electron.get_bulk` and `to_job_ids` do not keep the order of what they are asked for. Of Covalent's
+private modules `dispatcher`, `live` and `large_assets` use some as well; `unsupported` is to be asked first.
 """
 
 from __future__ import annotations

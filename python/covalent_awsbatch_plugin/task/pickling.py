@@ -18,6 +18,7 @@ from covalent_awsbatch_plugin.agreement import references
 from covalent_awsbatch_plugin.agreement.display_text import shortened
 from covalent_awsbatch_plugin.agreement.references import Reference
 from covalent_awsbatch_plugin.agreement.unpickling import LARGE_TEXT
+from covalent_awsbatch_plugin.server.stored_object import StoredObject
 
 from .shared_argument import SharedArgument
 
@@ -65,12 +66,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
         self._contents = {reference: _Content(number) for reference, number in contents.items()}
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) not in (TransportableObject, SharedArgument):
+        if type(obj) not in (TransportableObject, SharedArgument, StoredObject):
             return super().reducer_override(obj)
-        function, arguments, state, *rest = obj.__reduce_ex__(cloudpickle.DEFAULT_PROTOCOL)
         if type(obj) is SharedArgument and (content := self._contents.get(obj.reference)):
-            text = shortened(state.get("_object_string", ""))
-            return (function, arguments, {**state, "_object": content, "_object_string": text}, *rest)
+            return obj.reduced(_object=content, _object_string=shortened(vars(obj).get("_object_string", "")))
+        function, arguments, state, *rest = obj.__reduce_ex__(cloudpickle.DEFAULT_PROTOCOL)
         if isinstance(state, dict) and any(map(_is_large, state.values())):
             state = {
                 name: self._stream.placeholder(value) if _is_large(value) else value for name, value in state.items()

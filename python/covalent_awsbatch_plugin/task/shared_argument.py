@@ -8,6 +8,7 @@ from typing import Any
 from covalent._workflow.transport import TransportableObject
 
 from covalent_awsbatch_plugin.agreement.references import Reference
+from covalent_awsbatch_plugin.server.stored_object import StoredObject
 
 
 class SharedArgument(TransportableObject):  # type: ignore[misc]  # covalent ships no types
@@ -18,14 +19,23 @@ class SharedArgument(TransportableObject):  # type: ignore[misc]  # covalent shi
         reference: Its content in the bucket.
     """
 
-    __slots__ = ("reference",)  # not in the dict, so no part of the value
+    __slots__ = ("_stored", "reference")  # not in the dict, so no part of the value
 
     def __init__(self, value: TransportableObject, reference: Reference) -> None:
         self.__dict__.update(vars(value))
+        self._stored = value if type(value) is StoredObject else None
         self.reference = reference
 
+    def get_serialized(self) -> str:
+        """As Covalent's."""
+        return str(super().get_serialized() if self._stored is None else self._stored.get_serialized())
+
     def __reduce__(self) -> Any:
-        return object.__new__, (TransportableObject,), self.__dict__.copy()
+        return self.reduced(_object=self.get_serialized())
+
+    def reduced(self, **state: Any) -> Any:
+        """What is pickled, with some of its state in place of its own."""
+        return object.__new__, (TransportableObject,), {**self.__dict__, **state}
 
 
 def numbered(args: Iterable[Any], kwargs: Mapping[str, Any]) -> dict[Reference, int]:

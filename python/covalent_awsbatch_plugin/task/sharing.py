@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from covalent._workflow.transport import TransportableObject
 from covalent_awsbatch_plugin._core import Client, Writer
 from covalent_awsbatch_plugin.agreement.naming import shared_key
 from covalent_awsbatch_plugin.agreement.references import Reference
+from covalent_awsbatch_plugin.server.stored_object import StoredObject, chars
 
 from . import threads
 from .shared_argument import SharedArgument
@@ -100,21 +101,21 @@ class Arguments:
         if not _is_large(value):
             return value
         connection, bucket, dispatch_id = self._dispatch
-        text = value.get_serialized()
-        sha256 = await threads.run(len(text), hash_of, text)
+        length = chars(value)
+        sha256 = await threads.run(length, hash_of, value)
         with _lock:
-            hashing = list(_hashing.get((self._dispatch, len(text)), ()))
+            hashing = list(_hashing.get((self._dispatch, length), ()))
         if hashing:
             # Neither a failure there nor a cancellation here concerns anybody else.
             await asyncio.wait([asyncio.wrap_future(future) for future in hashing])
         # A name of its own: the deletion of an earlier one may be under way, and jobs of an earlier server read theirs.
-        reference = Reference(shared_key(dispatch_id, secrets.token_hex(8), sha256), 0, len(text), sha256)
+        reference = Reference(shared_key(dispatch_id, secrets.token_hex(8), sha256), 0, length, sha256)
         with _lock:
             content = _claimed(self._dispatch, reference, self)
             self._contents.add(content)
             if content.is_shared and content.upload is None:
                 content.upload = _Upload(connection, bucket, reference.key)
-                content.stored = threads.submit(len(text), content.upload.run, text)
+                content.stored = threads.submit(length, content.upload.run, value)
             _keep_one_copy(value, content)
         return SharedArgument(value, content.reference)
 
@@ -164,16 +165,17 @@ def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
     """
     if not _is_large(result):
         return
-    text = result.get_serialized()
-    place = dispatch, len(text)
+    length = chars(result)
+    place = dispatch, length
     with _lock:
-        future = threads.submit(len(text), _note, dispatch, key, text, size)
+        future = threads.submit(length, _note, dispatch, key, result, size)
         _hashing.setdefault(place, set()).add(future)
     future.add_done_callback(partial(_end_hashing, place))
 
 
-def _note(dispatch: Dispatch, key: str, text: str, size: int) -> None:
-    output = _Content(Reference(key, size - len(text), len(text), hash_of(text)), is_shared=False)
+def _note(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
+    length = chars(result)
+    output = _Content(Reference(key, size - length, length, hash_of(result)), is_shared=False)
     output.stored.set_result(None)
     with _lock:
         contents = _contents_of(dispatch)
@@ -189,16 +191,25 @@ def _end_hashing(place: tuple[Dispatch, int], future: Future[None]) -> None:
             del _hashing[place]
 
 
-def hash_of(text: str) -> str:
-    """Hexadecimal digits of the SHA-256 of a text in ASCII, of which no copy is made. Blocks.
+def hash_of(value: Any) -> str:
+    """Hexadecimal digits of the SHA-256 of a value's content in base64, of which no copy is made. Blocks.
 
     Args:
-        text: The text.
+        value: A `TransportableObject`.
     """
     digest = hashlib.sha256()
-    for start in range(0, len(text), _CHUNK_CHARS):
-        digest.update(text[start : start + _CHUNK_CHARS].encode("ascii"))
+    for piece in _pieces(value):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    if type(value) is StoredObject:
+        yield from value.pieces()
+        return
+    text = value.get_serialized()
+    for start in range(0, len(text), _CHUNK_CHARS):
+        yield text[start : start + _CHUNK_CHARS].encode("ascii")
 
 
 class _Upload:
@@ -212,9 +223,10 @@ class _Upload:
         self._lock = threading.Lock()
         self._is_closing = False
 
-    def run(self, text: str) -> None:
+    def run(self, value: Any) -> None:
         try:
-            self._writer.write_text(text)
+            for piece in _pieces(value):
+                self._writer.write(piece)
             with self._lock:
                 self._is_closing = True
             self._writer.close()
@@ -269,6 +281,8 @@ def _keep_one_copy(value: Any, content: _Content) -> None:
 
 
 def _is_large(value: Any) -> bool:
+    if type(value) is StoredObject:
+        return value.chars >= SHARED_CHARS
     if type(value) is not TransportableObject:
         return False
     text = vars(value).get("_object")

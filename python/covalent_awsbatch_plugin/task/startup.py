@@ -6,7 +6,7 @@ import logging
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin.options import checks, configuration
-from covalent_awsbatch_plugin.server import startup
+from covalent_awsbatch_plugin.server import large_assets, shutdown, startup
 
 _log = logging.getLogger(__name__)
 
@@ -14,6 +14,12 @@ _log = logging.getLogger(__name__)
 def resume_left() -> None:
     """Have a server that starts go on with what an earlier one left, if Covalent's configuration says so."""
     startup.resume_left(_is_wanted)
+
+
+def begin_task() -> None:
+    """Have a server recognise its own end later, and keep large results in files."""
+    shutdown.is_server()
+    large_assets.keep_in_files()
 
 
 def _is_wanted() -> bool:

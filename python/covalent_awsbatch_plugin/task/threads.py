@@ -14,6 +14,8 @@ from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from covalent_awsbatch_plugin.server.stored_object import StoredObject
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,7 +65,9 @@ def size_of(*values: Any) -> int:
             queue += islice(value.values(), _MAX_INSPECTED_VALUES)
         else:
             # Texts and bytes, arrays, and TransportableObjects.
-            parts = [value, *(getattr(value, name, None) for name in ("_object", "_object_string"))]
+            attributes = getattr(value, "__dict__", {})
+            parts = [value, *(attributes.get(name) for name in ("_object", "_object_string"))]
+            size += value.chars if type(value) is StoredObject else 0
             size += sum(len(part) for part in parts if isinstance(part, (str, bytes, bytearray)))
             size += nbytes if isinstance(nbytes := getattr(value, "nbytes", 0), int) else 0
     return size

@@ -32,11 +32,25 @@ def make(content: Any, text: Any, header: Any) -> Any:
 
     if type(content) is not str or not content or not content.isascii():
         raise ValueError("it holds no pickled value")
+    text, header = described(text, header)
+    result = TransportableObject.__new__(TransportableObject)
+    vars(result).update(_object=content, _object_string=text, _header=header)
+    return result
+
+
+def described(text: Any, header: Any) -> tuple[str, dict[str, Any]]:
+    """Text and header of a result, the latter with all that Covalent looks for.
+
+    Args:
+        text: As for `make`.
+        header: As for `make`.
+
+    Raises:
+        ValueError: One of them is not what Covalent writes.
+    """
     if type(text) is not str or type(header) is not dict:
         raise ValueError("it is no TransportableObject as Covalent writes it")
-    result = TransportableObject.__new__(TransportableObject)
-    vars(result).update(_object=content, _object_string=text, _header=_validated(header))
-    return result
+    return text, _validated(header)
 
 
 def _validated(header: Mapping[Any, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_content_that_stands_at_the_end_of_an_object(bench: Bench, sender: Sen
     value = TransportableObject(OTHER)
     whole, text = value.serialize(), value.get_serialized()
     bench.s3.put_object(Bucket=BUCKET, Key="result-d-3.output", Body=whole)
-    place = Reference("result-d-3.output", len(whole) - len(text), len(text), sharing.hash_of(text))
+    place = Reference("result-d-3.output", len(whole) - len(text), len(text), sharing.hash_of(value))
     sender.send(len, [SharedArgument(value, place)], {})
     assert bench.run()[0] == 0
     assert bench.value() == len(OTHER)

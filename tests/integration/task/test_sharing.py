@@ -10,6 +10,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -21,7 +22,8 @@ from support.processes import poll
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.errors import AWSBatchError
-from covalent_awsbatch_plugin.task import sharing
+from covalent_awsbatch_plugin.server.stored_object import of_file
+from covalent_awsbatch_plugin.task import pickling, sharing
 from covalent_awsbatch_plugin.task.shared_argument import SharedArgument
 from covalent_awsbatch_plugin.task.sharing import SHARED_CHARS, Arguments
 
@@ -177,6 +179,27 @@ def test_an_upload_that_nobody_waits_for_any_more_is_aborted(lab: Lab, client: C
     assert users() == 0
 
 
+def test_an_argument_whose_content_is_in_a_file_is_like_any_other(lab: Lab, client: Client, tmp_path: Path) -> None:
+    value, path = TransportableObject(LARGE), tmp_path / "output.tobj"
+    path.write_bytes(value.serialize())
+    task = Arguments((client, BUCKET, DISPATCH))
+    [found], _ = asyncio.run(task.store([of_file(path)], {}))
+    (key,) = lab.objects()
+    assert is_of(key, LARGE)
+    assert lab.object(key).decode() == value.get_serialized()
+    for one in (found, of_file(path)):
+        file = Text()
+        pickling.dump([one], file)
+        assert pickle.loads(file.getvalue())[0] == value
+        assert type(pickle.loads(cloudpickle.dumps(one))) is TransportableObject
+    assert "_object" not in vars(found)
+
+
+class Text(io.BytesIO):
+    def write_text(self, text: str) -> int:
+        return self.write(text.encode())
+
+
 def test_a_content_of_a_day_ago_is_stored_anew(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lifecycle rule may have removed it."""
     task, [first] = asyncio.run(stored(client, LARGE))
@@ -199,5 +222,5 @@ def test_a_result_that_has_an_object_is_referred_to_and_not_uploaded(lab: Lab, c
 
 
 def test_the_hash_is_the_one_of_the_whole_text() -> None:
-    text = io.StringIO("0123456789" * 350_000).getvalue()
-    assert sharing.hash_of(text) == hashlib.sha256(text.encode()).hexdigest()
+    value = TransportableObject(LARGE * 3)
+    assert sharing.hash_of(value) == hashlib.sha256(value.get_serialized().encode()).hexdigest()
