@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from covalent._workflow.transport import TransportableObject
+
+from covalent_awsbatch_plugin import errors
 
 from . import presence
 
@@ -120,8 +123,18 @@ def of_pieces(pieces: Iterator[bytes], text: str, header: dict[str, Any]) -> Sto
         header: Versions, and what is known of the value.
 
     Raises:
-        OSError: The file cannot be written.
+        ResultError: The file cannot be written.
     """
+    try:
+        return _written(pieces, text, header)
+    except OSError as error:
+        raise errors.ResultError(
+            f"The result cannot be put into a file in {_place()}: {error}. Make room there, or have the function "
+            "store it and return where it is."
+        ) from error
+
+
+def _written(pieces: Iterator[bytes], text: str, header: dict[str, Any]) -> StoredObject:
     versions, shown = json.dumps(header).encode(), text.encode()
     text_at = 2 * _OFFSET_BYTES + len(versions)
     handle, name = tempfile.mkstemp(dir=_directory())
@@ -137,15 +150,26 @@ def of_pieces(pieces: Iterator[bytes], text: str, header: dict[str, Any]) -> Sto
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    weakref.finalize(stored, path.unlink, missing_ok=True)
+    weakref.finalize(stored, _remove, path, os.getpid())
     return stored
 
 
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not a child of fork(), which has a copy of the object
+        path.unlink(missing_ok=True)
+
+
+def _place() -> Path:
+    """Where files stand that are not Covalent's yet."""
+    return presence.directory() / "results"
+
+
 def _directory() -> Path:
-    """Where files stand that are not Covalent's yet; removes what a process left that was killed."""
-    place = presence.directory() / "results"
+    """The same, made if need be, without what a process left that was killed."""
+    place = _place()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in place.iterdir():
-        if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another thread's, which has ended
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
     return place

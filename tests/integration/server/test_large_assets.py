@@ -16,6 +16,7 @@ from covalent_awsbatch_plugin import awsbatch  # imports Covalent in the right o
 import cloudpickle
 from covalent import TransportableObject
 from covalent_dispatcher._object_store.local import local_store
+from covalent_awsbatch_plugin.errors import ResultError
 from covalent_awsbatch_plugin.server import large_assets, presence, shutdown
 from covalent_awsbatch_plugin.server.stored_object import StoredObject
 from covalent_awsbatch_plugin.task import archive
@@ -71,6 +72,15 @@ local_store.store_file(place, "copy.tobj", local_store.load_file(place, "fetched
 peak = tracemalloc.get_traced_memory()[1]
 del fetched
 assert not list((presence.directory() / "results").iterdir())
+
+results = presence.directory() / "results"
+results.rmdir()
+results.write_text("no directory")
+try:
+    archive.load(Sized(large.serialize()), into_file=True)
+    raise AssertionError("it has no place")
+except ResultError as error:
+    assert str(results) in error.message
 
 Path(place, "broken.tobj").write_bytes(b"\\xff" * 9_000_000)
 try:
