@@ -14,8 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from . import records, shutdown
-from .stored_object import LARGE_BYTES, StoredObject, of_file
+from . import records, shutdown, stored_object
 
 _MODULE = "covalent_dispatcher._object_store.local"
 _STORE, _LOAD = ("self", "storage_path", "filename", "data"), ("self", "storage_path", "filename")
@@ -57,7 +56,7 @@ def _change(provider: Any) -> None:
 
     @wraps(store)
     def store_file(self: Any, storage_path: str, filename: str, data: Any = None) -> Any:
-        if type(data) is not StoredObject or not filename.endswith(_SUFFIX):
+        if type(data) is not stored_object.StoredObject or not filename.endswith(_SUFFIX):
             return store(self, storage_path, filename, data)
         data.copy_to(Path(storage_path) / filename)
         place = {"bucket_name": storage_path, "object_key": filename}
@@ -67,8 +66,8 @@ def _change(provider: Any) -> None:
     def load_file(self: Any, storage_path: str, filename: str) -> Any:
         path = Path(storage_path) / filename
         try:
-            if filename.endswith(_SUFFIX) and path.stat().st_size >= LARGE_BYTES:
-                return of_file(path)
+            if filename.endswith(_SUFFIX) and path.stat().st_size >= stored_object.LARGE_BYTES:
+                return stored_object.of_file(path)
         except (OSError, ValueError) as error:
             _log.debug("%s is read as Covalent does: %r", path, error)
         return load(self, storage_path, filename)

@@ -37,16 +37,16 @@ class StoredObject(TransportableObject):  # type: ignore[misc]  # covalent ships
         header: Versions, and what is known of the value.
 
     Attributes:
-        chars: Characters of the content in base64.
+        nbytes: Bytes of the content in base64; arrays, too, tell their size by this name.
     """
 
-    __slots__ = ("_path", "_start", "chars")  # not in the dict, so no part of the value
+    __slots__ = ("_path", "_start", "nbytes")  # not in the dict, so no part of the value
 
     def __init__(self, path: Path, start: int, text: str, header: dict[str, Any]) -> None:
         self.__dict__.update(_object_string=text, _header=header)
         self._path = path
         self._start = start
-        self.chars = path.stat().st_size - start
+        self.nbytes = path.stat().st_size - start
 
     @property
     def _object(self) -> str:
@@ -92,7 +92,7 @@ def chars(value: Any) -> int:
     Args:
         value: A `TransportableObject`.
     """
-    return value.chars if type(value) is StoredObject else len(value.get_serialized())
+    return value.nbytes if type(value) is StoredObject else len(value.get_serialized())
 
 
 def of_file(path: Path) -> StoredObject:

@@ -18,7 +18,7 @@ from covalent_awsbatch_plugin.agreement import references
 from covalent_awsbatch_plugin.agreement.display_text import shortened
 from covalent_awsbatch_plugin.agreement.references import Reference
 from covalent_awsbatch_plugin.agreement.unpickling import LARGE_TEXT
-from covalent_awsbatch_plugin.server.stored_object import StoredObject
+from covalent_awsbatch_plugin.server import stored_object
 
 from .shared_argument import SharedArgument
 
@@ -66,7 +66,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
         self._contents = {reference: _Content(number) for reference, number in contents.items()}
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) not in (TransportableObject, SharedArgument, StoredObject):
+        if type(obj) not in (TransportableObject, SharedArgument, stored_object.StoredObject):
             return super().reducer_override(obj)
         if type(obj) is SharedArgument and (content := self._contents.get(obj.reference)):
             return obj.reduced(_object=content, _object_string=shortened(vars(obj).get("_object_string", "")))

@@ -8,7 +8,7 @@ from typing import Any
 from covalent._workflow.transport import TransportableObject
 
 from covalent_awsbatch_plugin.agreement.references import Reference
-from covalent_awsbatch_plugin.server.stored_object import StoredObject
+from covalent_awsbatch_plugin.server import stored_object
 
 
 class SharedArgument(TransportableObject):  # type: ignore[misc]  # covalent ships no types
@@ -23,7 +23,7 @@ class SharedArgument(TransportableObject):  # type: ignore[misc]  # covalent shi
 
     def __init__(self, value: TransportableObject, reference: Reference) -> None:
         self.__dict__.update(vars(value))
-        self._stored = value if type(value) is StoredObject else None
+        self._stored = value if type(value) is stored_object.StoredObject else None
         self.reference = reference
 
     def get_serialized(self) -> str:

@@ -26,7 +26,7 @@ from covalent._workflow.transport import TransportableObject
 from covalent_awsbatch_plugin._core import Client, Writer
 from covalent_awsbatch_plugin.agreement.naming import shared_key
 from covalent_awsbatch_plugin.agreement.references import Reference
-from covalent_awsbatch_plugin.server.stored_object import StoredObject, chars
+from covalent_awsbatch_plugin.server import stored_object
 
 from . import threads
 from .shared_argument import SharedArgument
@@ -101,7 +101,7 @@ class Arguments:
         if not _is_large(value):
             return value
         connection, bucket, dispatch_id = self._dispatch
-        length = chars(value)
+        length = stored_object.chars(value)
         sha256 = await threads.run(length, hash_of, value)
         with _lock:
             hashing = list(_hashing.get((self._dispatch, length), ()))
@@ -165,7 +165,7 @@ def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
     """
     if not _is_large(result):
         return
-    length = chars(result)
+    length = stored_object.chars(result)
     place = dispatch, length
     with _lock:
         future = threads.submit(length, _note, dispatch, key, result, size)
@@ -174,7 +174,7 @@ def note_output(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
 
 
 def _note(dispatch: Dispatch, key: str, result: Any, size: int) -> None:
-    length = chars(result)
+    length = stored_object.chars(result)
     output = _Content(Reference(key, size - length, length, hash_of(result)), is_shared=False)
     output.stored.set_result(None)
     with _lock:
@@ -204,7 +204,7 @@ def hash_of(value: Any) -> str:
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
-    if type(value) is StoredObject:
+    if type(value) is stored_object.StoredObject:
         yield from value.pieces()
         return
     text = value.get_serialized()
@@ -281,8 +281,8 @@ def _keep_one_copy(value: Any, content: _Content) -> None:
 
 
 def _is_large(value: Any) -> bool:
-    if type(value) is StoredObject:
-        return value.chars >= SHARED_CHARS
+    if type(value) is stored_object.StoredObject:
+        return value.nbytes >= SHARED_CHARS
     if type(value) is not TransportableObject:
         return False
     text = vars(value).get("_object")

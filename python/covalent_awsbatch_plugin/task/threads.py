@@ -14,8 +14,6 @@ from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from covalent_awsbatch_plugin.server.stored_object import StoredObject
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -64,10 +62,9 @@ def size_of(*values: Any) -> int:
         elif isinstance(value, dict):
             queue += islice(value.values(), _MAX_INSPECTED_VALUES)
         else:
-            # Texts and bytes, arrays, and TransportableObjects.
+            # Texts and bytes, arrays, and TransportableObjects, whose content may be in a file.
             attributes = getattr(value, "__dict__", {})
             parts = [value, *(attributes.get(name) for name in ("_object", "_object_string"))]
-            size += value.chars if type(value) is StoredObject else 0
             size += sum(len(part) for part in parts if isinstance(part, (str, bytes, bytearray)))
             size += nbytes if isinstance(nbytes := getattr(value, "nbytes", 0), int) else 0
     return size

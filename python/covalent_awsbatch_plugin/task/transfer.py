@@ -16,8 +16,7 @@ from covalent_awsbatch_plugin._core import Client, Reader, Writer
 from covalent_awsbatch_plugin.agreement import references
 from covalent_awsbatch_plugin.agreement.naming import REFERENCES_METADATA, SENDER_METADATA
 from covalent_awsbatch_plugin.printable import one_line
-from covalent_awsbatch_plugin.server import large_assets
-from covalent_awsbatch_plugin.server.stored_object import LARGE_BYTES
+from covalent_awsbatch_plugin.server import large_assets, stored_object
 
 from . import archive, bare, memory, shared_argument, threads
 
@@ -169,7 +168,7 @@ def load_bare(client: Client, bucket: str, key: str, reader: Reader | None = Non
 
 
 def _load_archive(expected: OutputHash | None, noted: Callable[[Any, int], None] | None, reader: Reader) -> Any:
-    into_file = large_assets.are_in_files() and reader.size >= LARGE_BYTES
+    into_file = large_assets.are_in_files() and reader.size >= stored_object.LARGE_BYTES
     result = archive.load(reader, into_file=into_file)
     if expected is not None and reader.digest() != expected.digest:
         raise ValueError("it is not what the job wrote. Who can write to this bucket?")

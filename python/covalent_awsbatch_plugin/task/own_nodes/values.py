@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from covalent_awsbatch_plugin.printable import one_line
-from covalent_awsbatch_plugin.server.stored_object import chars
+from covalent_awsbatch_plugin.server import stored_object
 from covalent_awsbatch_plugin.task import threads, transfer, transportable
 
 from . import structure
@@ -48,7 +48,7 @@ async def made(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         is_plain = len(args) == 1 and all(name.startswith("node:") for name in kwargs)
         return args[0] if is_plain else None
     try:
-        size = sum(map(chars, args))
+        size = sum(map(stored_object.chars, args))
         return None if kwargs or size > LARGEST_CHARS else await threads.run(size, _MAKERS[kind], *args)
     except (ValueError, LookupError, TypeError, AttributeError) as why:
         _log.debug("%s takes a job: %s", kind.value, one_line(why, _SHOWN_CHARS))
