@@ -270,6 +270,9 @@ class Client:
     def metadata(self, bucket: str, keys: list[str]) -> Awaitable[dict[str, dict[str, str]]]:
         """Read the user metadata of objects by key, without their content. One that is not there is missing."""
 
+    def count_objects(self, bucket: str) -> Awaitable[tuple[int, int]]:
+        """Count the objects of a bucket and their bytes."""
+
     def keep(self, bucket: str, key: str) -> Awaitable[bool]:
         """Tell whether an object is there that many tasks share.
 

@@ -193,6 +193,11 @@ impl Client {
         awaitable(py, async move { objects::metadata(&connection.storage().await?, &bucket, keys).await })
     }
 
+    fn count_objects<'py>(&self, py: Python<'py>, bucket: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { objects::count(&connection.storage().await?, &bucket).await })
+    }
+
     fn keep<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
         awaitable(py, async move { shared::keep(&connection.storage().await?, &bucket, &key).await })

@@ -69,6 +69,21 @@ async fn looked_up(mut looking: JoinSet<Result<Option<ListedObject>>>) -> Result
     Ok(objects)
 }
 
+/// How many objects a bucket has, and how many bytes they are.
+pub async fn count(storage: &Storage, bucket: &str) -> Result<(u64, u64)> {
+    let request = storage.s3().list_objects_v2().bucket(bucket).set_expected_bucket_owner(storage.owner());
+    let mut pages = request.into_paginator().send();
+    let (mut objects, mut bytes) = (0, 0);
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| storage.explain(Error::from_sdk("s3:ListBucket", bucket, error)))?;
+        for object in page.contents() {
+            objects += 1;
+            bytes += u64::try_from(object.size().unwrap_or_default()).unwrap_or_default();
+        }
+    }
+    Ok((objects, bytes))
+}
+
 async fn look(storage: &Storage, bucket: &str, key: String) -> Result<Option<ListedObject>> {
     let _permit = storage.acquire_download().await;
     let head = storage.s3().head_object().bucket(bucket).key(&key).set_expected_bucket_owner(storage.owner());

@@ -11,16 +11,18 @@ import click
 import filelock
 import toml
 from rich.console import Console
+from rich.text import Text
 
-from covalent_awsbatch_plugin.printable import printable
+from covalent_awsbatch_plugin.printable import one_line, printable
+from covalent_awsbatch_plugin.show.columns import aligned
 
+from . import files, overview
 from .deployment import Deployment, default_directory
 from .former_names import FORMER
 from .infra import ExecutorInfraDefaults
 from .terraform import TerraformError
 from .variables import ours, read, variables
 
-_WIDTH = 160
 _TYPES: dict[Any, type] = {int: int, float: float, bool: bool}
 
 
@@ -67,22 +69,27 @@ def _variables(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--var-file", type=path, help="File with variables: terraform.tfvars or JSON.")(function)
 
 
+_full = click.option("--full", is_flag=True, help="Show the plan in Terraform's own words, with every attribute.")
+
+
 @deploy.command()
 @_place
 @_variables
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@_full
 @click.option("--configure/--no-configure", default=True, help="Write Covalent's configuration; the default.")
-def up(*, yes: bool, configure: bool, **options: Any) -> None:
+def up(*, yes: bool, configure: bool, full: bool, **options: Any) -> None:
     """Create what is missing, or change it, and point Covalent's configuration at it."""
-    _run(options, lambda deployment: deployment.up(yes=yes, configure=configure))
+    _run(options, lambda deployment: deployment.up(yes=yes, configure=configure, full=full))
 
 
 @deploy.command()
 @_place
 @_variables
-def plan(**options: Any) -> None:
+@_full
+def plan(*, full: bool, **options: Any) -> None:
     """Show what `up` would do. Exit status: 0, whether there is something to do or not."""
-    _run(options, lambda deployment: deployment.plan())
+    _run(options, lambda deployment: deployment.plan(full=full))
 
 
 @deploy.command()
@@ -105,6 +112,10 @@ def status(*, as_json: bool, **options: Any) -> None:
         click.echo(printable(f"{state}: {len(resources)} resources, state in {deployment.place}"))
         if state == "incomplete":
             click.echo("An `up` or `down` did not finish: repeat it.")
+        if state == "up":
+            deployment.show_places(deployment.executor, "covalent-awsbatch doctor")
+        elif state == "down":
+            click.echo("Next: covalent-awsbatch deploy up")
 
     _run(options, show)
     raise SystemExit(1 if state == "incomplete" else 0)
@@ -114,7 +125,8 @@ def status(*, as_json: bool, **options: Any) -> None:
 @_place
 @_variables
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def down(*, yes: bool, **options: Any) -> None:
+@_full
+def down(*, yes: bool, full: bool, **options: Any) -> None:
     """Delete everything, also what is in the bucket."""
 
     def delete(deployment: Deployment) -> None:
@@ -123,17 +135,44 @@ def down(*, yes: bool, **options: Any) -> None:
                 f"Nothing was deployed from {deployment.directory}: name the deployment with --prefix or --directory, "
                 "or where its state is with --backend."
             )
-        deployment.down(yes=yes)
+        deployment.down(yes=yes, full=full)
 
     _run(options, delete)
+
+
+@deploy.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def list_(*, as_json: bool) -> None:
+    """List the deployments that were made from this machine, as they were left. Nothing is asked of AWS.
+
+    Those in a directory of their own (--directory) are not known.
+    """
+    found = overview.directories(default_directory(""))
+    rows = [(path.name, overview.last_state(path), files.load(path / files.EXECUTOR), str(path)) for path in found]
+    if as_json:
+        keys = {"region": "region", "queue": "batch_queue", "bucket": "s3_bucket_name"}
+        content = [
+            {"prefix": name, "status": state, **{key: executor.get(of) for key, of in keys.items()}, "directory": path}
+            for name, state, executor, path in rows
+        ]
+        click.echo(json.dumps(content, indent=2))
+        return
+    if not rows:
+        click.echo("No deployment was made from this machine. Next: covalent-awsbatch deploy up")
+        return
+    console = Console(highlight=False)
+    table = [[Text(title, "bold") for title in ("PREFIX", "STATE", "REGION", "QUEUE", "BUCKET")]]
+    for name, state, executor, _ in rows:
+        places = [str(executor.get(key) or "-") for key in ("region", "batch_queue", "s3_bucket_name")]
+        table.append([Text(one_line(cell)) for cell in (name, state, *places)])
+    for line in aligned(table, None):
+        console.print(line, soft_wrap=True)
 
 
 def _run(options: dict[str, Any], action: Callable[[Deployment], object]) -> None:
     backend, directory, var_file = (options.pop(name, None) for name in ("backend", "directory", "var_file"))
     given = {name: value for name, value in options.items() if value is not None}
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
+    console = Console(highlight=False)
     try:
         asked = {**(read(var_file) if var_file else {}), **ours(given)}
         place = directory or default_directory(asked.get("prefix", ExecutorInfraDefaults().prefix))

@@ -22,8 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from covalent_awsbatch_plugin.printable import one_line, printable
+from covalent_awsbatch_plugin.show.wrapping import hanging, width
 
-from . import configuration, files, state
+from . import changes, configuration, contents, files, overview, state
 from .infra import ExecutorInfraDefaults
 from .terraform import Terraform, TerraformError
 
@@ -57,27 +58,33 @@ class Deployment:
         """Whether an `up` was ever begun from this directory."""
         return (self.directory / files.VARIABLES).exists()
 
-    def plan(self) -> int:
+    def plan(self, *, full: bool = False) -> int:
         """Shows what `up` would do.
+
+        Args:
+            full: In Terraform's own words, with every attribute.
 
         Returns:
             How many things it would create, change or delete.
         """
-        return self._planned(self._ready())
+        number = self._planned(self._ready(), full=full)
+        if number and not full:
+            self._say("Every attribute: covalent-awsbatch deploy plan --full")
+        return number
 
-    def up(self, *, yes: bool, configure: bool) -> None:
+    def up(self, *, yes: bool, configure: bool, full: bool = False) -> None:
         """Creates or changes everything after showing and asking, then points Covalent's configuration at it."""
         terraform = self._ready()
         state.keep_half_made(terraform)
-        changes = self._planned(terraform)
-        if changes:
+        number = self._planned(terraform, full=full)
+        if number:
             _confirm("Do this?", yes=yes)
         # Not earlier: a plan that nobody wanted leaves no trace.
         files.save(self.directory / files.VARIABLES, self.values)
         with self._to_its_end():
             try:
-                if changes:
-                    self._apply(terraform, changes)
+                if number:
+                    self._apply(terraform, number)
             except TerraformError as error:
                 raise TerraformError(
                     f"{error}\n{state.advice_on_existing(terraform, str(error))}"
@@ -89,19 +96,37 @@ class Deployment:
             self._say(f"Images of your own go to {outputs['repository_url']}")
         if configure:
             configuration.configure(outputs["executor"], self.values, self._say, yes=yes)
+        self.show_places(outputs["executor"], "covalent-awsbatch doctor --run")
 
-    def down(self, *, yes: bool) -> None:
+    def show_places(self, executor: Mapping[str, Any], following: str) -> None:
+        """Writes where the deployment is, and what to type next.
+
+        Args:
+            executor: Options of the executor.
+            following: The command.
+        """
+        self._say("")
+        for name, value in overview.places(executor).items():
+            self._say(f"{name:<8} {value}")
+        self._say(f"Next: {following}")
+
+    def down(self, *, yes: bool, full: bool = False) -> None:
         """Deletes everything after showing and asking, and takes back what stands of it in Covalent's configuration."""
         terraform = self._ready()
         # A `down` that broke off has taken the outputs away before all else.
         executor = self._outputs(terraform).get("executor") or files.load(self.directory / files.EXECUTOR)
-        changes = self._planned(terraform, "-destroy")
-        if changes:
+        number = self._planned(terraform, "-destroy", full=full)
+        if number and executor:
+            with self.console.status("counting objects and jobs"):
+                said = contents.counted(executor)
+            for sentence in said:
+                self._say(sentence)
+        if number:
             _confirm("Delete all this, with everything in the bucket and the repository?", yes=yes)
         with self._to_its_end():
             try:
-                if changes:
-                    self._apply(terraform, changes)
+                if number:
+                    self._apply(terraform, number)
             except TerraformError as error:
                 raise TerraformError(f"{error}\nThe rest is known: repeat `down` once the cause is gone.") from error
         configuration.forget(executor, self._say)
@@ -180,20 +205,29 @@ class Deployment:
             content["use_path_style"] = True
         return {"terraform": {"backend": {"s3": content}}}
 
-    def _planned(self, terraform: Terraform, *arguments: str) -> int:
+    @property
+    def executor(self) -> dict[str, Any]:
+        """The options of the executor as they were after the last `up` from this directory."""
+        return files.load(self.directory / files.EXECUTOR)
+
+    def _planned(self, terraform: Terraform, *arguments: str, full: bool) -> int:
         files.save(self.directory / files.ASKED, self.values)
         with self.console.status(f"{terraform.name} plan"):
             terraform.answer("plan", f"-out={files.PLAN}", f"-var-file={files.ASKED}", *arguments)
-        changes = json.loads(terraform.answer("show", "-json", files.PLAN)).get("resource_changes", [])
-        actions = [action for change in changes for action in change["change"]["actions"]]
-        count = sum(action in ("create", "update", "delete") for action in actions)
-        if count:
+            planned = json.loads(terraform.answer("show", "-json", files.PLAN)).get("resource_changes", [])
+        number = changes.count(planned)
+        if not number:
+            self._say("Nothing to do: everything is as it should be.")
+        elif full:
             self._say(terraform.answer("show", files.PLAN).strip())
         else:
-            self._say("Nothing to do: everything is as it should be.")
-        return count
+            columns = width(self.console)
+            for line in changes.summary(planned):
+                for piece in hanging(line.text, line.before, " " * len(line.before), columns):
+                    self._say(piece, line.style)
+        return number
 
-    def _apply(self, terraform: Terraform, changes: int) -> None:
+    def _apply(self, terraform: Terraform, number: int) -> None:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -201,18 +235,30 @@ class Deployment:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task("", total=changes)
+            task = progress.add_task("", total=number)
+            under_way: dict[str, bool] = {}
 
             def on_event(event: Mapping[str, Any]) -> None:
                 hook = event.get("hook", {})
                 address = one_line(hook.get("resource", {}).get("addr", ""))
                 if event["type"] == "apply_start":
-                    progress.update(task, description=address)
+                    under_way[address] = False
+                elif event["type"] == "apply_progress" and not self.console.is_terminal:
+                    # Where nothing is drawn, what takes long says so once.
+                    if not under_way.get(address, True):
+                        self._say(f"working  {address} ({hook.get('elapsed_seconds', 0):.0f} s so far)")
+                    under_way[address] = True
                 elif event["type"] == "apply_complete":
+                    under_way.pop(address, None)
                     progress.advance(task)
                     self._say(f"{_DONE[hook['action']]:<8} {address} ({hook.get('elapsed_seconds', 0):.0f} s)")
+                elif event["type"] == "apply_errored":
+                    under_way.pop(address, None)
                 elif event["type"] == "interruption":
                     self._say(event["@message"])
+                first = next(iter(under_way), "")
+                others = f" and {len(under_way) - 1} more" if len(under_way) > 1 else ""
+                progress.update(task, description=first + others)
 
             terraform.follow(on_event, "apply", files.PLAN)
 

@@ -23,6 +23,14 @@ class ElectronNames:
         """
         self._names.setdefault(dispatch_id, {})[node_id] = name
 
+    def name(self, job: JobSummary) -> str:
+        """How the electron of a job is called in output: `train[3]`; of a foreign job the job's own name.
+
+        Args:
+            job: The job.
+        """
+        return self.label(job).partition(", job ")[0]
+
     def label(self, job: JobSummary) -> str:
         """How a job is called in output: `train[3], job 9b1c0000, dispatch 3f2a0000`; a foreign one by its own name.
 

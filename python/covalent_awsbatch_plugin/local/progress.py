@@ -90,22 +90,23 @@ class Progress:
 
 
 def job_table(jobs: Iterable[JobSummary], names: ElectronNames) -> list[Text]:
-    """A table of jobs in lines: state, attempts, seconds of the newest attempt, exit code, and which job it is.
+    """A table of jobs in lines: state, seconds of the newest attempt, exit code, which job it is, and why it failed.
 
     Args:
         jobs: The jobs.
         names: What their functions are called.
     """
-    rows = [[Text(title, "bold") for title in ("STATE", "ATTEMPTS", "SECONDS", "EXIT", "JOB")]]
+    rows = [[Text(title, "bold") for title in ("STATE", "SECONDS", "EXIT", "JOB", "ELECTRON", "WHY")]]
     for job in jobs:
         seconds = (job.stopped_at - job.started_at) / 1000 if job.started_at and job.stopped_at else None
         rows.append(
             [
                 Text(one_line(job.status), style=_STYLES.get(job.status, "")),
-                Text(str(job.attempts)),
                 Text("-" if seconds is None else f"{seconds:.1f}"),
                 Text(_or_dash(job.exit_code)),
-                Text(one_line(f"{names.label(job)}; {job.reason}" if job.status == "FAILED" else names.label(job))),
+                Text(one_line(job.id[:8])),
+                Text(one_line(names.name(job))),
+                Text(one_line(job.reason) if job.status == "FAILED" else ""),
             ]
         )
     return aligned(rows, None)

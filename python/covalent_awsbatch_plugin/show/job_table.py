@@ -27,6 +27,9 @@ _HEADER = ("STATE", "AGE", "ELECTRON", "DISPATCH", "JOB", "WHY")
 _WIDEST_NAME = 20
 """Columns of an electron's name where the table has to fit a terminal."""
 
+_SUBLATTICE = ":sublattice:"
+"""What Covalent puts before the name of an electron that builds a sublattice."""
+
 _WAITS_FOR = {
     Verdict.ORPHAN: "nobody waits for it",
     Verdict.FOREIGN: "another server's",
@@ -62,7 +65,7 @@ def rows(jobs: Collection[Job], described: Mapping[str, CoreJob]) -> list[Row]:
     found = []
     for job in jobs:
         electron = electrons.get((job.dispatch_id, job.node_id))
-        name = electron.name if electron is not None else "node"
+        name = electron.name.removeprefix(_SUBLATTICE) if electron is not None else "node"
         parts = (_WAITS_FOR.get(job.verdict, ""), _reason(job, described.get(job.id), electron))
         found.append(Row(job, one_line(f"{name}[{job.node_id}]"), "; ".join(filter(None, parts))))
     return found

@@ -51,5 +51,5 @@ def test_functions_are_named_and_lines_are_whole(tmp_path: Path, monkeypatch: py
     assert REASON in " ".join(file.getvalue().split()), "broken between words"
     assert lines[-2:] == ["train[3] │ epoch 1", "train[3] │ epoch 2"]
     header, first, *_ = [line.plain for line in job_table(jobs, progress.names)]
-    assert header.split() == ["STATE", "ATTEMPTS", "SECONDS", "EXIT", "JOB"]
-    assert first.split()[:4] == ["RUNNING", "1", "1.5", "3"]
+    assert header.split() == ["STATE", "SECONDS", "EXIT", "JOB", "ELECTRON", "WHY"]
+    assert first.split() == ["RUNNING", "1.5", "3", "9b1c0000", "train[3]"]
