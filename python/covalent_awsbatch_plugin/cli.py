@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from .printable import printable
 from .show import commands
+from .show.help import Command, Group
+from .show.help import ExecutorCommand as _ExecutorCommand
 
 _JOBS_FLAGS = {
     "--queue": "batch_queue",
@@ -42,48 +43,13 @@ _ENVIRONMENT_FLAGS = {
 """The executor's options by which the bucket is found and written to."""
 
 
-class _ExecutorCommand(click.Command):
-    """A command that takes options of the executor; one that is not given is None.
-
-    They are made when they are asked for, of what `settings.py` says of them: pydantic takes its time to be imported.
-
-    Args:
-        *args: As for `click.Command`.
-        flags: The names of options of the executor by their flags; None for those that `settings.py` intends for the
-            command line.
-        **kwargs: As for `click.Command`.
-    """
-
-    def __init__(self, *args: Any, flags: Mapping[str, str] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._flags = flags
-        self._complete = False
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own options and the executor's."""
-        if not self._complete:
-            self._complete = True
-            self.params += self._executor_options()
-        return super().get_params(ctx)
-
-    def _executor_options(self) -> list[click.Parameter]:
-        from .options.definition import definition
-        from .options.settings import Settings
-
-        about = {name: definition(field) for name, field in Settings.model_fields.items()}
-        flags = self._flags
-        if flags is None:
-            flags = {f"--{name.replace('_', '-')}": name for name, option in about.items() if option.command_line}
-        return [click.Option([flag, name], help=about[name].plain) for flag, name in flags.items()]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="covalent-awsbatch-plugin", prog_name="covalent-awsbatch")
 def main() -> None:
     """Runs the electrons of a Covalent workflow as AWS Batch jobs."""
 
 
-@main.command()
+@main.command(cls=Command)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -105,7 +71,7 @@ def local(port: int | None, max_vcpus: int, region: str, configure: bool) -> Non
         raise click.ClickException(printable(error)) from error
 
 
-@main.command()
+@main.command(cls=Command)
 @click.option("--keep", is_flag=True, help="Leave AWS and server up afterwards, to be looked at, until Ctrl-C.")
 def demo(*, keep: bool) -> None:
     """Run a workflow on an embedded AWS and a Covalent server of its own, and show what happens."""
@@ -197,7 +163,7 @@ main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)(commands.watch)
 main.command(cls=_ExecutorCommand, flags=_REPORT_FLAGS)(commands.report)
 
 
-@main.command()
+@main.command(cls=Command)
 @click.argument("dispatches", nargs=-1, metavar="[DISPATCH]...")
 @click.option("--all", "everything", is_flag=True, help="All that an earlier server left.")
 @click.option(
@@ -235,7 +201,7 @@ def environment() -> None:
     """
 
 
-@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS, short_help="Make what this machine's tasks fetch")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def build(*, as_json: bool, **options: str | None) -> None:
     """Make the environment of this machine, so that its first task does not wait for it.
@@ -246,14 +212,16 @@ def build(*, as_json: bool, **options: str | None) -> None:
     _on_environments("run_make", options, anew=False, as_json=as_json)
 
 
-@environment.command("list", cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@environment.command(
+    "list", cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS, short_help="Show what is there, and when it was in use"
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(*, as_json: bool, **options: str | None) -> None:
     """Show what is in the bucket: how much, when it was last in use (to a day), and whether this machine uses it."""
     _on_environments("run_list", options, as_json=as_json)
 
 
-@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS, short_help="Make it anew, whatever is there")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def refresh(*, as_json: bool, **options: str | None) -> None:
     """Make the environment of this machine anew and upload all of it, whatever is there.
@@ -263,7 +231,9 @@ def refresh(*, as_json: bool, **options: str | None) -> None:
     _on_environments("run_make", options, anew=True, as_json=as_json)
 
 
-@environment.command(cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS)
+@environment.command(
+    cls=_ExecutorCommand, flags=_ENVIRONMENT_FLAGS, short_help="Delete what was not in use for some time"
+)
 @click.option(
     "--older-than",
     default=30,
@@ -351,13 +321,18 @@ def policy(
         raise click.ClickException(commands.said(error)) from error
 
 
-@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def deploy(arguments: tuple[str, ...]) -> None:
-    """Create a job queue and all it needs in an AWS account: up, plan, status, down."""
-    from .deploy.command import deploy as group
+@main.command(cls=Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(*, shell: str) -> None:
+    """Print what completes commands, options and values in a shell, to be evaluated where it starts.
 
-    group.main(args=list(arguments), prog_name="covalent-awsbatch deploy")
+    That is ~/.bashrc, ~/.zshrc, or for fish a file in ~/.config/fish/completions.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "covalent-awsbatch", "_COVALENT_AWSBATCH_COMPLETE").source())
 
 
 if __name__ == "__main__":

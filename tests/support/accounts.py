@@ -63,7 +63,7 @@ def account(home: Path, region: str) -> Iterator[Account]:
         try:
             lines = iter(process.stdout.readline, "")
             text = "".join(next_until(lines, "Ctrl-C ends it."))
-            section = toml.loads(text[text.index("[executors.awsbatch]") : text.index("Ctrl-C")])
+            section = toml.loads(text[text.index("[executors.awsbatch]") : text.index("Next:")])
             place = section["executors"]["awsbatch"]
             yield Account(place["endpoint_url"], place["credentials"], region)
         finally:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from covalent_awsbatch_plugin.cli import main
@@ -43,6 +46,63 @@ def test_the_options_are_made_once_and_an_unknown_flag_is_refused() -> None:
         done = CliRunner().invoke(main, [*asked, "--batch-queue=mine"])
         assert "arn:aws:batch:eu-west-1:123456789012:job-queue/mine" in done.output
     assert "No such option" in CliRunner().invoke(main, [*asked, "--retry-on=any"]).output
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, by the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        yield (*path, name)
+        if isinstance(found, click.Group):
+            yield from commands(found, (*path, name))
+
+
+@pytest.mark.parametrize("words", [(), *commands()], ids=" ".join)
+def test_help_fits_80_columns_and_has_an_example(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, [*words, "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert "..." not in done.output.replace("[DISPATCH]...", "").replace("COMMAND [ARGS]...", ""), "nothing is cut"
+    if words and words[-1] not in ("deploy", "environment"):
+        _, _, example = done.output.partition("\nExample:\n")
+        assert f"covalent-awsbatch {' '.join(words)}" in example
+
+
+def test_options_stand_in_groups_each_once() -> None:
+    shown = CliRunner().invoke(main, ["deploy", "up", "--help"]).output
+    groups = re.split(r"\n(?=\S.*:\n)", shown)
+    titles = {group.partition(":\n")[0]: group for group in groups[1:]}
+    assert list(titles)[:3] == ["Options", "What is created", "How jobs run (written into Covalent's configuration)"]
+    assert "--prefix" in titles["Options"]
+    assert "--capacity" in titles["What is created"]
+    assert "--vcpu " in titles["How jobs run (written into Covalent's configuration)"]
+    flags = re.findall(r"^  (--[\w-]+)", shown, re.MULTILINE)
+    assert len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "expected"),
+    [
+        ([], "d", {"demo", "deploy", "doctor"}),
+        (["deploy"], "", {"up", "plan", "status", "list", "down"}),
+        (["deploy", "up"], "--max-v", {"--max-vcpus"}),
+        (["doctor", "--platform"], "", {"EC2", "FARGATE"}),
+        (["deploy", "up", "--s3-cleanup"], "a", {"always"}),
+        (["completion"], "", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices(words: list[str], begun: str, expected: set[str]) -> None:
+    found = ShellComplete(main, {}, "covalent-awsbatch", "_COVALENT_AWSBATCH_COMPLETE").get_completions(words, begun)
+    assert {item.value for item in found} == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_calls_the_program(shell: str) -> None:
+    done = CliRunner().invoke(main, ["completion", shell])
+    assert done.exit_code == 0, done.output
+    assert "_COVALENT_AWSBATCH_COMPLETE=" in done.stdout
+    assert f"{shell}_complete" in done.stdout
 
 
 def test_the_list_of_commands_imports_no_pydantic() -> None:

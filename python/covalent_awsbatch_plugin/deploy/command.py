@@ -13,10 +13,13 @@ import toml
 from rich.console import Console
 from rich.text import Text
 
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.show.columns import aligned
+from covalent_awsbatch_plugin.show.help import Command, completing
 
 from . import files, overview
+from .configuration import PLACES
 from .deployment import Deployment, default_directory
 from .former_names import FORMER
 from .infra import ExecutorInfraDefaults
@@ -39,6 +42,25 @@ def deploy() -> None:
     Credentials are yours: those that any AWS tool would use, or --profile and --credentials. Variables are remembered
     in the deployment's directory, so that a later command needs only what changes.
     """
+
+
+_OWN_OPTIONS = {"yes", "full", "configure", "as_json", "help", "directory", "backend", "var_file", "prefix"}
+_OF_JOBS = "How jobs run (written into Covalent's configuration)"
+_RESOURCES = "What is created"
+
+
+def _group_of(name: str) -> str:
+    """In which group of the help the option of a variable stands."""
+    if name in _OWN_OPTIONS:
+        return ""
+    return _OF_JOBS if name in DEFAULTS and name not in PLACES else _RESOURCES
+
+
+class _Command(Command):
+    """A command that takes variables."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, group_of=_group_of, **kwargs)
 
 
 def _place(function: Callable[..., None]) -> Callable[..., None]:
@@ -64,6 +86,7 @@ def _variables(function: Callable[..., None]) -> Callable[..., None]:
             default=None,
             help=f"{field.description}{default}",
             hidden=name in FORMER,
+            shell_complete=completing((Settings.model_fields.get(name) or field).annotation),
         )(function)
     path = click.Path(exists=True, dir_okay=False, path_type=Path)
     return click.option("--var-file", type=path, help="File with variables: terraform.tfvars or JSON.")(function)
@@ -72,7 +95,7 @@ def _variables(function: Callable[..., None]) -> Callable[..., None]:
 _full = click.option("--full", is_flag=True, help="Show the plan in Terraform's own words, with every attribute.")
 
 
-@deploy.command()
+@deploy.command(cls=_Command, example="deploy up", short_help="Create what is missing, or change it, after asking")
 @_place
 @_variables
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -83,7 +106,7 @@ def up(*, yes: bool, configure: bool, full: bool, **options: Any) -> None:
     _run(options, lambda deployment: deployment.up(yes=yes, configure=configure, full=full))
 
 
-@deploy.command()
+@deploy.command(cls=_Command, example="deploy plan", short_help="Show what `up` would do")
 @_place
 @_variables
 @_full
@@ -92,7 +115,7 @@ def plan(*, full: bool, **options: Any) -> None:
     _run(options, lambda deployment: deployment.plan(full=full))
 
 
-@deploy.command()
+@deploy.command(cls=_Command, example="deploy status", short_help="Say whether it is up, and where")
 @_place
 @_variables
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -121,7 +144,7 @@ def status(*, as_json: bool, **options: Any) -> None:
     raise SystemExit(1 if state == "incomplete" else 0)
 
 
-@deploy.command()
+@deploy.command(cls=_Command, example="deploy down", short_help="Delete everything, also what is in the bucket")
 @_place
 @_variables
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -140,7 +163,7 @@ def down(*, yes: bool, full: bool, **options: Any) -> None:
     _run(options, delete)
 
 
-@deploy.command("list")
+@deploy.command("list", cls=Command, example="deploy list", short_help="List the deployments of this machine")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(*, as_json: bool) -> None:
     """List the deployments that were made from this machine, as they were left. Nothing is asked of AWS.

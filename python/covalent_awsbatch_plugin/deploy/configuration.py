@@ -12,8 +12,7 @@ import toml
 from covalent_awsbatch_plugin.local.configuration import config_file, edit
 from covalent_awsbatch_plugin.options.settings import DEFAULTS
 
-# Options that name what was created. The others say how jobs shall run, and are written only if they were given.
-_PLACES = (
+PLACES = (
     "credentials",
     "profile",
     "region",
@@ -26,6 +25,7 @@ _PLACES = (
     "batch_job_log_group_name",
     "ecr_repo_name",
 )
+"""Options that name what was created. The others say how jobs shall run, and are written only if they were given."""
 
 # They do, too, but say something only where they are not the executor's defaults.
 _KINDS = ("platform", "assign_public_ip", "ephemeral_storage", "share_identifier")
@@ -45,7 +45,7 @@ def configure(executor: Mapping[str, Any], given: Collection[str], say: Say, *, 
     """
     before = _section()
     names = {
-        *_PLACES,
+        *PLACES,
         *given,
         *(name for name in _KINDS if executor[name] != DEFAULTS[name] or name in before),
     }
@@ -69,7 +69,7 @@ def forget(executor: Mapping[str, Any], say: Say) -> None:
         say: How to show something.
     """
     before = _section()
-    gone = [name for name in _PLACES + _KINDS if name in before and before[name] == executor.get(name)]
+    gone = [name for name in PLACES + _KINDS if name in before and before[name] == executor.get(name)]
     if "batch_queue" not in gone:  # Covalent uses another queue by now
         return
     _difference(before, {name: value for name, value in before.items() if name not in gone}, say)
