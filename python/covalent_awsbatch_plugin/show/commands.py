@@ -85,7 +85,8 @@ def watch(*, dispatch: str, **options: str | None) -> None:
 @click.option(
     "--prices", type=click.Path(path_type=Path), help="A JSON file with other prices than those of AWS's list."
 )
-def report(*, dispatch: str, output: Path | None, prices: Path | None, **options: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, and no page.")
+def report(*, dispatch: str, output: Path | None, prices: Path | None, as_json: bool, **options: str | None) -> None:
     """Write one page about a dispatch: when what ran, how much memory it took, exit codes and estimated cost.
 
     The page is one file that needs nothing else. The beginning of an id is enough. Run it where the Covalent server
@@ -95,8 +96,8 @@ def report(*, dispatch: str, output: Path | None, prices: Path | None, **options
     """
 
     def run(settings: Any, spinner: Any) -> int:
-        from .report.command import run_report
+        from .report.command import Flags, run_report
 
-        return run_report(dispatch, settings, spinner, output, prices)
+        return run_report(dispatch, settings, spinner, Flags(output, prices, as_json))
 
     on_dispatch(run, options)

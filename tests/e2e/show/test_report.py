@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import covalent as ct
+import pytest
 
 ASKED = 0.5
 """GB, as the fixture's server is configured."""
@@ -84,6 +85,14 @@ def test_memory_that_a_job_took_is_beside_what_it_asked_for(asked: Any, tmp_path
     assert "Taler" in page
     assert "1000 a vCPU-hour" in page
     assert "alert" not in page, "an argument is no part of it"
+    done = asked.command("report", dispatch_id, "--prices", str(table), "--json")
+    told = json.loads(done.stdout)
+    (electron,) = told["electrons"]
+    assert (told["status"], told["currency"], electron["name"]) == ("COMPLETED", "Taler", "holds[0]")
+    assert [attempt["exit_code"] for attempt in electron["attempts"]] == [0]
+    assert electron["usage"]["process_bytes"] > 200 * 2**20
+    assert told["cost"]["amount"] == pytest.approx(1000 * told["cost"]["vcpu_hours"])
+    assert told["memory"][0]["function"] == "holds"
 
 
 def test_what_cannot_be_had_is_said(asked: Any, ended: str, tmp_path: Path) -> None:
