@@ -23,7 +23,7 @@ class NotUnderstoodError(Exception):
 
 def commands(text: str) -> list[list[str]]:
     """The commands of a block, each as its words; where lines have prompts, the others are what came out."""
-    lines = text.replace("\\\n", " ").splitlines()
+    lines = re.sub(r'^eval "\$\((.*)\)"', r"\1", text.replace("\\\n", " "), flags=re.MULTILINE).splitlines()
     prompted = [line.lstrip()[2:] for line in lines if line.lstrip().startswith("$ ")]
     parts = [part for line in prompted or lines for part in re.split(r"\s(?:&&|\|\|?|;)\s", line)]
     words = (shlex.split(part, comments=True) for part in parts)
