@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def commands(text: str) -> list[list[str]]:
     prompted = [line.lstrip()[2:] for line in lines if line.lstrip().startswith("$ ")]
     parts = [part for line in prompted or lines for part in re.split(r"\s(?:&&|\|\|?|;)\s", line)]
     words = (shlex.split(part, comments=True) for part in parts)
-    named = ([*_without_variables(found)] for found in words)
+    named = ([*takewhile(lambda word: word != ">", _without_variables(found))] for found in words)
     return [found for found in named if found]
 
 
