@@ -51,9 +51,11 @@ pub fn batch(data: &[u8]) {
         1 => listing::list(&session.clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
         2 => queue::look_up(&session.clients, "q").await.map(|queue| shown(&queue)),
         3 => queue::environments(&session.clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
-        4 => queue::problems(&session.clients, "q", Demand { vcpu: 8.0, fargate: false }).await.map(|problems| {
-            problems.iter().for_each(|problem| short_text(problem));
-        }),
+        4 => queue::problems(&session.clients, "q", Demand { vcpu: 8.0, fargate: false, shares: true }).await.map(
+            |problems| {
+                problems.iter().for_each(|problem| short_text(problem));
+            },
+        ),
         _ => session.jobs.terminate("1", "why").await,
     });
 }
