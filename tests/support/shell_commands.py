@@ -12,7 +12,6 @@ import toml
 from support.paths import ROOT
 
 from covalent_awsbatch_plugin.cli import main
-from covalent_awsbatch_plugin.deploy.command import deploy
 
 OTHERS = {"aws", "cd", "curl", "docker", "export", "git", "source", "terraform"}
 """Programs of others, whose arguments are theirs."""
@@ -69,9 +68,7 @@ def _parse(command: click.Command, name: str, arguments: list[str]) -> None:
         return  # --help, --version
     except click.ClickException as error:
         raise NotUnderstoodError(f"{name} {shlex.join(arguments)}: {error.format_message()}") from error
-    if name.endswith(" deploy") and not isinstance(command, click.Group):
-        _parse(deploy, name, arguments)
-    elif isinstance(command, click.Group):
+    if isinstance(command, click.Group):
         below, *rest = arguments
         found = command.get_command(context, below)
         if found is None:
