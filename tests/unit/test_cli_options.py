@@ -112,6 +112,7 @@ from covalent_awsbatch_plugin.cli import main
 main(["--help"], standalone_mode=False)
 print("pydantic" in sys.modules, "covalent" in sys.modules)
 main(["doctor", "--help"], standalone_mode=False)
+main(["deploy", "up", "--help"], standalone_mode=False)
 print("pydantic" in sys.modules, "covalent" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -24,7 +24,7 @@ from rich.text import Text
 from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.show.wrapping import hanging, width
 
-from . import changes, configuration, contents, files, overview, state
+from . import changes, configuration, files, overview, state
 from .infra import ExecutorInfraDefaults
 from .terraform import Terraform, TerraformError
 
@@ -117,6 +117,8 @@ class Deployment:
         executor = self._outputs(terraform).get("executor") or files.load(self.directory / files.EXECUTOR)
         number = self._planned(terraform, "-destroy", full=full)
         if number and executor:
+            from . import contents  # which imports Covalent, and that completes its configuration
+
             with self.console.status("counting objects and jobs"):
                 said = contents.counted(executor)
             for sentence in said:
