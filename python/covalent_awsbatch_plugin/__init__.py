@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .awsbatch import AWSBatchExecutor
     from .deploy.infra import ExecutorInfraDefaults
-    from .options.settings import ExecutorPluginDefaults
+    from .deploy.plugin_defaults import ExecutorPluginDefaults
     from .show.explanation import explain
     from .show.watching.session import watch
 
@@ -25,7 +25,7 @@ _MODULES = {
     "explain": "show.explanation",
     "watch": "show.watching.session",
     "ExecutorInfraDefaults": "deploy.infra",
-    "ExecutorPluginDefaults": "options.settings",
+    "ExecutorPluginDefaults": "deploy.plugin_defaults",
 }
 
 

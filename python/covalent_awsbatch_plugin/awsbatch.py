@@ -18,12 +18,13 @@ from covalent.executor.schemas import TaskUpdate
 from . import environment, errors, server, task
 from .agreement.naming import FUNC_FILENAME, of_task
 from .options.attributes import Options
-from .options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults
+from .options.settings import DEFAULTS, OPTIONS
 from .server import packing, questions
 from .task import startup
 
 if TYPE_CHECKING:
     from .deploy.infra import ExecutorInfraDefaults
+    from .deploy.plugin_defaults import ExecutorPluginDefaults
 
 __all__ = ["AWSBatchExecutor", "ExecutorInfraDefaults", "ExecutorPluginDefaults"]
 
@@ -45,6 +46,10 @@ def __getattr__(name: str) -> Any:
         from .deploy import infra
 
         return infra.ExecutorInfraDefaults
+    if name == "ExecutorPluginDefaults":
+        from .deploy import plugin_defaults
+
+        return plugin_defaults.ExecutorPluginDefaults
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    class OptionGroup(BaseModel):
+        """See below."""
+else:
+
+    class OptionGroup:
+        """Options that become fields of `Settings`.
+
+        It is a model to type checkers alone: pydantic takes milliseconds for each, of every program that imports
+        Covalent.
+        """
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from . import limits
-from .definition import Variable, option
+from .definition import OptionGroup, Variable, option
 
 _ROLE_RULE = "must be the name of an IAM role (up to 64 letters, digits and _+=,.@-, after its path if any) or its ARN"
 
 
-class JobOptions(BaseModel):
+class JobOptions(OptionGroup):
     """The first sixteen are positional, and have the order of version 0.42.0."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)  # `Settings` is what is built
 
     credentials: limits.Credentials = option(
         "",

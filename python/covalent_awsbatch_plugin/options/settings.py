@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from . import fargate
 from .job_definition_options import JobDefinitionOptions
@@ -24,7 +24,7 @@ It has Python 3.8 and an older Covalent, so that no supported server can use it.
 """
 
 
-class Settings(JobDefinitionOptions):
+class Settings(JobDefinitionOptions, BaseModel):
     """The options of one executor, checked: types, units, defaults and limits.
 
     A new option comes last, since the first sixteen are positional. Numbers may be written as strings, as configuration
@@ -34,7 +34,7 @@ class Settings(JobDefinitionOptions):
         pydantic.ValidationError: A value is not allowed. `checks.checked` makes one readable message of it.
     """
 
-    model_config = ConfigDict(defer_build=False)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)  # for the first executor
 
     @property
     def source(self) -> Literal["image", "bucket", "ecr"]:
@@ -82,19 +82,8 @@ class Settings(JobDefinitionOptions):
         )
 
 
-class ExecutorPluginDefaults(Settings):
-    """The options as `covalent deploy` sees them: it writes None where Terraform says `null`, for the default."""
-
-    model_config = ConfigDict(defer_build=True)  # that command is the only one to build it, and everybody imports it
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, values: Any) -> Any:
-        return {name: value for name, value in (values or {}).items() if value is not None}
-
-
 OPTIONS = tuple(Settings.model_fields)
 """The names of the options, in the order of the constructor."""
 
-DEFAULTS: Mapping[str, Any] = Settings().model_dump()
+DEFAULTS: Mapping[str, Any] = {name: field.get_default() for name, field in Settings.model_fields.items()}
 """The default of every option."""

@@ -6,7 +6,7 @@ import logging
 
 from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin.options import checks, configuration
-from covalent_awsbatch_plugin.server import large_assets, shutdown, startup
+from covalent_awsbatch_plugin.server import startup
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ def resume_left() -> None:
 
 def begin_task() -> None:
     """Have a server recognise its own end later, and keep large results in files."""
+    from covalent_awsbatch_plugin.server import large_assets, shutdown
+
     shutdown.is_server()
     large_assets.keep_in_files()
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import covalent
 import pytest
 
+from covalent_awsbatch_plugin.deploy.plugin_defaults import ExecutorPluginDefaults
 from covalent_awsbatch_plugin.deploy.terraform import TerraformError
 from covalent_awsbatch_plugin.deploy.variables import variables
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.options import checks
-from covalent_awsbatch_plugin.options.settings import DEFAULTS, ExecutorPluginDefaults, Settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
 
 assert covalent  # it must be imported before its plugins
 

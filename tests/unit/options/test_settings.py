@@ -15,9 +15,10 @@ from covalent._shared_files.config import _config_manager
 from covalent.cloud_resource_manager.core import get_plugin_settings, validate_options
 
 from covalent_awsbatch_plugin.deploy.infra import ExecutorInfraDefaults
+from covalent_awsbatch_plugin.deploy.plugin_defaults import ExecutorPluginDefaults
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.options import checks, configuration
-from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, ExecutorPluginDefaults, Settings
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, OPTIONS, Settings
 
 assert covalent  # it must be imported before its plugins
 
