@@ -42,7 +42,7 @@ pub fn problem(structure: &str, value: &Map<String, Value>) -> Option<String> {
 fn hint<'a>(name: &str, names: impl Iterator<Item = &'a &'static str>) -> String {
     let lower = name.to_lowercase();
     let nearest = names.map(|known| (distance(&lower, &known.to_lowercase()), *known)).min();
-    match nearest.filter(|(distance, _)| *distance <= name.len() / 3) {
+    match nearest.filter(|(distance, _)| *distance <= name.len().div_ceil(3)) {
         Some((_, known)) => format!(": did you mean {known}?"),
         None => String::new(),
     }
