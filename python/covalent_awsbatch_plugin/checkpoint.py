@@ -26,7 +26,14 @@ def directory() -> Path:
         runs there, too.
     """
     given = os.environ.get(VARIABLE)
-    return Path(given) if given else _temporary()
+    return _made(given) if given else _temporary()
+
+
+@cache
+def _made(given: str) -> Path:
+    path = Path(given)
+    path.mkdir(parents=True, exist_ok=True)  # outside a job nobody else has
+    return path
 
 
 @cache

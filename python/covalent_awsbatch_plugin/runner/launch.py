@@ -34,8 +34,9 @@ def main() -> int:
     # The function and its child processes must not see the key.
     signing_key = os.environ.pop(SIGNING_KEY, "")
     interval = os.environ.pop(CHECKPOINT, "")
-    if interval:
-        _make_checkpoint_directory()
+    if interval and (problem := _make_checkpoint_directory()):
+        print(problem, file=sys.stderr)
+        return 1
     worker = _fork()
     if worker is None:
         return 0
@@ -51,14 +52,20 @@ def main() -> int:
         return supervisor.run(function_key)
 
 
-def _make_checkpoint_directory() -> None:
-    """Make what `checkpoint.directory` names, in a place of the user's if there is one."""
-    if given := os.environ.get(VARIABLE):
-        os.makedirs(given, exist_ok=True)  # noqa: PTH103
-        return
-    import tempfile
+def _make_checkpoint_directory() -> str:
+    """Make what `checkpoint.directory` names, in a place of the user's if there is one. Returns why it cannot be."""
+    given = os.environ.get(VARIABLE)
+    try:
+        if given:
+            os.makedirs(given, exist_ok=True)  # noqa: PTH103
+        else:
+            import tempfile
 
-    os.environ[VARIABLE] = tempfile.mkdtemp(prefix="checkpoint-", dir=os.environ.get(ENVIRONMENT_DIRECTORY))
+            given = tempfile.mkdtemp(prefix="checkpoint-", dir=os.environ.get(ENVIRONMENT_DIRECTORY))
+    except OSError as error:
+        return f"There is no place for the checkpoint: {error}. The variable {VARIABLE} names another one."
+    os.environ[VARIABLE] = os.path.abspath(given)  # noqa: PTH100  (the function may change the directory)
+    return ""
 
 
 def _fork() -> Worker | None:

@@ -176,7 +176,7 @@ class Supervisor:
         else:
             self._write_envelope()  # in case the container is killed before the function ends
             if self._checkpoint:
-                self._checkpoint.store()
+                self._start_thread(self._checkpoint.store)  # the function may still return
 
     def _on_worker_exit(self, code: int) -> None:
         if not self._answered and not self._terminated:
