@@ -10,6 +10,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class StoredObject(TransportableObject):  # type: ignore[misc]  # covalent ships
 
     def copy_to(self, path: Path) -> None:
         """Write what `serialize` returns into a file, without having it in memory."""
-        shutil.copyfile(self._path, path)
+        with contextlib.suppress(shutil.SameFileError):  # stored again where it came from
+            shutil.copyfile(self._path, path)
 
     def serialize(self) -> bytes:
         """As Covalent's."""
@@ -125,33 +127,43 @@ def of_pieces(pieces: Iterator[bytes], text: str, header: dict[str, Any]) -> Sto
     Raises:
         ResultError: The file cannot be written.
     """
-    try:
-        return _written(pieces, text, header)
-    except OSError as error:
-        raise errors.ResultError(
-            f"The result cannot be put into a file in {_place()}: {error}. Make room there, or have the function "
-            "store it and return where it is."
-        ) from error
-
-
-def _written(pieces: Iterator[bytes], text: str, header: dict[str, Any]) -> StoredObject:
     versions, shown = json.dumps(header).encode(), text.encode()
     text_at = 2 * _OFFSET_BYTES + len(versions)
-    handle, name = tempfile.mkstemp(dir=_directory())
+    with _explained():
+        handle, name = tempfile.mkstemp(dir=_directory())
     path = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            for offset in (text_at, text_at + len(shown)):
-                file.write(offset.to_bytes(_OFFSET_BYTES, "big"))
-            file.write(versions + shown)
-            for piece in pieces:
-                file.write(piece)
+        try:
+            offsets = (offset.to_bytes(_OFFSET_BYTES, "big") for offset in (text_at, text_at + len(shown)))
+            for piece in chain(offsets, [versions, shown], pieces):
+                with _explained():
+                    _write(handle, piece)
+        finally:
+            os.close(handle)
         stored = StoredObject(path, text_at + len(shown), text, header)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     weakref.finalize(stored, _remove, path, os.getpid())
     return stored
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Says of what fails that it is the file; where the pieces come from, other things fail."""
+    try:
+        yield
+    except OSError as error:
+        raise errors.ResultError(
+            f"The result cannot be put into a file in {_place()}: {error}. Make room there, or have the function "
+            "store it and return where it is."
+        ) from error
 
 
 def _remove(path: Path, owner: int) -> None:
@@ -169,7 +181,7 @@ def _directory() -> Path:
     place = _place()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in place.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another thread's, which has ended
+        with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's: it is in nobody's way
             if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
                 left.unlink()
     return place
