@@ -23,7 +23,11 @@ _OTHERS = {
     "type": "the executor waits for one container",
     "nodeProperties": "the executor waits for one container",
     "eksProperties": "the executor waits for one container",
+    "platformCapabilities": "platform says it",
+    "retryStrategy": "retry_attempts and retry_on say it of each job",
 }
+_CONTAINER = "default"  # as `task.container.NAME`
+_DESCRIPTIONS = ("containerProperties", "ecsProperties")
 
 
 def _own(name: str, info: ValidationInfo) -> str:
@@ -54,7 +58,28 @@ def _overrides(value: Any, info: ValidationInfo) -> dict[str, Any]:
 
     if problem := field_problem("RegisterJobDefinitionRequest", text):
         raise ValueError(problem)
+    _leave_what_runs_the_task(given, _is_fetched(info.data))
     return dict(given)
+
+
+def _is_fetched(options: Mapping[str, Any]) -> bool:
+    """Whether the executor has the container fetch what it runs, as far as the options are known."""
+    runtime, image = options.get("runtime"), options.get("container_image_uri")
+    return runtime == "bucket" or (runtime == "auto" and image == "" and options.get("ecr_repo_name") == "")
+
+
+def _leave_what_runs_the_task(given: Mapping[str, Any], is_fetched: bool) -> None:
+    if wrong := [name for name in _DESCRIPTIONS if name in given and given[name] is None]:
+        raise ValueError(f"without {wrong[0]} there is no container")
+    tasks = (given.get("ecsProperties") or {}).get("taskProperties") or []
+    containers = [one for task in tasks for one in task.get("containers") or []]
+    for container in (given.get("containerProperties") or {}, *containers):
+        if "environment" in container and container["environment"] is None:
+            raise ValueError("the environment says what the container runs")
+        for variable in (*(container.get("environment") or ()), *(container.get("secrets") or ())):
+            limits.check_variable(variable.get("name") or "")
+        if "command" in container and is_fetched and container.get("name", _CONTAINER) == _CONTAINER:
+            raise ValueError("the command fetches what the container runs; an image of one's own may have another one")
 
 
 def _without_none(value: Any) -> Any:

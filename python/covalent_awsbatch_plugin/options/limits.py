@@ -25,6 +25,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     INSTALLED,
     KMS_KEY,
     PACKAGES,
+    SIGNING_KEY,
 )
 
 from . import fargate, packages, pairs
@@ -37,6 +38,7 @@ RESERVED_ENVIRONMENT = frozenset(
         BUCKET_OWNER,
         KMS_KEY,
         CHECKPOINT,
+        SIGNING_KEY,
         ENVIRONMENT,
         ENVIRONMENT_PYTHON,
         PACKAGES,

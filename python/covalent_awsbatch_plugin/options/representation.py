@@ -1,6 +1,7 @@
 """How an executor shows itself: what was given to it, and in a notebook where each value comes from.
 
-No value of an environment variable is shown, no key that somebody put in the place of a path, and no password in a URL.
+No value of an environment variable or of a job definition's field is shown, no key that somebody put in the place of a
+path, and no password in a URL.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from covalent_awsbatch_plugin.printable import one_line
 from . import configuration, limits
 from .definition import definition
 from .settings import DEFAULTS, OPTIONS, Settings
+
+_SECRET = frozenset({"environment", "job_definition_overrides"})
+"""Options of which names alone are shown."""
 
 _CELL = "padding:1px 12px 1px 0;text-align:left;vertical-align:top;background:none;border:none"
 
@@ -65,7 +69,7 @@ def _table(rows: list[str]) -> str:
 
 
 def _shown(option: str, value: Any) -> str:
-    if option == "environment" and value:
+    if option in _SECRET and value:
         names = value if isinstance(value, Mapping) else ()
         return f"{{{', '.join(f'{limits.written(one)}: ...' for one in names)}}}"
     if option == "credentials" and value:

@@ -31,9 +31,14 @@ def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]
 def _merged_value(ours: Any, theirs: Any) -> Any:
     if isinstance(theirs, Mapping):
         return merged(ours if isinstance(ours, Mapping) else {}, theirs)
-    if isinstance(theirs, Sequence) and isinstance(ours, Sequence) and all(isinstance(one, Mapping) for one in theirs):
+    if _is_of_structures(theirs) and _is_of_structures(ours):
         return _merged_list(list(ours), list(theirs))
     return theirs
+
+
+def _is_of_structures(value: Any) -> bool:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and all(isinstance(one, Mapping) for one in value)
 
 
 def _merged_list(ours: list[Any], theirs: list[Any]) -> list[Any]:

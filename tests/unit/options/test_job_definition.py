@@ -16,6 +16,12 @@ from covalent_awsbatch_plugin.task.merging import merged
 ARN = "arn:aws:batch:eu-west-1:123456789012:job-definition/mine:3"
 
 
+def variables(field: str, name: str) -> dict[str, Any]:
+    """Changes by which a container gets a variable."""
+    value = {"environment": {"value": "secret"}, "secrets": {"valueFrom": "arn:secret"}}[field]
+    return {"ecsProperties": {"taskProperties": [{"containers": [{field: [{"name": name, **value}]}]}]}}
+
+
 @pytest.mark.parametrize("name", ["mine", "mine:3", ARN, ARN.removesuffix(":3")])
 def test_a_definition_of_ones_own_is_named(name: str) -> None:
     request = job_request(checks.checked({**DEFAULTS, "job_definition": name}), "d", 1, "")
@@ -63,6 +69,13 @@ def test_its_image_has_the_packages_and_nothing_is_registered() -> None:
         ({"containerProperties": {"colour": "secret"}}, "ContainerProperties has no field colour)"),
         ({"jobDefinitionName": "x"}, "batch_job_definition_name says it"),
         ({"nodeProperties": {}}, "the executor waits for one container"),
+        ({"platformCapabilities": ["FARGATE"]}, "platform says it"),
+        ({"retryStrategy": {"attempts": 3}}, "retry_attempts and retry_on say it"),
+        ({"containerProperties": None}, "without containerProperties there is no container"),
+        ({"ecsProperties": None, "containerProperties": {}}, "without ecsProperties there is no container"),
+        ({"containerProperties": {"environment": None}}, "the environment says what the container runs"),
+        (variables("environment", "S3_BUCKET_NAME"), "S3_BUCKET_NAME is set by the executor itself"),
+        (variables("secrets", "COVALENT_AWSBATCH_SIGNING_KEY"), "COVALENT_AWSBATCH_SIGNING_KEY is set by the executor"),
         ({"timeout": {"attemptDurationSeconds": float("nan")}}, "it is no JSON"),
         ({"tags": {"a": {1}}}, "it is no JSON"),
         ("containerProperties", "must be name:value"),
@@ -74,6 +87,20 @@ def test_changes_that_do_not_fit_the_api_are_refused_with_what_was_meant(changes
         checks.check_given({"job_definition_overrides": changes})
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_another_command_is_for_an_image_that_has_the_packages_or_for_another_container() -> None:
+    changes: dict[str, Any] = {"containerProperties": {"command": ["sh"]}}
+    with pytest.raises(SettingsError, match="the command fetches what the container runs"):
+        checks.checked({**DEFAULTS, "job_definition_overrides": changes})
+    checks.check_given({"job_definition_overrides": changes})
+    image = {"container_image_uri": "team/jobs:1"}
+    container = job_request(checks.checked({**DEFAULTS, **image, "job_definition_overrides": changes}), "d", 1, "")[
+        "definition"
+    ]["containerProperties"]
+    assert container["command"] == ["sh"]
+    beside = {"ecsProperties": {"taskProperties": [{"containers": [{"name": "proxy", "command": ["sh"]}]}]}}
+    checks.checked({**DEFAULTS, "job_definition_overrides": beside})
 
 
 def test_changes_are_merged() -> None:
@@ -137,3 +164,9 @@ def test_nothing_of_what_is_merged_is_changed() -> None:
     found = merged(ours, theirs)
     assert found == {"a": {"b": 1, "e": 2}, "c": [{"name": "x", "value": 2}, {"name": "y"}], "d": ["y"]}
     assert ours == {"a": {"b": 1}, "c": [{"name": "x", "value": 1}], "d": ["x"]}
+
+
+def test_what_is_empty_is_put_in_its_place_but_for_a_list_of_structures() -> None:
+    ours = {"user": "1000", "command": ["python3"], "environment": [{"name": "x"}]}
+    found = merged(ours, {"user": "", "command": [], "environment": []})
+    assert found == {"user": "", "command": [], "environment": [{"name": "x"}]}

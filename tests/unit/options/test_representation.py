@@ -48,6 +48,10 @@ def test_a_secret_is_shown_nowhere() -> None:
     executor.environment["PLACE"] = "4712"
     shown += repr(executor) + executor._repr_html_()
     assert not [secret for secret in ("4711", "4712", "AKIA", "hunter2") if secret in shown]
+    splunk = {"logDriver": "splunk", "options": {"splunk-token": "4714"}}
+    executor.job_definition_overrides = {"containerProperties": {"logConfiguration": splunk}}
+    assert "job_definition_overrides={'containerProperties': ...}" in repr(executor)
+    assert "4714" not in repr(executor) + executor._repr_html_()
     executor.environment = "4713"
     assert "4713" not in repr(executor) + executor._repr_html_()
 
