@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from importlib.metadata import Distribution
@@ -54,8 +55,8 @@ def architecture(settings: Settings) -> str:
 
 
 def is_own(machine: str) -> bool:
-    """Whether a job with this processor can use all that is installed here."""
-    return sys.platform == "linux" and _own() == machine
+    """Whether a job with this processor, whose image has glibc, can use all that is installed here."""
+    return sys.platform == "linux" and _own() == machine and has_glibc()
 
 
 def markers(machine: str) -> dict[str, str]:
@@ -83,6 +84,14 @@ def is_pure(distribution: Distribution) -> bool:
     if "Root-Is-Purelib: false" in (distribution.read_text("WHEEL") or ""):
         return False
     return not any(PurePosixPath(file.path).suffix in _COMPILED for file in files(distribution))
+
+
+def has_glibc() -> bool:
+    """Whether this machine's C library is glibc, and not musl as on Alpine, whose extensions no other one loads."""
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (ValueError, OSError):
+        return False
 
 
 def _own() -> str | None:

@@ -73,6 +73,8 @@ def wheels(found: Mapping[str, Distribution], machine: str) -> list[Wheel]:
         return locked.pinned(compiled, target, functools.cache(index.variables))
     except CannotPackError as error:
         own = f"{platform.system()} on {platform.machine()}"
+        if sys.platform == "linux" and not platforms.has_glibc():
+            own = f"{own} without glibc, which jobs have"
         raise CannotPackError(
             f"they are for {own}, jobs have Linux on {machine}, and the wheels for that cannot be had: {error}"
         ) from None
