@@ -59,13 +59,20 @@ def _make_checkpoint_directory() -> str:
         if given:
             os.makedirs(given, exist_ok=True)  # noqa: PTH103
         else:
-            import tempfile
-
-            given = tempfile.mkdtemp(prefix="checkpoint-", dir=os.environ.get(ENVIRONMENT_DIRECTORY))
+            given = _new_directory()
     except OSError as error:
         return f"There is no place for the checkpoint: {error}. The variable {VARIABLE} names another one."
     os.environ[VARIABLE] = os.path.abspath(given)  # noqa: PTH100  (the function may change the directory)
     return ""
+
+
+def _new_directory() -> str:
+    import tempfile
+
+    if place := os.environ.get(ENVIRONMENT_DIRECTORY):
+        with contextlib.suppress(OSError):  # the environment does without it, too
+            return tempfile.mkdtemp(prefix="checkpoint-", dir=place)
+    return tempfile.mkdtemp(prefix="checkpoint-")
 
 
 def _fork() -> Worker | None:

@@ -18,7 +18,7 @@ from support.bench import BUCKET, Bench
 from support.servers import Answer, HttpServer, Request, forward_to
 
 from covalent_awsbatch_plugin import checkpoint
-from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT
+from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT, ENVIRONMENT_DIRECTORY
 from covalent_awsbatch_plugin.checkpoint import VARIABLE
 
 KEY = "checkpoint-d-1.tar"
@@ -256,6 +256,16 @@ def test_a_place_that_cannot_be_made_is_told(job: Bench, tmp_path: Path) -> None
     assert code == 1
     assert "There is no place for the checkpoint" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["there", "missing"])
+def test_it_stands_beside_the_environment_if_that_may_be_written(job: Bench, tmp_path: Path, name: str) -> None:
+    (tmp_path / "there").mkdir()
+    job.environment[ENVIRONMENT_DIRECTORY] = str(tmp_path / name)
+    job.put(lambda: str(Path(os.environ["COVALENT_CHECKPOINT_DIR"]).parent))
+    code, _, err = job.run()
+    assert code == 0, err
+    assert job.value() == str(tmp_path / "there" if name == "there" else tmp_path)
 
 
 def test_without_the_option_the_place_is_made_where_it_is_asked_for(job: Bench, tmp_path: Path) -> None:
