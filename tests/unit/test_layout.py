@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,3 +35,9 @@ def test_a_file_has_at_most_400_lines() -> None:
     found = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
     assert len(found) > 300
     assert not {path: lines for path, lines in found.items() if lines > MOST_LINES}
+
+
+def test_no_module_hides_one_of_pythons_beside_a_script_of_users() -> None:
+    """The demo runs `local/svm_workflow.py` as a script, and its folder then comes before Python's own modules."""
+    names = {path.stem for path in (ROOT / "python/covalent_awsbatch_plugin/local").glob("*.py")}
+    assert names & sys.stdlib_module_names == set()

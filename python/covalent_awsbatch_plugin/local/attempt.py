@@ -13,7 +13,7 @@ from typing import Any
 from moto.batch.models import ComputeEnvironment
 from moto.logs.models import logs_backends
 
-from . import secrets
+from . import secret_values
 from .api import api_lock
 from .environment import job_environment
 from .image import CannotPullError, unpack
@@ -72,7 +72,7 @@ class AttemptRunner:
                 return self._run(job, environment, scratch, task)
         except CannotPullError as error:
             return Outcome(None, NOT_STARTED, f"CannotPullContainerError: {error}")
-        except secrets.NoSecretError as error:
+        except secret_values.NoSecretError as error:
             return Outcome(None, NOT_STARTED, f"ResourceInitializationError: {error}")
         except CannotStartError as error:
             said = (
@@ -86,7 +86,7 @@ class AttemptRunner:
         program = image.command if image else [part.replace("{python}", str(scratch.python)) for part in self.program]
         argv = job.command or program
         own = {**image.environment, **job.environment} if image else job.environment
-        own = {**own, **secrets.fetch(job.secrets, self.client)}
+        own = {**own, **secret_values.fetch(job.secrets, self.client)}
         variables = job_environment(os.environ, scratch, self.aws, own, _batch_variables(job, environment))
         process = JobProcess(argv, variables, scratch.work, write, job.ulimits)
         with api_lock:

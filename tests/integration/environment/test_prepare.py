@@ -153,7 +153,7 @@ def test_a_forked_server_packs_with_a_thread_of_its_own() -> None:
 
 def test_the_runner_needs_no_more_than_is_packed() -> None:
     """Each of its requirements is there: a package that is installed without its own would fail in the job."""
-    found = runtime.distributions()
+    found = runtime.distributions("x86_64")
     assert {"covalent", "cloudpickle", "covalent-awsbatch-plugin", "pydantic"} <= found.keys()
     assert "pytest" not in found
 

@@ -47,7 +47,7 @@ def keys(s3: Any) -> set[str]:
 
 
 def in_use() -> set[str]:
-    return {one.key for one in runtime.found()}
+    return {one.key for one in runtime.found("x86_64")}
 
 
 def put(s3: Any, key: str, days: int, **metadata: str) -> None:

@@ -28,7 +28,7 @@ def test_pips_configuration_is_uvs(index: Index, pip: Path, tmp_path: Path) -> N
     pip.write_text(f"[global]\nindex-url = https://nowhere.invalid/simple\n[install]\nindex-url = {index.url}\n")
     variables = configuration.variables()
     assert variables["UV_DEFAULT_INDEX"] == index.url
-    wheels = resolved(Requirements(("toolbox",)), [], target(True), variables)
+    wheels = resolved(Requirements(("toolbox",)), [], target("x86_64", True), variables)
     assert [(one.name, one.version) for one in wheels] == [("nails", "1.5"), ("toolbox", "2.0")]
     assert all("s3cret-word" not in str(one) for one in wheels)
     files = downloaded(wheels, tmp_path, variables)
@@ -42,7 +42,7 @@ def test_a_second_index_is_asked_for_what_is_newer_there(
         other.add("nails", "3.0", wheel("nails", "3.0", {"nails.py": ""}))
         pip.write_text(f"[global]\nindex-url = {index.url}\nextra-index-url =\n  {other.url}\n")
         for constraints, version in (([], "3.0"), (["nails<3"], "1.5")):
-            [nails] = resolved(Requirements(("nails",)), constraints, target(True), configuration.variables())
+            [nails] = resolved(Requirements(("nails",)), constraints, target("x86_64", True), configuration.variables())
             assert nails.version == version
         monkeypatch.setenv("UV_INDEX_URL", other.url)
         assert "UV_DEFAULT_INDEX" not in configuration.variables(), "what is said of uv counts"
@@ -55,7 +55,7 @@ def test_an_index_that_refuses_or_is_down_is_named_without_its_password(index: I
         index.server.__exit__(None, None, None)
     pip.write_text(f"[global]\nindex-url = {url}\n")
     with pytest.raises(CannotPackError) as raised:
-        resolved(Requirements(("toolbox",)), [], target(True), configuration.variables())
+        resolved(Requirements(("toolbox",)), [], target("x86_64", True), configuration.variables())
     assert "wr0ng-word" not in str(raised.value)
     assert "someone" not in str(raised.value)
 
@@ -64,6 +64,6 @@ def test_wheels_of_this_machine_are_found(index: Index, pip: Path, tmp_path: Pat
     content = wheel("local_one", "1.0", {"local_one.py": ""})
     (tmp_path / "local_one-1.0-py3-none-any.whl").write_bytes(content)
     pip.write_text(f"[global]\nindex-url = {index.url}\nfind-links = {tmp_path}\n")
-    wheels = resolved(Requirements(("local-one",)), [], target(True), configuration.variables())
+    wheels = resolved(Requirements(("local-one",)), [], target("x86_64", True), configuration.variables())
     [file] = downloaded(wheels, tmp_path, configuration.variables())
     assert file.read_bytes() == content
