@@ -118,7 +118,7 @@ def jobs(*, watch: bool, ended: bool, **options: Any) -> None:
 
 
 @main.command(cls=_ExecutorCommand, flags=_LOGS_FLAGS)
-@click.argument("which", metavar="DISPATCH|JOB")
+@click.argument("which", metavar="[DISPATCH|JOB]", default="newest")
 @click.argument("node", type=click.IntRange(0), required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on until the dispatch or the job has ended.")
 @click.option("--tail", type=click.IntRange(0), help="Begin with so many lines of each electron.")
@@ -126,8 +126,9 @@ def jobs(*, watch: bool, ended: bool, **options: Any) -> None:
 def logs(*, which: str, node: int | None, follow: bool, tail: int | None, as_json: bool, **options: str | None) -> None:
     """Show what the electrons of a dispatch write, while they run and afterwards.
 
-    The beginning of an id is enough. Lines come from CloudWatch Logs; where there are none, from what Covalent keeps.
-    Run it where the Covalent server runs, as its user: elsewhere only the jobs in the queue are known.
+    The beginning of an id is enough; without one it is the newest dispatch. Lines come from CloudWatch Logs; where
+    there are none, from what Covalent keeps. Run it where the Covalent server runs, as its user: elsewhere only the
+    jobs in the queue are known.
 
     Exit status: 0 fine, 1 something could not be read, 2 there is no such dispatch, job or node.
     """
@@ -141,12 +142,13 @@ def logs(*, which: str, node: int | None, follow: bool, tail: int | None, as_jso
 
 
 @main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
-@click.argument("dispatch")
+@click.argument("dispatch", default="newest")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def why(*, dispatch: str, as_json: bool, **options: str | None) -> None:
     """Show why electrons of a dispatch failed: what happened, where in the function, and what to type next.
 
-    The beginning of an id is enough. Run it where the Covalent server runs, as its user; the server need not run.
+    The beginning of an id is enough; without one it is the newest dispatch. Run it where the Covalent server runs, as
+    its user; the server need not run.
 
     Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
     """

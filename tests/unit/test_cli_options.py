@@ -33,6 +33,12 @@ def test_a_command_takes_the_options_that_are_meant_for_it(command: str) -> None
     assert {"--help", "--region", "--platform"} < set(shown)
 
 
+def test_an_argument_is_no_option() -> None:
+    lines = CliRunner().invoke(main, ["logs", "--help"]).output.splitlines()
+    assert "[DISPATCH|JOB] [NODE]" in lines[0]
+    assert lines[lines.index("Options:") + 1].split()[0] == "-f,"
+
+
 def test_jobs_takes_those_that_lead_to_the_queue() -> None:
     shown = help_of("jobs")
     assert shown["--queue"] == definition(Settings.model_fields["batch_queue"]).plain

@@ -140,6 +140,20 @@ def candidates(prefix: str) -> tuple[list[str], list[tuple[str, str, int]]]:
         return [row[0] for row in dispatches], [(_handle(row[0]), row[1], row[2]) for row in jobs if _handle(row[0])]
 
 
+def newest() -> str:
+    """The dispatch that was made last, and is no sublattice; empty if there is none.
+
+    Raises:
+        DatabaseError: There is no database, or it cannot be read.
+    """
+    with _connection() as ask:
+        rows = ask(
+            "SELECT dispatch_id FROM lattices WHERE coalesce(root_dispatch_id, dispatch_id) = dispatch_id"
+            " ORDER BY id DESC LIMIT 1"
+        )
+        return str(rows[0][0]) if rows else ""
+
+
 def family(dispatch_id: str) -> list[Dispatch]:
     """Read a dispatch and the sublattices below it; those that contain others come first.
 

@@ -59,12 +59,13 @@ def given(options: Mapping[str, str | None]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-@click.argument("dispatch")
+@click.argument("dispatch", default="newest")
 def watch(*, dispatch: str, **options: str | None) -> None:
     """Show a dispatch as it goes on, until it has ended: what runs, waits and is done, and what it prints.
 
-    At the end it shows the result, or why electrons failed. The beginning of an id is enough. Ctrl-C ends the watching
-    alone. Run it where the Covalent server runs, as its user: elsewhere only the jobs in the queue are known.
+    At the end it shows the result, or why electrons failed. The beginning of an id is enough; without one it is the
+    newest dispatch. Ctrl-C ends the watching alone. Run it where the Covalent server runs, as its user: elsewhere only
+    the jobs in the queue are known.
 
     Exit status: 0 fine, 1 something could not be had, 2 there is no such dispatch.
     """
@@ -78,7 +79,7 @@ def watch(*, dispatch: str, **options: str | None) -> None:
     on_dispatch(run, options)
 
 
-@click.argument("dispatch")
+@click.argument("dispatch", default="newest")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The file; else report-ID.html in this directory."
 )
@@ -89,8 +90,9 @@ def watch(*, dispatch: str, **options: str | None) -> None:
 def report(*, dispatch: str, output: Path | None, prices: Path | None, as_json: bool, **options: str | None) -> None:
     """Write one page about a dispatch: when what ran, how much memory it took, exit codes and estimated cost.
 
-    The page is one file that needs nothing else. The beginning of an id is enough. Run it where the Covalent server
-    runs, as its user, within some days after the end: AWS Batch forgets jobs.
+    The page is one file that needs nothing else. The beginning of an id is enough; without one it is the newest
+    dispatch. Run it where the Covalent server runs, as its user, within some days after the end: AWS Batch forgets
+    jobs.
 
     Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
     """

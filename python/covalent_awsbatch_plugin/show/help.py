@@ -38,7 +38,7 @@ EXAMPLES = {
     "local": "covalent-awsbatch local --configure",
     "jobs": "covalent-awsbatch jobs --all --watch",
     "logs": "covalent-awsbatch logs 3f2a 3 --follow",
-    "watch": "covalent-awsbatch watch 3f2a",
+    "watch": "covalent-awsbatch watch",
     "why": "covalent-awsbatch why 3f2a",
     "report": "covalent-awsbatch report 3f2a -o run.html",
     "resume": "covalent-awsbatch resume --all",
@@ -93,7 +93,8 @@ class Command(click.Command):
         """Writes the options, group by group."""
         groups: dict[str, list[tuple[str, str]]] = {"": []}
         for option in self.get_params(ctx):
-            if (record := option.get_help_record(ctx)) is not None:
+            # An argument stands in the line of usage, and the text says what it is.
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
                 groups.setdefault(self._group_of(option.name or ""), []).append(record)
         for title, records in groups.items():
             if records:

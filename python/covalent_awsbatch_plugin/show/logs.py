@@ -63,6 +63,10 @@ def run_logs(word: str, node_id: int | None, settings: Settings, flags: Flags, s
         say(error)
         return NOT_KNOWN
 
+    if word == named.NEWEST:
+        spinner.hide()
+        say(f"dispatch {found.dispatch_id}")
+
     def report(problem: str) -> None:
         spinner.hide()
         say(problem)

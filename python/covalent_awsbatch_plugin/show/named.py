@@ -12,6 +12,9 @@ from covalent_awsbatch_plugin.server.database import DatabaseError, Dispatch, El
 OWN = "awsbatch"
 """Short name of the executor."""
 
+NEWEST = "newest"
+"""The word for the newest dispatch of Covalent's database; no id begins so."""
+
 _WITH_JOB = frozenset({"RUNNING", "FAILED", "CANCELLED"})
 """States of an electron that may have a job although it named none: a server that was killed could not tell."""
 
@@ -58,7 +61,7 @@ def find(word: str, connection: Client | None, queue: str) -> Named:
     """Find what a word names: in Covalent's database, else among the jobs of the queue.
 
     Args:
-        word: Id of a dispatch or a job, or its beginning.
+        word: Id of a dispatch or a job, or its beginning, or `NEWEST`.
         connection: By which AWS is asked; None not to ask it.
         queue: Whose jobs are looked through.
 
@@ -67,6 +70,8 @@ def find(word: str, connection: Client | None, queue: str) -> Named:
         DatabaseError: Covalent's database cannot be read, and AWS is not to be asked.
         AWSBatchError: AWS did not answer.
     """
+    if word == NEWEST:
+        word = _newest()
     problem = ""
     try:
         dispatches, jobs = database.candidates(word)
@@ -84,6 +89,16 @@ def find(word: str, connection: Client | None, queue: str) -> Named:
     return Named(
         dispatch_id, node_id, jobs=tuple(job for job in listed if job.dispatch_id == dispatch_id), problem=problem
     )
+
+
+def _newest() -> str:
+    try:
+        found = database.newest()
+    except DatabaseError as error:
+        raise UnknownError(f"Which dispatch? Type the beginning of its id. {error}.") from error
+    if not found:
+        raise UnknownError("Covalent's database here has no dispatch yet.")
+    return found
 
 
 def _only(

@@ -15,6 +15,7 @@ from covalent_awsbatch_plugin.cli import main
 
 ID = "3f2a0000-0000-4000-8000-000000000000"
 OTHER = "3f2a1111-0000-4000-8000-000000000000"
+SUB = "5c5c0000-0000-4000-8000-000000000000"
 JOB = "9b1c0000-0000-4000-8000-000000000000"
 HOSTILE = "\x1b]0;it\x07\u202e[red]"
 SHOWN = r"\x1b]0;it\x07\u202e[red]"
@@ -39,6 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for number, dispatch_id in enumerate((ID, OTHER), 1):
             counts = {"electron_num": 2, "completed_electron_num": 0}
             session.add(Lattice(id=number, dispatch_id=dispatch_id, name="workflow", status="FAILED", **counts))
+        session.add(Lattice(id=3, dispatch_id=SUB, root_dispatch_id=OTHER, name="inner", status="FAILED", **counts))
         session.add_all([Job(id=1, job_handle=json.dumps(JOB)), Job(id=2)])
         of_both = {"parent_lattice_id": 1, "type": "function"}
         train = {"id": 1, "transport_graph_node_id": 0, "task_group_id": 0, "name": "train", "status": "FAILED"}
@@ -70,6 +72,18 @@ def test_a_job_that_did_not_survive_is_no_exception_that_the_function_handled() 
     assert len(failure["arguments"]) == len("rate=") + 40
     (problem,) = told["problems"]
     assert "127.0.0.1" in problem
+
+
+@pytest.mark.usefixtures("place")
+def test_without_an_id_it_is_the_newest_dispatch_and_no_sublattice() -> None:
+    assert json.loads(ask("why", "--json").stdout)["dispatch_id"] == OTHER
+    assert f"dispatch {OTHER}" in ask("logs").stderr.splitlines()
+
+
+def test_without_an_id_and_without_a_database_it_says_what_to_type(tmp_path: Path) -> None:
+    there_is_none = ask("why", COVALENT_DATABASE_URL=f"sqlite+pysqlite:///{tmp_path / 'covalent.sqlite'}")
+    assert (there_is_none.exit_code, there_is_none.stdout) == (2, "")
+    assert "Type the beginning of its id" in there_is_none.stderr
 
 
 @pytest.mark.usefixtures("place")
