@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from covalent_awsbatch_plugin._core import Job as CoreJob
@@ -19,6 +18,7 @@ from . import explanation
 from .amounts import duration
 from .columns import aligned
 from .short_ids import short
+from .wrapping import shortened
 
 STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "cyan", "STARTING": "cyan"}
 """Colours of states."""
@@ -90,7 +90,7 @@ def lines(shown: Sequence[Row], all_ids: Collection[str], columns: int | None, *
             [
                 Text(one_line(job.status), STYLES.get(job.status, "")),
                 Text(duration(time.time() - job.created_at / 1000)),
-                Text(row.electron if cut is None else _cut(row.electron)),
+                Text(row.electron if cut is None else shortened(row.electron, _WIDEST_NAME)),
                 *map(Text, names),
                 Text(row.why, _VERDICT_STYLES.get(job.verdict, "")),
             ]
@@ -120,17 +120,6 @@ def _failure(known: CoreJob | None, electron: Electron | None) -> str:
     if known.cause in ("unknown", "terminated"):
         return known.container_reason or known.status_reason or ""
     return known.cause.replace("_", " ")
-
-
-def _cut(name: str) -> str:
-    """A name that is too long, without its middle: its number stays."""
-    if cell_len(name) <= _WIDEST_NAME:
-        return name
-    before, bracket, number = name.rpartition("[")
-    room = max(4, _WIDEST_NAME - len(bracket + number) - 1)
-    kept = Text(before)
-    kept.truncate(room)
-    return f"{kept.plain}…{bracket}{number}"
 
 
 def _electrons(dispatch_ids: Collection[str]) -> Mapping[tuple[str, int], Electron]:

@@ -201,6 +201,8 @@ def _show(shown: Shown, settings: Settings, flags: Flags) -> None:
     lines = job_table.lines(shown.rows, shown.ids, width(console), wide=flags.wide) if shown.rows else []
     for line in lines or [Text(nothing(settings, flags))]:
         console.print(line, soft_wrap=True)
+    if not (lines or flags.ended or flags.orphans or flags.terminate):
+        console.print("`covalent-awsbatch jobs --all` shows those that have ended, too.", soft_wrap=True)
     if shown.problem:
         say(shown.problem)
 

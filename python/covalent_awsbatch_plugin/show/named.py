@@ -15,6 +15,9 @@ OWN = "awsbatch"
 NEWEST = "newest"
 """The word for the newest dispatch of Covalent's database; no id begins so."""
 
+_MOST_LABELS = 10
+"""Of the electrons that are named in place of one that there is not."""
+
 _WITH_JOB = frozenset({"RUNNING", "FAILED", "CANCELLED"})
 """States of an electron that may have a job although it named none: a server that was killed could not tell."""
 
@@ -166,7 +169,10 @@ def known_tasks(named: Named, node_id: int | None = None) -> list[Task]:
             for node, job in sorted(newest.items())
         ]
     if not found and wanted is not None:
-        raise UnknownError(f"Dispatch {named.dispatch_id} has no electron {wanted}.")
+        labels = [task.label for task in known_tasks(replace(named, node_id=None)) if not task.label.startswith(":")]
+        hint = f"; it has {', '.join(labels[:_MOST_LABELS])}" if labels else ""
+        hint += f" and {len(labels) - _MOST_LABELS} more" * (len(labels) > _MOST_LABELS)
+        raise UnknownError(f"Dispatch {named.dispatch_id} has no electron {wanted}{hint}.")
     return found
 
 

@@ -14,7 +14,7 @@ from covalent_awsbatch_plugin.printable import one_line, printable
 
 from .reading import Line
 from .spinner import Spinner
-from .wrapping import width, wrapped
+from .wrapping import shortened, widest_name, width, wrapped
 
 _COLOURS = ("cyan", "green", "yellow")
 
@@ -53,7 +53,7 @@ class Output:
             if self._as_json:
                 click.echo(json.dumps(_to_dict(line)))
                 continue
-            label = named_line(line, several)
+            label = named_line(line, several, None if self._columns is None else widest_name(self._columns))
             colour = self._colours.setdefault(line.task.label, _COLOURS[len(self._colours) % len(_COLOURS)])
             self._widest = max(self._widest, cell_len(label))
             gutter = label + " " * (self._widest - cell_len(label))
@@ -65,14 +65,17 @@ class Output:
                     self._console.print(shown, soft_wrap=True)
 
 
-def named_line(line: Line, several: Collection[str]) -> str:
+def named_line(line: Line, several: Collection[str], most: int | None = None) -> str:
     """What stands before a line: its electron, and its attempt where there are several.
 
     Args:
         line: The line.
         several: Names of the electrons that made several attempts.
+        most: Columns that the name of the electron may take; None for as many as it needs.
     """
     label = one_line(line.task.label)
+    if most is not None:
+        label = shortened(label, most)
     if line.attempt > 1 or (line.attempt and line.task.label in several):
         label += f" attempt {line.attempt}"
     return label

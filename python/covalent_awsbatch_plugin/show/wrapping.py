@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from covalent_awsbatch_plugin.printable import printable
 
@@ -23,6 +24,30 @@ def width(console: Console) -> int | None:
         console: Where the lines go.
     """
     return console.width if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else None
+
+
+def shortened(name: str, most: int) -> str:
+    """The name of an electron, without its middle where it is too long: its number stays.
+
+    Args:
+        name: The name, such as `train[3]`.
+        most: Columns that it may take.
+    """
+    if cell_len(name) <= most:
+        return name
+    before, bracket, number = name.rpartition("[")
+    kept = Text(before)
+    kept.truncate(max(4, most - len(bracket + number) - 1))
+    return f"{kept.plain}…{bracket}{number}"
+
+
+def widest_name(columns: int) -> int:
+    """Columns that a name may take before the text of a line.
+
+    Args:
+        columns: Columns of the terminal.
+    """
+    return max(_NARROWEST, columns // 3)
 
 
 def wrapped(line: str, columns: int | None) -> list[str]:

@@ -58,7 +58,7 @@ def test_a_program_reads_it_and_what_there_is_not_is_said(asked: Any, ended: str
     assert "No dispatch and no job begins with 'zzzz'" in unknown.stderr
     node = asked.command("logs", ended, "77")
     assert node.returncode == 2
-    assert f"Dispatch {ended} has no electron 77." in node.stderr
+    assert f"Dispatch {ended} has no electron 77; it has fails[0], runs[3]." in node.stderr
     without = asked.command("logs", ended, "0", "--endpoint-url", "http://127.0.0.1:9")
     assert without.returncode == 1, "AWS does not answer"
     assert "fails[0] │ this is attempt 2\n" in without.stdout, "Covalent keeps the last attempt's output"

@@ -65,6 +65,14 @@ def test_each_job_is_one_line_with_its_reason(lab: Lab, columns: int) -> None:
         assert len(line) <= columns, "messages are broken, too"
 
 
+def test_an_empty_queue_says_how_to_see_jobs_that_have_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COVALENT_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite")
+    with Lab() as empty:
+        assert "`covalent-awsbatch jobs --all`" in ask(empty).stdout
+        assert "--all" not in ask(empty, "--all").stdout
+        assert "--all" not in ask(empty, "--orphans").stdout
+
+
 def test_wide_shows_all_and_a_program_reads_the_same(lab: Lab) -> None:
     wide = ask(lab, "--all", "--wide", COLUMNS="80").stdout
     assert "no compute environment of the queue can ever hold what the job asks for; lower `vcpu`" in wide

@@ -86,4 +86,4 @@ def _why(dispatch_id: str, settings: Settings) -> Iterator[str]:
         yield f"and {count(more, 'electron')} more failed."
     if explanation.error:
         yield explanation.error
-    yield f"Where in the source, and what to type next: covalent-awsbatch why {dispatch_id}"
+    yield f"Where in the source, and what to type next:\ncovalent-awsbatch why {dispatch_id}"

@@ -14,7 +14,7 @@ from rich.text import Text
 from covalent_awsbatch_plugin.show.amounts import duration
 from covalent_awsbatch_plugin.show.output import Output
 from covalent_awsbatch_plugin.show.reading import Line
-from covalent_awsbatch_plugin.show.wrapping import wrapped
+from covalent_awsbatch_plugin.show.wrapping import shortened, widest_name, wrapped
 
 from .states import Kind, Row, Snapshot, of_most
 
@@ -132,7 +132,12 @@ def _lines(rows: Sequence[Row], now: float, columns: int) -> Iterator[Text]:
     heads = []
     for row in rows:
         seconds = row.seconds(now)
-        heads.append((row.label, row.kind.value + ("" if seconds is None else f" {duration(seconds)}")))
+        heads.append(
+            (
+                shortened(row.label, widest_name(columns)),
+                row.kind.value + ("" if seconds is None else f" {duration(seconds)}"),
+            )
+        )
     labels, states = (max((cell_len(head[at]) for head in heads), default=0) for at in (0, 1))
     beside = 2 + labels + 2 + states + 2
     for row, (label, state) in zip(rows, heads, strict=True):
