@@ -91,8 +91,7 @@ def report(*, dispatch: str, output: Path | None, prices: Path | None, as_json: 
     """Write one page about a dispatch: when what ran, how much memory it took, exit codes and estimated cost.
 
     The page is one file that needs nothing else. The beginning of an id is enough; without one it is the newest
-    dispatch. Run it where the Covalent server runs, as its user, within some days after the end: AWS Batch forgets
-    jobs.
+    dispatch. Run it where the Covalent server runs, as its user, within a day after the end: AWS Batch forgets jobs.
 
     Exit status: 0 fine, 1 something could not be found out, 2 there is no such dispatch.
     """
