@@ -67,7 +67,7 @@ def run_demo(*, keep: bool) -> int:
             config = {"awsbatch": {**aws.options, "poll_freq": 1}}
             with CovalentServer(environment=aws.environment, config=config) as server:
                 progress.line("covalent", f"server at {server.url}")
-                spinner.update("running the workflow")
+                spinner.update("running the workflow, whose packages are packed first, once")
                 demo = _Demo(server, aws, progress)
                 succeeded = demo.run()
                 if succeeded:

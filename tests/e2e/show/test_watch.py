@@ -77,7 +77,7 @@ def test_an_interrupt_says_how_to_come_back_and_changes_nothing(asked: Any, fail
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert f'watch("{dispatch_id}") or covalent-awsbatch watch {dispatch_id}' in told
+    assert f'To come back: covalent-awsbatch watch {dispatch_id}\nor in Python: watch("{dispatch_id}")\n' in told
     assert f'ct.cancel("{dispatch_id}")' in told
     assert asked.client.status(dispatch_id) == "RUNNING"
     script = asked.server.home / "watching.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def test_a_job_that_waits_says_for_what_and_what_to_do(lab: Lab) -> None:
     again = submitted(lab, endings.spot_reclaim(then=endings.runs_for_ever()), retryStrategy={"attempts": 3})
     over = submitted(lab, endings.succeed())
     lab.advance(600)
-    rows = rows_of(followed(lab, [electron(1, waits), electron(2, again), electron(3, over), electron(4)]))
+    long = electron(5, started_at=time.time() - 60)
+    rows = rows_of(followed(lab, [electron(1, waits), electron(2, again), electron(3, over), electron(4), long]))
     kind, why = rows["train[1]"]
     assert kind is Kind.WAITING
     assert why.startswith("RUNNABLE: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
@@ -67,6 +69,7 @@ def test_a_job_that_waits_says_for_what_and_what_to_do(lab: Lab) -> None:
     assert rows["train[2]"] == (Kind.RUNNING, "attempt 2")
     assert rows["train[3]"] == (Kind.RUNNING, "its job is SUCCEEDED; its result is being fetched")
     assert rows["train[4]"] == (Kind.WAITING, "its job is being prepared and submitted")
+    assert "packages that no job has had yet are packed first" in rows["train[5]"][1]
 
 
 def test_what_has_no_job_is_known_from_covalent(lab: Lab) -> None:

@@ -12,6 +12,7 @@ from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.server.database import Electron
 from covalent_awsbatch_plugin.show.named import Task
 from covalent_awsbatch_plugin.show.report import prices
+from covalent_awsbatch_plugin.show.report.markup import breakable
 from covalent_awsbatch_plugin.show.report.sizes import sizes
 from covalent_awsbatch_plugin.show.report.timeline import Span, spans, timeline
 from covalent_awsbatch_plugin.show.report.work import MIB, Asked, Attempt, Usage, Work, usage_of
@@ -126,3 +127,7 @@ def test_what_an_attempt_left_is_read() -> None:
     text = '{"attempt": 2, "peak_rss_bytes": 7, "container_peak_bytes": 9, "pull_started_at": 1.5, "more": []}'
     assert usage_of(text) == Usage(2, 7, 9, 1.5, None)
     assert usage_of(text).peak_bytes == 9
+
+
+def test_a_long_name_is_broken_after_an_underscore_and_does_nothing_to_the_page() -> None:
+    assert breakable("load_<b>_rows") == "load_<wbr>&lt;b&gt;_<wbr>rows"

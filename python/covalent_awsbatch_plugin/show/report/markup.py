@@ -17,6 +17,15 @@ def escaped(text: object) -> str:
     return html.escape(printable(text), quote=True)
 
 
+def breakable(name: str) -> str:
+    """The name of a function, `escaped`; where it is too long for its line, that is broken after an underscore.
+
+    Args:
+        name: The name.
+    """
+    return escaped(name).replace("_", "_<wbr>")
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
     """A table; it is moved sideways where the page is narrow.
 

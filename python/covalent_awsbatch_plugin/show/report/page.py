@@ -11,7 +11,7 @@ from covalent_awsbatch_plugin.show.amounts import duration
 from covalent_awsbatch_plugin.show.explanation import Failure
 from covalent_awsbatch_plugin.show.named import count
 
-from .markup import escaped, table
+from .markup import breakable, escaped, table
 from .prices import Cost, PriceTable, cost
 from .sizes import Size, sizes
 from .timeline import timeline
@@ -77,8 +77,9 @@ def _tiles(run: Run, total: Cost, prices: PriceTable) -> str:
     states = Counter(map(_state, run.works))
     jobs = sum(bool(work.task.job_id) for work in run.works)
     attempts = sum(len(work.attempts) for work in run.works)
+    came_to = ", ".join(f"{number} {state}" for state, number in states.items())
     tiles = [
-        (str(len(run.works)), ", ".join(f"{number} {state}" for state, number in states.items())),
+        (str(len(run.works)), f"electron{'s' * (len(run.works) != 1)}{': ' * bool(states)}{came_to}"),
         (str(jobs), f"job{'s' * (jobs != 1)}, {count(attempts, 'attempt')}"),
         (f"{total.vcpu_hours:,.2f}", "vCPU-hours"),
         (f"{total.gb_hours:,.2f}", "GB-hours of memory"),
@@ -110,7 +111,7 @@ def _memory(found: Sequence[Size]) -> Iterator[str]:
         ("function", "jobs", "asked", "used at most", "proposed"),
         [
             (
-                escaped(size.function),
+                breakable(size.function),
                 str(size.jobs),
                 _gb(size.asked_mib),
                 "not known" if size.peak_mib is None else _gb(size.peak_mib),
@@ -141,7 +142,7 @@ def _electrons(works: Sequence[Work], costs: Sequence[Cost], prices: PriceTable,
         asked += f", {work.asked.gpus:g} GPU" if work.asked is not None and work.asked.gpus else ""
         rows.append(
             (
-                escaped(work.label),
+                breakable(work.label),
                 escaped(_state(work)),
                 _exits(work),
                 _sum(work, now, ran=False),

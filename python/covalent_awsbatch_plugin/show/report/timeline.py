@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from covalent_awsbatch_plugin.show.amounts import duration
 
-from .markup import escaped
+from .markup import breakable
 from .work import Attempt, Work
 
 KINDS = {
@@ -110,7 +110,7 @@ def _row(label: str, of_one: Iterable[Span], begin: float, length: float) -> str
         f'width:{100 * (span.end - span.begin) / length:.3f}%" title="{_title(span)}"></i>'
         for span in of_one
     )
-    return f'<div class="lane"><span>{escaped(label)}</span><div>{bars}</div></div>'
+    return f'<div class="lane"><span>{breakable(label)}</span><div>{bars}</div></div>'
 
 
 def _title(span: Span) -> str:

@@ -47,7 +47,8 @@ def how_to_come_back(dispatch_id: str) -> list[str]:
     """
     return [
         "What is under way goes on.",
-        f'To come back: watch("{dispatch_id}") or covalent-awsbatch watch {dispatch_id}',
+        f"To come back: covalent-awsbatch watch {dispatch_id}",
+        f'or in Python: watch("{dispatch_id}")',
         f'To cancel it: ct.cancel("{dispatch_id}")',
     ]
 

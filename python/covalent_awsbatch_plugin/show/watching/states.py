@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,10 @@ _WAITING_STATES = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
 _BEGUN = frozenset({"RUNNING", "DISPATCHING", "POSTPROCESSING"})
 _COVALENTS_OWN = ":"
 """Names of nodes that Covalent makes begin so."""
+_PREPARED_SOON = 10
+"""Seconds that it takes to submit a job whose packages are in the bucket already, and more."""
+_PACKED_FIRST = "; packages that no job has had yet are packed first, once"
+
 _SAME = "the same"
 _LONG = 30
 """Characters of a reason that is not repeated."""
@@ -159,7 +164,9 @@ def _row(task: Task, followed: Followed | None, unended: set[str]) -> Row:
     if electron.status not in _BEGUN:
         return Row(label, Kind.WAITING, _before(task, unended))
     if electron.executor == OWN and electron.status == "RUNNING":
-        return Row(label, Kind.WAITING, "its job is being prepared and submitted", electron.started_at)
+        long = electron.started_at is not None and time.time() - electron.started_at > _PREPARED_SOON
+        why = "its job is being prepared and submitted" + _PACKED_FIRST * long
+        return Row(label, Kind.WAITING, why, electron.started_at)
     why = "its sublattice runs" if electron.sub_dispatch else f"on {one_line(electron.executor) or 'the server'}"
     return Row(label, Kind.RUNNING, why, electron.started_at)
 
