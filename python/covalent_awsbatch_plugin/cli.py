@@ -12,6 +12,7 @@ from .printable import printable
 from .show import commands
 from .show.help import Command, Group
 from .show.help import ExecutorCommand as _ExecutorCommand
+from .show.problem import Problem
 
 _JOBS_FLAGS = {
     "--queue": "batch_queue",
@@ -68,7 +69,7 @@ def local(port: int | None, max_vcpus: int, region: str, configure: bool) -> Non
 
         run_local(port=port, region=region, max_vcpus=max_vcpus, configure=configure)
     except (ImportError, OSError) as error:
-        raise click.ClickException(printable(error)) from error
+        raise Problem(printable(error)) from error
 
 
 @main.command(cls=Command)
@@ -82,7 +83,7 @@ def demo(*, keep: bool) -> None:
 
         sys.exit(run_demo(keep=keep))
     except (ImportError, RuntimeError) as error:
-        raise click.ClickException(printable(error)) from error
+        raise Problem(printable(error)) from error
 
 
 @main.command(cls=_ExecutorCommand, flags=_JOBS_FLAGS)
@@ -266,7 +267,7 @@ def _on_environments(name: str, options: dict[str, str | None], **flags: Any) ->
     try:
         getattr(environments, name)(checked(resolved(given), given), **flags)
     except AWSBatchError as error:
-        raise click.ClickException(commands.said(error)) from error
+        raise Problem(commands.said(error)) from error
 
 
 @main.command(cls=_ExecutorCommand)
@@ -320,7 +321,7 @@ def policy(
         more = (*(DOCTOR if for_doctor else ()), *(PRUNE if for_prune else ()))
         click.echo(printed(whose, commands.given(options), more, account=account, example=example))
     except AWSBatchError as error:
-        raise click.ClickException(commands.said(error)) from error
+        raise Problem(commands.said(error)) from error
 
 
 @main.command(cls=Command)

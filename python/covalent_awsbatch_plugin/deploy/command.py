@@ -17,6 +17,7 @@ from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
 from covalent_awsbatch_plugin.printable import one_line, printable
 from covalent_awsbatch_plugin.show.columns import aligned
 from covalent_awsbatch_plugin.show.help import Command, completing
+from covalent_awsbatch_plugin.show.problem import Problem
 
 from . import files, overview
 from .configuration import PLACES
@@ -202,4 +203,4 @@ def _run(options: dict[str, Any], action: Callable[[Deployment], object]) -> Non
         place = place.absolute()
         action(Deployment(place, variables(place, asked), backend or "", console))
     except (TerraformError, OSError, filelock.Timeout, toml.TomlDecodeError) as error:
-        raise click.ClickException(printable(error)) from error
+        raise Problem(printable(error)) from error

@@ -14,6 +14,8 @@ import click
 
 from covalent_awsbatch_plugin.printable import printable
 
+from .problem import Problem
+
 
 def on_dispatch(run: Callable[[Any, Any], int], options: Mapping[str, str | None]) -> None:
     """Run a command with its settings, and exit with what it returns.
@@ -36,7 +38,7 @@ def on_dispatch(run: Callable[[Any, Any], int], options: Mapping[str, str | None
             sys.exit(run(checked(resolved(given(options)), given(options)), spinner))
         except AWSBatchError as error:
             spinner.hide()
-            raise click.ClickException(said(error)) from error
+            raise Problem(said(error)) from error
 
 
 def said(error: Any) -> str:

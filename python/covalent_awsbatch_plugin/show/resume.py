@@ -18,6 +18,7 @@ from covalent_awsbatch_plugin.server.recovery import Answer
 
 from . import named
 from .named import UnknownError
+from .problem import Problem
 
 FINE, FAILED, LEFT = 0, 1, 2
 
@@ -59,12 +60,12 @@ def run_resume(dispatch_ids: Sequence[str], flags: Flags) -> int:
         The exit code: 0 fine, 1 something could not be done, 2 some are lost, and nothing was asked for.
 
     Raises:
-        click.ClickException: The server does not answer.
+        Problem: The server does not answer.
     """
     try:
         return _run(dispatch_ids, flags)
     except ServerUnreachableError as error:
-        raise click.ClickException(
+        raise Problem(
             printable(f"{error}. If it does not run, start it with `covalent start`, then repeat this command.")
         ) from error
 

@@ -177,9 +177,12 @@ def test_other_commands_need_two_lines_too(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     answer = CliRunner().invoke(main, [*command.split(), "--endpoint-url", "http://127.0.0.1:9"])
-    *_, first, second = answer.stderr.splitlines()  # the terminal's spinner writes lines before, where it is none
+    *_, first, second = answer.stderr.splitlines()
     assert first.startswith("Error: no usable AWS credentials: there are none in the environment")
     assert second.startswith("    → type `aws configure`")
+    narrow = CliRunner().invoke(main, [*command.split(), "--endpoint-url", "http://127.0.0.1:9"], env={"COLUMNS": "80"})
+    assert " ".join(narrow.stderr.split()) == " ".join(answer.stderr.split()), "it is broken between words"
+    assert len(narrow.stderr.splitlines()) > len(answer.stderr.splitlines())
 
 
 @pytest.mark.parametrize("flags", [[], ["--verbose"], ["--json"]])
@@ -196,7 +199,7 @@ def test_the_doctor_needs_two_lines(
         assert "Ec2InstanceMetadata" in check["providers"]
         return
     lines = said.splitlines()
-    number = next(number for number, line in enumerate(lines) if line.startswith("✗ credentials "))
-    assert "there are none in the environment (AWS_ACCESS_KEY_ID), in " in lines[number]
-    assert lines[number + 1].lstrip().startswith("→ type `aws configure`")
+    at = next(number for number, line in enumerate(lines) if line.startswith("✗ "))
+    assert "there are none in the environment (AWS_ACCESS_KEY_ID), in " in lines[at]
+    assert lines[at + 1].split(maxsplit=1)[1].startswith("type `aws configure`")
     assert ("Ec2InstanceMetadata" in said) == ("--verbose" in flags)
