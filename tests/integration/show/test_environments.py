@@ -16,8 +16,9 @@ from support.servers import Answer, HttpServer, Request
 from support.signing import forward_signed
 
 from covalent_awsbatch_plugin.cli import main
-from covalent_awsbatch_plugin.environment import runtime
+from covalent_awsbatch_plugin.environment import platforms, runtime
 from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.options.settings import Settings
 
 BUCKET = "covalent-batch-job-resources"
 OLD = "environments/sha256-" + "0" * 64 + ".tar.gz"
@@ -47,7 +48,7 @@ def keys(s3: Any) -> set[str]:
 
 
 def in_use() -> set[str]:
-    return {one.key for one in runtime.found("x86_64")}
+    return {one.key for one in runtime.found(platforms.machine(Settings()))}
 
 
 def put(s3: Any, key: str, days: int, **metadata: str) -> None:
