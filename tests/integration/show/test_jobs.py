@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from lab import QUEUE, Lab, endings
+from support.covalent_client import dispatcher_at
 
 from covalent_awsbatch_plugin.cli import main
 
 REASON = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than …"
+NOWHERE = 9
+"""A port at which nothing answers."""
 DISPATCH = "3f2a0000-0000-4000-8000-000000000000"
 
 
@@ -24,7 +27,7 @@ DISPATCH = "3f2a0000-0000-4000-8000-000000000000"
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lab]:
     monkeypatch.setenv("COVALENT_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite")
     kinds = {"*-1": endings.stuck(REASON), "*-2": endings.out_of_memory(), "*-3": endings.runs_for_ever()}
-    with Lab(endings=kinds) as running:
+    with dispatcher_at(NOWHERE), Lab(endings=kinds) as running:
         batch = running.boto3("batch")
         container = {"image": "image:1", "vcpus": 1, "memory": 2048}
         batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=container)
@@ -67,7 +70,7 @@ def test_each_job_is_one_line_with_its_reason(lab: Lab, columns: int) -> None:
 
 def test_an_empty_queue_says_how_to_see_jobs_that_have_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COVALENT_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite")
-    with Lab() as empty:
+    with dispatcher_at(NOWHERE), Lab() as empty:
         assert "`covalent-awsbatch jobs --all`" in ask(empty).stdout
         assert "--all" not in ask(empty, "--all").stdout
         assert "--all" not in ask(empty, "--orphans").stdout
