@@ -30,6 +30,8 @@ for _name, _place in {"CARGO_HOME": "~/.cargo", "RUSTUP_HOME": "~/.rustup", "PIP
 
 for _name in [name for name in os.environ if name.startswith(("COVALENT_", "XDG_", "AWS_"))]:
     del os.environ[_name]
+# With several processes pytest says that each has 80 columns, and what commands print would be broken there.
+os.environ.pop("COLUMNS", None)
 os.environ["HOME"] = _HOME
 
 # A shell's background job, such as a test run may be, inherits SIGINT ignored, and so would every program started here.
