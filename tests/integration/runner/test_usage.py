@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.bench import BUCKET, RESULT, Bench
-from support.servers import Answer, HttpServer
+from support.servers import Answer, HttpServer, Request
 
 VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 TASK = {"PullStartedAt": "2020-10-02T00:43:06.202617438Z", "PullStoppedAt": "2020-10-02T00:43:16.5Z"}
@@ -21,18 +21,27 @@ def usage(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def holds(size: int) -> int:
+def holds(size: int, until: str = "") -> int:
     import time
+    from pathlib import Path
 
     held = b"x" * size
-    time.sleep(0.5)  # while the agent answers
+    for _ in range(600):  # until the agent is asked
+        if not until or Path(until).exists():
+            break
+        time.sleep(0.1)
+    time.sleep(1 if until else 0)  # while its answer is read
     return len(held)
 
 
-def test_a_job_says_how_much_memory_it_took_and_when_its_image_was_pulled(bench: Bench) -> None:
-    with HttpServer(lambda _: Answer(json.dumps(TASK).encode())) as agent:
+def test_a_job_says_how_much_memory_it_took_and_when_its_image_was_pulled(bench: Bench, tmp_path: Path) -> None:
+    def answer(_: Request) -> Answer:
+        (tmp_path / "asked").touch()
+        return Answer(json.dumps(TASK).encode())
+
+    with HttpServer(answer) as agent:
         bench.environment |= {VARIABLE: f"{agent.url}/v4/task-1", "AWS_BATCH_JOB_ATTEMPT": "2"}
-        bench.put_by_value(holds, 300 * 1024 * 1024)
+        bench.put_by_value(holds, 300 * 1024 * 1024, str(tmp_path / "asked"))
         assert bench.run()[0] == 0
         assert [request.path for request in agent.requests] == ["/v4/task-1/task"]
     found = usage(bench)
