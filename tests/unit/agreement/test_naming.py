@@ -25,4 +25,5 @@ def test_a_large_output_stands_beside_the_result(result: str, expected: str) -> 
 
 def test_all_objects_of_a_task() -> None:
     """What the executor and both programs in the container may write, and nothing of another task."""
-    assert task_keys("X", 1) == ["func-X-1.pkl", "result-X-1.pkl", "result-X-1.output", "io_output-X-1.json"]
+    written = ["func-X-1.pkl", "result-X-1.pkl", "result-X-1.output", "io_output-X-1.json", "checkpoint-X-1.tar"]
+    assert task_keys("X", 1) == written
