@@ -46,7 +46,8 @@ def test_a_job_says_how_much_memory_it_took_and_when_its_image_was_pulled(bench:
         assert [request.path for request in agent.requests] == ["/v4/task-1/task"]
     found = usage(bench)
     assert found["attempt"] == 2
-    assert 300 * 1024 * 1024 < found["peak_rss_bytes"] < 900 * 1024 * 1024
+    # No more than that: until a process runs its program, it counts what its parent has.
+    assert found["peak_rss_bytes"] > 300 * 1024 * 1024
     assert found["pull_started_at"] == pytest.approx(1601599386.202617, abs=1e-5)
     assert found["pull_stopped_at"] == pytest.approx(1601599396.5)
     is_known = any(Path(place).is_file() for place in ("/sys/fs/cgroup/memory.peak",))
