@@ -21,7 +21,8 @@ $(BIN)/maturin:
 	$(BIN)/pip install --quiet 'maturin>=1.9.4,<2'
 
 $(VENV)/built: $(SOURCES) | $(BIN)/maturin
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
+	@echo 'Building the core into $(VENV), with what the project needs: some minutes the first time.'
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
 	@touch $@
 
 # In an environment of its own: it pins what Covalent needs in other versions. Where it cannot be had, the test that
