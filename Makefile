@@ -22,7 +22,7 @@ $(BIN)/maturin:
 
 $(VENV)/built: $(SOURCES) | $(BIN)/maturin
 	@echo 'Building the core into $(VENV), with what the project needs: some minutes the first time.'
-	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --extras dev,local,server
 	@touch $@
 
 # In an environment of its own: it pins what Covalent needs in other versions. Where it cannot be had, the test that
