@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,11 @@ class AttemptRunner:
     client: Callable[[str], Any]
     _instance_id: str = field(default_factory=lambda: f"i-{uuid.uuid4().hex[:17]}")
 
-    def __call__(self, job: LocalJob, environment: ComputeEnvironment) -> Outcome:
-        """Runs one attempt of `job` and returns how it ended; blocks as long as it runs."""
+    def __call__(self, job: LocalJob, environment: ComputeEnvironment, cleanup: ExitStack) -> Outcome:
+        """Runs one attempt of `job` and returns how it ended; blocks as long as it runs.
+
+        Its directory, which may have thousands of files, is removed by `cleanup`: nobody is to wait for that.
+        """
         task = uuid.uuid4().hex
         with api_lock:
             cluster = environment.ecs_name
@@ -68,8 +72,8 @@ class AttemptRunner:
         if len(json.dumps(job.container_overrides)) > _MAX_OVERRIDES_CHARS:
             return Outcome(None, f"Container Overrides length must be at most {_MAX_OVERRIDES_CHARS}", final=True)
         try:
-            with Scratch(self.directory / f"{job.job_id.replace(':', '-')}-{len(job.attempts) + 1}") as scratch:
-                return self._run(job, environment, scratch, task)
+            directory = self.directory / f"{job.job_id.replace(':', '-')}-{len(job.attempts) + 1}"
+            return self._run(job, environment, cleanup.enter_context(Scratch(directory)), task)
         except CannotPullError as error:
             return Outcome(None, NOT_STARTED, f"CannotPullContainerError: {error}")
         except secret_values.NoSecretError as error:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from moto.batch.models import ComputeEnvironment
 from moto.batch.utils import JobStatus
@@ -22,7 +23,7 @@ from .retry import Outcome, is_retried
 
 _log = logging.getLogger(__name__)
 
-Runner = Callable[[LocalJob, ComputeEnvironment], Outcome]
+Runner = Callable[[LocalJob, ComputeEnvironment, ExitStack], Outcome]
 """Runs one attempt of a job in a compute environment and returns how it ended; called in a thread of its own."""
 
 # AWS's own words.
@@ -43,7 +44,7 @@ class Scheduler:
     A job that does not fit blocks those behind it in the same queue, as in AWS Batch.
 
     Args:
-        run_attempt: Runs one attempt.
+        run_attempt: Runs one attempt, and leaves to the stack what is to be removed when its end has been reported.
         stop_grace: Seconds between SIGTERM and SIGKILL for a job that is terminated.
     """
 
@@ -55,6 +56,7 @@ class Scheduler:
         self._waiting: set[LocalJob] = set()
         self._used: defaultdict[str, float] = defaultdict(float)
         self._running: dict[LocalJob, threading.Thread] = {}
+        self._threads: set[threading.Thread] = set()
         self._numbers = itertools.count()
         self._stopped = False
 
@@ -122,7 +124,7 @@ class Scheduler:
             for job in self._running:
                 if job.process:
                     job.process.stop(grace)
-            threads = list(self._running.values())
+            threads = list(self._threads)
         if not _join(threads, grace + _KILL_SECONDS):
             with api_lock:
                 processes = [job.process for job in self._running if job.process]
@@ -162,14 +164,21 @@ class Scheduler:
         # The thread must outlive the job's process (see JobProcess), and must not delay the interpreter's exit.
         thread = threading.Thread(target=self._run, args=(job, environment), daemon=True, name=f"job-{job.job_id}")
         self._running[job] = thread
+        self._threads.add(thread)
         thread.start()
 
     def _run(self, job: LocalJob, environment: ComputeEnvironment) -> None:
-        try:
-            outcome = self._run_attempt(job, environment)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
-            _log.exception("job %s could not be run", job.job_id)
-            outcome = Outcome(None, "Task failed to start", f"CannotStartContainerError: {error}")
+        with ExitStack() as cleanup:
+            try:
+                outcome = self._run_attempt(job, environment, cleanup)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the job must end)
+                _log.exception("job %s could not be run", job.job_id)
+                outcome = Outcome(None, "Task failed to start", f"CannotStartContainerError: {error}")
+            self._report(job, environment, outcome)
+        with api_lock:
+            self._threads.discard(threading.current_thread())
+
+    def _report(self, job: LocalJob, environment: ComputeEnvironment, outcome: Outcome) -> None:
         with api_lock:
             del self._running[job]
             self._used[environment.arn] -= job.vcpus
