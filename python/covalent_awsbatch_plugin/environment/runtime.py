@@ -92,6 +92,8 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
         OSError: The cache cannot be written to.
     """
     found = distributions(machine)
+    if not modules(found[_OWN]):
+        raise CannotPackError(f"{_OWN} is installed here without a record of where its files are: install it again")
     compiled = wheels(found, machine)
     for wheel in compiled:
         found.pop(wheel.name)

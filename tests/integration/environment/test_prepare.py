@@ -158,6 +158,13 @@ def test_the_runner_needs_no_more_than_is_packed() -> None:
     assert "pytest" not in found
 
 
+def test_a_runner_without_files_is_told_before_there_is_a_job(bench: TaskBench, small_packages: Path) -> None:
+    """As where an editable installation lost its mark: only the record of it is there."""
+    (small_packages / "small_two" / "__init__.py").unlink()
+    with pytest.raises(SettingsError, match="small-two is installed here without a record of where its files are"):
+        environment_of(bench)
+
+
 @pytest.mark.usefixtures("small_packages")
 def test_a_cache_that_cannot_be_written_to_is_told_before_there_is_a_job(
     bench: TaskBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
