@@ -46,19 +46,23 @@ class Account:
 
 @contextmanager
 def account(home: Path, region: str) -> Iterator[Account]:
-    """Runs one as long as the context lasts.
+    """Runs one as long as the context lasts; what it complains of is kept in `account.log` of the home.
 
     Args:
         home: The home of who runs it.
         region: Its region.
     """
     command = [Path(sys.executable).with_name("covalent-awsbatch"), "local", f"--region={region}"]
-    with subprocess.Popen(
-        command,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        (home / "account.log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             lines = iter(process.stdout.readline, "")

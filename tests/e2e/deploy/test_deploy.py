@@ -71,8 +71,18 @@ class Machine:
             check=False,
             timeout=400,
         )
-        assert done.returncode == status, f"{command}: {done.returncode}\n{done.stderr}\n{done.stdout[-3000:]}"
+        assert done.returncode == status, (
+            f"{command}: {done.returncode}\n{done.stderr}\n{done.stdout[-3000:]}\n{self.trouble()}"
+        )
         return done.stdout
+
+    def trouble(self) -> str:
+        """What Terraform's provider tells of repeated requests and of refusals, and what the account complains of."""
+        account, provider = (self.home / "account.log"), (self.home / "terraform.log")
+        lines = provider.read_text(encoding="utf-8", errors="replace").splitlines() if provider.exists() else []
+        told = [line[:600] for line in lines if re.search(r"retry|attempt=[2-9]|status_code=[45]\d\d", line)]
+        complaints = account.read_text(encoding="utf-8") if account.exists() else ""
+        return "\n".join([*told[-20:], complaints[-3000:]])
 
     def doctor(self, *flags: str) -> dict[str, str]:
         """What the doctor says of each thing that a task needs; all is well, or its exit status is not 0."""
@@ -259,14 +269,19 @@ def interrupted(machine: Machine, command: list[str]) -> str:
     return complaint
 
 
+def logged(directory: Path) -> dict[str, str]:
+    """Variables with which Terraform's provider logs its requests where `Machine.trouble` looks for them."""
+    return {"TF_LOG_PROVIDER": "DEBUG", "TF_LOG_PATH": str(directory / "home/terraform.log")}
+
+
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
     """All of them, begun."""
     covalent, ours, changes = (tmp_path_factory.mktemp(name) for name in ("covalent", "ours", "changes"))
     machines = [
-        Machine(covalent, install(covalent, for_covalent=True), "us-east-1"),
-        Machine(ours, install(ours), "eu-central-1"),
-        Machine(changes, install(changes), "eu-west-1"),
+        Machine(covalent, install(covalent, for_covalent=True, variables=logged(covalent)), "us-east-1"),
+        Machine(ours, install(ours, variables=logged(ours)), "eu-central-1"),
+        Machine(changes, install(changes, variables=logged(changes)), "eu-west-1"),
     ]
     for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
         if not shutil.which(name):
