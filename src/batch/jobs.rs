@@ -1,33 +1,31 @@
-//! Calls for submitted jobs: `DescribeJobs` and `TerminateJob`.
+//! Calls for submitted jobs: `DescribeJobs`, and their end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::job::{self, Job, truncate};
+use super::job::{self, Job};
+use super::termination::Terminations;
 use crate::aws::clients::Clients;
 use crate::aws::response_dates::ResponseDates;
-use crate::aws::retry;
 use crate::envelope::signature::Signatures;
 use crate::error::Result;
 
 /// `DescribeJobs` takes this many ids a call.
 pub const IDS_PER_CALL: usize = 100;
 
-/// How long a termination is retried while AWS does not answer.
-const TERMINATE_TIMEOUT: Duration = Duration::from_mins(2);
-
 /// The jobs of an account and region. The description of an ended job also contains its signing key.
 #[derive(Debug)]
 pub struct Jobs {
     clients: Arc<Clients>,
     signatures: Arc<Signatures>,
+    terminations: Arc<Terminations>,
 }
 
 impl Jobs {
     /// The jobs that these clients can access.
     #[must_use]
     pub fn new(clients: Arc<Clients>, signatures: Arc<Signatures>) -> Self {
-        Self { clients, signatures }
+        let terminations = Terminations::new(clients.clone());
+        Self { clients, signatures, terminations }
     }
 
     /// Describes up to [`IDS_PER_CALL`] jobs in one call. A job without a record is missing from the result.
@@ -82,25 +80,8 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Terminates a job in any state; an ended job is not changed. Retries for some minutes, because the job would run,
-    /// and cost money, until its time limit.
-    ///
-    /// Uses `TerminateJob` and never `CancelJob`, which does nothing to a job that has started.
+    /// Terminates a job: see [`Terminations::terminate`].
     pub async fn terminate(&self, id: &str, reason: &str) -> Result<()> {
-        retry::retry_transient(TERMINATE_TIMEOUT, || self.terminate_once(id, reason)).await
-    }
-
-    async fn terminate_once(&self, id: &str, reason: &str) -> Result<()> {
-        let clients = &self.clients;
-        clients.acquire_urgent_batch_call().await;
-        clients
-            .batch
-            .terminate_job()
-            .job_id(id)
-            .reason(truncate(reason))
-            .send()
-            .await
-            .map_err(|error| clients.batch_error("batch:TerminateJob", format!("job {id}"), error))?;
-        Ok(())
+        self.terminations.terminate(id, reason).await
     }
 }

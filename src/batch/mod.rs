@@ -14,5 +14,6 @@ pub mod outcome;
 pub mod queue;
 pub mod request;
 pub mod submission;
+pub mod termination;
 pub mod waiting;
 pub mod watcher;

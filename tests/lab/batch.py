@@ -131,11 +131,17 @@ class Jobs:
     def terminate_job(self, asked: Asked) -> Reply:
         """Ends a job in whatever state; one that is over, or not known, stays as it is."""
         limits.check_reason(asked.parameters)
-        job = self.jobs.get(asked.parameters["jobId"])
-        if job:
-            self._settle(job)
-            job.terminate(asked.parameters["reason"], self._clock.now())
+        self._terminate(asked.parameters["jobId"], asked.parameters["reason"])
         return json_reply({})
+
+    def terminate_jobs(self, asked: Asked) -> Reply:
+        """The same for up to 50 jobs."""
+        ids = asked.parameters.get("jobs")
+        limits.check_terminated(ids)
+        limits.check_reason(asked.parameters)
+        for job_id in ids or ():
+            self._terminate(job_id, asked.parameters["reason"])
+        return json_reply({"successful": ids, "errors": []})
 
     def cancel_job(self, asked: Asked) -> Reply:
         """Ends a job that has not started; on others it does nothing, and does not say so."""
@@ -181,6 +187,12 @@ class Jobs:
         """Has all jobs that are over leave their results."""
         for job in list(self._unsettled.values()):
             self._settle(job)
+
+    def _terminate(self, job_id: str, reason: str) -> None:
+        job = self.jobs.get(job_id)
+        if job:
+            self._settle(job)
+            job.terminate(reason, self._clock.now())
 
     def _keep(self, job: Job) -> None:
         self.jobs[job.id] = job

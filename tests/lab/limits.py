@@ -74,9 +74,15 @@ def check_described(ids: Any) -> None:
         raise refused("jobs must contain between 1 and 100 elements")
 
 
+def check_terminated(ids: Any) -> None:
+    """What TerminateJobs checks of its jobs."""
+    if not isinstance(ids, list) or not 1 <= len(ids) <= 50:
+        raise refused("jobs must contain between 1 and 50 elements")
+
+
 def check_reason(asked: dict[str, Any]) -> None:
-    """What TerminateJob checks."""
-    if not asked.get("jobId"):
+    """What TerminateJob, TerminateJobs and CancelJob check."""
+    if "jobs" not in asked and not asked.get("jobId"):
         raise refused("jobId must be provided")
     if not 1 <= len(asked.get("reason") or "") <= 1024:
         raise refused("reason must have 1 to 1024 characters")

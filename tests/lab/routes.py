@@ -20,6 +20,7 @@ BATCH = {
     "/v1/registerjobdefinition": "RegisterJobDefinition",
     "/v1/submitjob": "SubmitJob",
     "/v1/terminatejob": "TerminateJob",
+    "/v1/terminatejobs": "TerminateJobs",
 }
 _TARGETS = {"Logs_20140328": "logs", "AmazonEC2ContainerRegistry_V20150921": "ecr"}
 

@@ -46,6 +46,7 @@ class Right:
 _REASONS = "a job that cannot start does not say why"
 _WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
+_ENDS = ("batch:TerminateJob", "batch:TerminateJobs")
 _LISTS = (*_READS, "s3:ListObjectsV2")
 _PARTS = "parts of an upload that broke off stay in the bucket, and cost"
 _IMAGE = "no image is made, and jobs get their packages from the bucket"
@@ -59,7 +60,7 @@ USER = (
     Right("Register", "batch:RegisterJobDefinition", "definition"),
     Right("Submit", "batch:SubmitJob", "submission"),
     Right("Jobs", "batch:TagResource", "jobs", ("batch:SubmitJob",), without="a job with tags cannot be submitted"),
-    Right("Jobs", "batch:TerminateJob", "jobs", without="a job that was cancelled runs on, and costs"),
+    Right("Jobs", "batch:TerminateJob", "jobs", _ENDS, without="a job that was cancelled runs on, and costs"),
     Right("Roles", "iam:PassRole", "roles", ("batch:RegisterJobDefinition",)),
     Right("Objects", "s3:AbortMultipartUpload", "objects", without=_PARTS),
     Right("Objects", "s3:GetObject", "objects", _READS),

@@ -31,11 +31,14 @@ from .validation import (
     check_timeout,
 )
 
-# https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html, …_ListJobs.html
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html, …_ListJobs.html, …_TerminateJobs.html
 _MAX_DESCRIBED_JOBS = 100
+_MAX_TERMINATED_JOBS = 50
 _MAX_PAGE_SIZE = 100
 _MAX_REASON_CHARS = 1024
 _MAX_CONSUMABLES = 5
+# Where it is called, as moto, which lacks it, writes that.
+_TERMINATE_JOBS = "{0}/v1/terminatejobs$"
 
 
 class LocalBatchResponse(ConsumableResponse):
@@ -163,6 +166,17 @@ class LocalBatchResponse(ConsumableResponse):
         self._check_reason()
         return super().terminatejob()
 
+    def terminatejobs(self) -> str:
+        """Ends jobs in any state; those that do not exist count as ended."""
+        check_fields("TerminateJobs", json.loads(self.body))
+        self._check_reason()
+        wanted = self._get_param("jobs")
+        if not 1 <= len(wanted) <= _MAX_TERMINATED_JOBS:
+            raise ClientException(f"jobs must contain 1 to {_MAX_TERMINATED_JOBS} job ids, not {len(wanted)}")
+        for job in filter(None, map(self.batch_backend.get_job_by_id, wanted)):
+            job.terminate(self._get_param("reason"))
+        return json.dumps({"successful": wanted, "errors": []})
+
     def canceljob(self) -> str:
         """Ends a job that has not started; silently does nothing to others."""
         self._check_reason()
@@ -250,7 +264,7 @@ def patched_batch(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
     moto.batch.models.Job = LocalJob  # type: ignore[misc]
     moto.batch.models.JobDefinition = LocalDefinition  # type: ignore[misc]
     try:
-        with patched_responses(moto.batch.urls, LocalBatchResponse, PATHS):
+        with patched_responses(moto.batch.urls, LocalBatchResponse, (*PATHS, _TERMINATE_JOBS)):
             yield
     finally:
         moto.batch.models.Job, moto.batch.models.JobDefinition = original  # type: ignore[misc]

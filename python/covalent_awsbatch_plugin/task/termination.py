@@ -64,6 +64,8 @@ async def is_known(connection: Client, job_id: str) -> bool:
         job_id: The job.
     """
     try:
+        if job_id in await connection.states([job_id]):  # as its task watches it
+            return True
         if await asyncio.wait_for(connection.describe(job_id), _PATIENCE) is not None:
             return True
     except (errors.AWSBatchError, asyncio.TimeoutError):
@@ -85,12 +87,12 @@ def is_spared(settings: Callable[[], Settings]) -> bool:
 
 
 def cancellation(task_metadata: Mapping[str, Any]) -> str:
-    """The reason by which a job is recognised as cancelled from Covalent.
+    """The reason by which a job is recognised as cancelled from Covalent; one for a dispatch, whose jobs end together.
 
     Args:
         task_metadata: `dispatch_id` and `node_id`.
     """
-    return f"{CANCEL_REASON}: {node(task_metadata)}"
+    return f"{CANCEL_REASON}: dispatch {task_metadata.get('dispatch_id')}"
 
 
 def node(task_metadata: Mapping[str, Any]) -> str:

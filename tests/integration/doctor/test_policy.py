@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from lab import Lab, Queue, endings, faults
+from support.tasks import becomes
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.doctor.policy import FREE, USER
@@ -81,6 +82,21 @@ def test_a_task_that_is_cancelled() -> None:
     with Lab(job_seconds=60) as lab:
         run(lab, kind=Cancelled)
         assert "TerminateJob" in asked(lab)
+
+
+def test_tasks_that_are_cancelled_together() -> None:
+    with Lab(job_seconds=60) as lab:
+        executor = AWSBatchExecutor(**{**lab.options, "poll_freq": 0.2, "container_image_uri": IMAGE})
+
+        async def cancelled() -> None:
+            nodes = [{"dispatch_id": "dispatch", "node_id": node} for node in range(2)]
+            running = [asyncio.ensure_future(executor.run(abs, [0], {}, node)) for node in nodes]
+            await becomes(lambda: len(lab.jobs()) == len(nodes))
+            await asyncio.gather(*(executor.cancel(nodes[0], job.id) for job in lab.jobs()))
+            await asyncio.gather(*running, return_exceptions=True)
+
+        asyncio.run(cancelled())
+        assert "TerminateJobs" in asked(lab)
 
 
 def test_a_submission_that_is_refused_or_lost() -> None:

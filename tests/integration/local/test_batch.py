@@ -129,6 +129,17 @@ def test_wrong_submissions_are_refused(account: LocalAccount, wrong: dict[str, A
     assert refused.value.response["Error"]["Code"] == "ClientException"
 
 
+def test_jobs_are_terminated_together(account: LocalAccount) -> None:
+    ids = [account.submit("exec sleep 60") for _ in range(3)]
+    answer = account.batch.terminate_jobs(jobs=[*ids, "nowhere"], reason="enough")
+    assert (answer["successful"], answer["errors"]) == ([*ids, "nowhere"], [])
+    ended = [account.wait(job_id) for job_id in ids]
+    assert {(job["status"], job["statusReason"], job["isTerminated"]) for job in ended} == {("FAILED", "enough", True)}
+    for wrong in ([], ["x"] * 51):
+        with pytest.raises(ClientError, match="1 to 50 job ids"):
+            account.batch.terminate_jobs(jobs=wrong, reason="enough")
+
+
 def test_overrides_that_are_too_long_fail_the_job_later(account: LocalAccount) -> None:
     job = account.run(containerOverrides={"environment": [{"name": "A", "value": "x" * 9000}]})
     assert job["statusReason"] == "Container Overrides length must be at most 8192"

@@ -15,6 +15,7 @@ from lab.faults import Fault
 from support.tasks import becomes, dispatcher, executor_of, only_job
 
 from covalent_awsbatch_plugin._core import CANCEL_REASON
+from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
 
 # Jobs run until they are terminated.
 pytestmark = pytest.mark.lab(endings={"*": endings.runs_for_ever()})
@@ -78,6 +79,30 @@ def test_a_request_with_a_handle_ends_job_and_task(lab: Lab, metadata: dict[str,
 
     asyncio.run(cancelled())
     assert only_job(lab, metadata).reason.startswith(CANCEL_REASON)
+
+
+@pytest.mark.parametrize("script", [[], [faults.refuse("TerminateJobs", "UnknownOperationException", status=404)]])
+def test_a_dispatch_ends_with_few_calls_and_where_there_is_no_such_call_with_one_for_each_job(
+    lab: Lab, script: Sequence[Fault]
+) -> None:
+    dispatch = str(uuid.uuid4())
+    nodes = [{"dispatch_id": dispatch, "node_id": node} for node in range(60)]
+
+    async def cancelled() -> list[Any]:
+        running = [asyncio.ensure_future(executor_of(lab).run(len, ["x"], {}, node)) for node in nodes]
+        await becomes(lambda: len(lab.jobs()) == len(nodes))
+        lab.faults(*script)
+        ids = {job.name: job.id for job in lab.jobs()}
+        executor = executor_of(lab)
+        await asyncio.gather(*(executor.cancel(node, ids[of_task(JOB_NAME, node)]) for node in nodes))
+        return await asyncio.gather(*running, return_exceptions=True)
+
+    ends = asyncio.run(cancelled())
+    assert {type(end) for end in ends} == {TaskCancelledError}
+    assert all(job.is_terminated for job in lab.jobs())
+    asked = lab.counts["TerminateJob"], lab.counts["TerminateJobs"]
+    assert asked[1] < 10
+    assert asked[0] == 60 if script else asked[0] < 10
 
 
 def test_a_request_that_aws_refuses_leaves_the_task_waiting_for_its_job(lab: Lab, metadata: dict[str, Any]) -> None:

@@ -54,8 +54,10 @@ def test_all_pages_and_only_names_of_an_executor() -> None:
 
 
 def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
+    """Nor where AWS refuses the call for all of them because of it."""
+
     def answer(request: Request) -> Answer:
-        refused = request.path.endswith("terminatejob") and b"sacred" in request.body
+        refused = request.path.startswith("/v1/terminatejob") and b"sacred" in request.body
         return (
             Answer(b'{"message": "no"}', 403, {"x-amzn-errortype": "AccessDeniedException"})
             if refused
@@ -66,9 +68,11 @@ def test_a_job_that_cannot_be_ended_does_not_save_the_others() -> None:
     with HttpServer(answer) as server, LocalAWS() as aws:
         connection = client(Settings(**{**DEFAULTS, **aws.options, "endpoint_url": server.url}))
         failures = terminate(connection, jobs)
-        ended = sorted(json.loads(request.body)["jobId"] for request in server.requests)
+        asked = [json.loads(request.body) for request in server.requests]
+        ended = sorted(one["jobId"] for one in asked if "jobId" in one)
     assert failures.keys() == {"sacred"}
     assert "AWS denied batch:TerminateJob on job sacred" in failures["sacred"]
+    assert [sorted(one["jobs"]) for one in asked if "jobs" in one] == [["one", "sacred", "two"]]
     assert ended == ["one", "sacred", "two"]
 
 
