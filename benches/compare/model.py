@@ -20,6 +20,8 @@ CALLS = {"envelope": 3, "legacy": 4}
 
 CPU = 0.004
 """Seconds of processor time of a task on the machine of the benchmarks."""
+SERVER = 0.09
+"""Seconds of processor time of an electron in Covalent's own server (`--only server`)."""
 MEMORY = 75_000
 """Bytes for a task that is under way."""
 BASE = 10 * 2**20
@@ -52,6 +54,8 @@ def cost(  # noqa: PLR0913
     poll_freq: float = 1.0,
     payload: int = 0,
     bandwidth: float = 1e9,
+    in_server: bool = False,
+    in_arrays: bool = False,
 ) -> Cost:
     """Works out what tasks cost that start at the same moment and find a machine at once.
 
@@ -63,17 +67,21 @@ def cost(  # noqa: PLR0913
         poll_freq: The option.
         payload: Bytes of each task's argument and result together, after base64.
         bandwidth: Bytes a second to and from S3.
+        in_server: Whether Covalent's server hands the tasks over, which takes its processor.
+        in_arrays: Whether one SubmitJob took 10,000 of them, as array jobs would.
     """
+    submits = -(-tasks // 10_000) if in_arrays else tasks
     # Submission is what the account's limit stretches; polling takes its share of the same calls meanwhile.
     running = min(tasks, RATE * (job_seconds + poll_freq) + BURST)
+    # In the server they come one after the other, whichever way they are submitted.
+    running = tasks if in_arrays and not in_server else running
     sweep = max(min(1.0, poll_freq), -(-running // IDS) / POLLING)
     share = -(-running // IDS) / sweep
-    submission = max(0.0, tasks + FIXED_CALLS - BURST) / (RATE - min(share, POLLING))
+    submission = max(0.0, submits + FIXED_CALLS - BURST) / (RATE - min(share, POLLING))
     transfer = tasks * payload / bandwidth
-    work = tasks * CPU
+    work = tasks * (SERVER if in_server else CPU)
     sending = max(submission, transfer, work)
     seconds = sending + job_seconds + sweep / 2 + 6 * latency
     polls = max(1.0, (sending + job_seconds) / sweep) * -(-running // IDS)
-    return Cost(
-        CALLS[form] * tasks + FIXED_CALLS + polls, polls, seconds, BASE + MEMORY * tasks + min(tasks, 64) * payload
-    )
+    calls = (CALLS[form] - 1) * tasks + submits + FIXED_CALLS + polls
+    return Cost(calls, polls, seconds, BASE + MEMORY * tasks + min(tasks, 64) * payload)
