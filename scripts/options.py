@@ -49,6 +49,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "time_limit",
         "retry_attempts",
         "retry_on",
+        "retry_memory_factor",
+        "retry_queues",
         "runnable_timeout",
         "poll_freq",
         "checkpoint",

@@ -105,6 +105,9 @@ class Job:
     def attempts(self) -> int:
         """How many attempts there were."""
     @property
+    def allowed_attempts(self) -> int | None:
+        """How many there may be, by its retry strategy."""
+    @property
     def cause(self) -> str:
         """Why it did not succeed.
 

@@ -91,6 +91,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         async with task.guard.TaskGuard(self, self._settings, task_metadata) as guard:
             guard.client = task.connection.client(self._resolve())
             caller = await task.subclasses.caller(self._validate_credentials)
+            submits = task.subclasses.overrides(self, AWSBatchExecutor, "submit_task")
             if begun:
                 guard.uploading = guard.submitting = True
                 guard.job_id = await task.takeover.job_of_earlier_server(
@@ -101,22 +102,18 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 guard.uploading = True
                 environment.prepare.begin(self._settings(), guard.client)
                 environment.requested.begin(self._settings(), guard.client, function)
-                if self._settings().source != "image" and not task.subclasses.overrides(
-                    self, AWSBatchExecutor, "submit_task"
-                ):
+                if self._settings().source != "image" and not submits:
                     # Its job surely has the runner of this version, which knows references.
                     args, kwargs = await guard.share(args, kwargs)
                 await self._upload_task(function, args, kwargs, task_metadata)
                 await self._stop_if_cancelled(task_metadata)
                 guard.submitting = True
                 guard.job_id = await self.submit_task(task_metadata, caller)
-            await self.set_job_handle(handle=guard.job_id)
-            # A request that came in between found no handle to terminate the job by.
-            await self._stop_if_cancelled(task_metadata, guard.job_id)
-            await self._poll_task(guard.job_id, task_metadata["dispatch_id"], task_metadata["node_id"])
+            # A subclass submits in its own way, and knows nothing of a job after the first.
+            job_id = await task.resubmission.last_job(self, guard, None if submits else function, task_metadata)
             # A subclass may look at what it gets, which has no other keys than in 0.42.0.
             own = task.subclasses.overrides(self, AWSBatchExecutor, "query_result")
-            metadata = task_metadata if own else {**task_metadata, "job_id": guard.job_id}
+            metadata = task_metadata if own else {**task_metadata, "job_id": job_id}
             returned, stdout, stderr = await self.query_result(metadata)
         print(stdout, end="", file=self.task_stdout)
         print(stderr, end="", file=self.task_stderr)
@@ -156,17 +153,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         Returns:
             The job's id.
         """
-        settings = self._settings()
-        # The container may not be able to ask who owns the job.
-        owner = settings.s3_bucket_owner or (await task.connection.identity(settings))["Account"]
-        account = "" if owner == "any" else owner
-        connection = task.connection.client(settings)
-        needed = await environment.prepare.environment(settings, connection, self.task_stderr)
-        needed = await environment.requested.complete(needed, settings, connection, self.task_stderr)
-        request = task.job_request.job_request(
-            settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, needed
-        )
-        return await task.submission.submit(connection, request, task_metadata, self._settings)
+        return await task.submission.submit_task(self._settings(), task_metadata, self)
 
     async def _poll_task(self, job_id: str, dispatch_id: str, node_id: int) -> None:
         """Wait until the job is over and has left a result.

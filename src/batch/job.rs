@@ -2,7 +2,7 @@
 
 use aws_sdk_batch::types::{
     AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, JobDetail, JobStatus, KeyValuePair,
-    PlatformCapability, ResourceType, TaskContainerDetails,
+    PlatformCapability, ResourceType, RetryStrategy, TaskContainerDetails,
 };
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub struct Job {
     pub stopped_at: Option<i64>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// How many it may have.
+    pub allowed_attempts: Option<i32>,
     /// vCPUs that it asked for.
     pub vcpus: Option<f64>,
     /// MiB of memory that it asked for.
@@ -145,6 +147,7 @@ impl From<&JobDetail> for Job {
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
             attempts,
+            allowed_attempts: detail.retry_strategy().and_then(RetryStrategy::attempts),
             vcpus: asked(ResourceType::Vcpu),
             memory_mib: asked(ResourceType::Memory),
             gpus: asked(ResourceType::Gpu),

@@ -106,6 +106,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn allowed_attempts(&self) -> Option<i32> {
+        self.0.allowed_attempts
+    }
+
+    #[getter]
     fn created_at(&self) -> Option<i64> {
         self.0.created_at
     }

@@ -60,6 +60,8 @@ class Ending:
         tries: Its attempts.
         stuck: Status in which it stays for ever; empty to go on.
         stuck_reason: What Batch says meanwhile.
+        memory: MiB that its function takes: each attempt of a job with less is killed for want of it.
+        spot_queue: Queue whose machines are taken back, with each attempt that runs there.
         vanishes: Seconds after its end at which Batch forgets it; None for the laboratory's retention.
         entry: Fields of its entry in DescribeJobs, in place of the true ones.
     """
@@ -67,6 +69,8 @@ class Ending:
     tries: tuple[Try, ...] = (Try(),)
     stuck: str = ""
     stuck_reason: str = ""
+    memory: int = 0
+    spot_queue: str = ""
     vanishes: float | None = None
     entry: Mapping[str, Any] = field(default_factory=dict)
 
@@ -152,6 +156,11 @@ def out_of_memory(then: Ending | None = None, times: int = 1) -> Ending:
     return _failing(then, times, Try(137, EXITED, reason, result=results.nothing))
 
 
+def takes_memory(mib: int) -> Ending:
+    """It succeeds where it has so much memory, and is killed for want of it where it has less."""
+    return replace(succeed(), memory=mib)
+
+
 def timed_out(exit_code: int | None = None) -> Ending:
     """An attempt ran longer than the time limit. Such an attempt is not retried."""
     return Ending((Try(exit_code, TIMED_OUT, failed=True, final=True, result=results.nothing),))
@@ -175,6 +184,11 @@ def spot_reclaim(then: Ending | None = None, times: int = 1) -> Ending:
     """The instance went away."""
     reason = "Host EC2 (instance i-0123456789abcdef0) terminated."
     return _failing(then, times, Try(None, reason, result=results.nothing))
+
+
+def spot_in(queue: str) -> Ending:
+    """The instances of this queue go away under the job, and those of others do not."""
+    return replace(succeed(), spot_queue=queue)
 
 
 def fargate_spot_reclaim(then: Ending | None = None, times: int = 1) -> Ending:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .endings import FOR_EVER, TIMED_OUT, Ending, Try
+from .endings import FOR_EVER, TIMED_OUT, Ending, Try, out_of_memory, spot_reclaim
 from .results import Container, Result, nothing
 
 NEVER = float("inf")
@@ -97,6 +97,12 @@ class Job:
         return {entry["name"]: entry["value"] for entry in entries}
 
     @property
+    def memory(self) -> int:
+        """MiB that it asked for."""
+        asked = self._overrides.get("resourceRequirements") or self._properties.get("resourceRequirements") or ()
+        return next((int(entry["value"]) for entry in asked if entry["type"] == "MEMORY"), 0)
+
+    @property
     def log_group(self) -> str:
         """Where its log streams are."""
         options = self._properties.get("logConfiguration", {}).get("options", {})
@@ -130,7 +136,7 @@ class Job:
         time = now + durations.wait
         allowed = max(1, int(self._strategy("retryStrategy").get("attempts") or 1))
         while True:
-            attempt = ending.tries[min(len(self.runs), len(ending.tries) - 1)]
+            attempt = self._fated(ending, ending.tries[min(len(self.runs), len(ending.tries) - 1)])
             attempt, seconds = self._limited(attempt, durations.seconds)
             if attempt.starts:
                 self.phases.append((time, "RUNNING"))
@@ -142,6 +148,12 @@ class Job:
             self.phases += [(time, "RUNNABLE"), (time, "STARTING")]
         self.phases.append((time, "FAILED" if attempt.has_failed else "SUCCEEDED"))
         self.reason = attempt.status_reason
+
+    def _fated(self, ending: Ending, attempt: Try) -> Try:
+        """The attempt, or what becomes of it in this queue and with so much memory."""
+        if ending.spot_queue and self.asked["jobQueue"].rpartition("/")[2] == ending.spot_queue:
+            return spot_reclaim().tries[0]
+        return out_of_memory().tries[0] if self.memory < ending.memory else attempt
 
     def _limited(self, attempt: Try, usual: float) -> tuple[Try, float]:
         """The attempt under the job's time limit, and how long it takes."""

@@ -172,9 +172,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         registered = []
         definition = settings.job_definition.partition(":job-definition/")[2] or settings.job_definition
         definition = f"{batch}:job-definition/{definition.partition(':')[0]}"
-    queue = (
-        settings.batch_queue if settings.batch_queue.startswith("arn:") else f"{batch}:job-queue/{settings.batch_queue}"
-    )
+    queues = [queue if queue.startswith("arn:") else f"{batch}:job-queue/{queue}" for queue in settings.queues]
     bucket = settings.s3_bucket_name
     is_arn = bucket.startswith("arn:")
     bucket = bucket if is_arn else f"arn:{place.partition}:s3:::{bucket}"
@@ -184,7 +182,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
     return {
         "any": ["*"],
         "definition": registered,
-        "submission": [queue, definition, f"{definition}:*"],
+        "submission": [*queues, definition, f"{definition}:*"],
         "jobs": [f"{batch}:job/*"],
         "roles": list(dict.fromkeys(roles)) if registered else [],
         # Includes the caller's own role: the ARN of its session does not contain its path.

@@ -34,6 +34,7 @@ _NAMED = {
     "tmpfs",
     "devices",
     "consumable_resources",
+    "retry_queues",
     "job_definition_overrides",
 }
 # What was found right, by its text: a thousand tasks have the same options, and ask often.

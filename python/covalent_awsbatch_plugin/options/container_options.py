@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from . import container_limits, limits
 from .container_limits import MachinesOnly
 from .definition import option
-from .queue_options import QueueOptions
+from .retry_options import RetryOptions
 
 
-class ContainerOptions(QueueOptions):
+class ContainerOptions(RetryOptions):
     """They follow those of the job and of its place in the queue, which they are checked against."""
 
     shared_memory: Annotated[limits.Number, MachinesOnly] = option(

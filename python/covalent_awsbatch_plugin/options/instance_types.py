@@ -66,6 +66,17 @@ def holds(types: Iterable[str], job: Size) -> bool | None:
     return True if True in answers else None if None in answers or not answers else False
 
 
+def memory_for(types: Iterable[str], job: Size) -> float:
+    """The most MiB of memory that one of these surely has left for a job of so many vCPUs and GPUs; 0 if none has.
+
+    Args:
+        types: As above.
+        job: What it asks for beside memory.
+    """
+    sizes = [_at_least(name) for name in types]
+    return max((size.memory for size in sizes if size.vcpus >= job.vcpus and size.gpus >= job.gpus), default=0)
+
+
 def has_gpus(name: str) -> bool:
     """Whether a type or family is one with GPUs."""
     return bool(_GPU_FAMILY.match(name))

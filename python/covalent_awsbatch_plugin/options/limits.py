@@ -302,7 +302,7 @@ _KEYS = re.compile(r"[\r\n]|secret_?access_?key|session_?token", re.IGNORECASE)
 
 _ARN = r"arn:aws(?:-[a-z]+)*"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
-_QUEUE = rf"{_NAME}|{_ARN}:batch:[a-z0-9-]+:\d{{12}}:job-queue/{_NAME}"
+QUEUE = rf"{_NAME}|{_ARN}:batch:[a-z0-9-]+:\d{{12}}:job-queue/{_NAME}"
 _ROLE_NAME = r"(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
 _ROLE = rf"/?{_ROLE_NAME}|{_ARN}:iam::\d{{12}}:role/{_ROLE_NAME}"
 _BUCKET = (
@@ -328,7 +328,7 @@ Region = Annotated[str, matching(r"[a-z]{2,}(?:-[a-z]+)+-\d{1,2}")]
 Bucket = Annotated[str, matching(_BUCKET)]
 BucketOwner = Annotated[str, matching(r"|\d{12}|any")]
 KmsKey = Annotated[str, matching(_KMS_KEY)]
-Queue = Annotated[str, matching(_QUEUE)]
+Queue = Annotated[str, matching(QUEUE)]
 Role = Annotated[str, matching(_ROLE)]
 LogGroup = Annotated[str, matching(r"[.\-_/#A-Za-z0-9]{1,512}")]
 Image = Annotated[Text, matching(r"\S{0,255}")]

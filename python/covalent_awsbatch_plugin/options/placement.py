@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import instance_types
@@ -53,6 +54,25 @@ def doubt(settings: Settings, environment: dict[str, Any]) -> str:
     if all(map(instance_types.is_sized, types)):
         return f"memory={settings.memory:g} is close to the limit of {', '.join(types)}, and {_KEPT}"
     return f"the names of its instance types ({', '.join(types)}) do not tell how much their machines hold"
+
+
+def largest_memory(settings: Settings, environments: list[dict[str, Any]]) -> float:
+    """GB of memory that a job surely finds in a queue's environments; infinite if it does, or if nobody can tell.
+
+    Args:
+        settings: As above.
+        environments: What the core tells of each of them.
+    """
+    job = _size(settings)
+    found = [_largest_memory(job, one["instance_types"]) for one in environments if one["state"] == "ENABLED"]
+    return max(found, default=math.inf) / 1024
+
+
+def _largest_memory(job: Size, types: list[str]) -> float:
+    held = instance_types.holds(types, job)
+    if not types or held or (held is None and not all(map(instance_types.is_sized, types))):
+        return math.inf
+    return instance_types.memory_for(types, job)
 
 
 def architectures(environment: dict[str, Any]) -> set[str]:

@@ -61,6 +61,11 @@ class Settings(JobDefinitionOptions, BaseModel):
         return "" if self.container_image_uri == FORMER_IMAGE else self.container_image_uri
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """The job queue, and those that a task's further jobs go to, in their order."""
+        return self.batch_queue, *self.retry_queues
+
+    @property
     def memory_mib(self) -> int:
         """What a job asks Batch for: on Fargate the next size that it has for these vCPUs."""
         return fargate.memory(self.vcpu, self.memory) if self.platform == "FARGATE" else int(self.memory * 1024)

@@ -136,6 +136,15 @@ class OptionKeywords:
     """What a job needs of consumable resources of AWS Batch, such as licences, by name or ARN: `{"licence": 1}`; 5 at
     most. It waits in the queue until all of it is there, and has it until it has ended.
     """
+    retry_memory_factor: float
+    """How many times as much memory the next attempt has after one that took more than it had, 1 (no growth) to 16: on
+    Fargate the next size that goes with `vcpu`, and no more than the queue's machines hold, where their types tell.
+    `retry_attempts` counts all attempts.
+    """
+    retry_queues: str | list[str]
+    """Job queues for the attempts after a lost machine, one after the other: `["on-demand"]` where `batch_queue` has
+    spot machines. The last one is kept. `retry_attempts` counts all attempts.
+    """
     shared_memory: float
     """GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory` with GPUs, as
     PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate.
@@ -230,6 +239,8 @@ class OptionKeywords:
         share_identifier: str | None = None,
         scheduling_priority: int | None = None,
         consumable_resources: dict[str, int] | None = None,
+        retry_memory_factor: float | None = None,
+        retry_queues: str | list[str] | None = None,
         shared_memory: float | None = None,
         volumes: dict[str, str | dict[str, Any]] | None = None,
         secrets: dict[str, str] | None = None,
@@ -324,6 +335,12 @@ class OptionKeywords:
             consumable_resources: What a job needs of consumable resources of AWS Batch, such as licences, by name or
                 ARN: `{"licence": 1}`; 5 at most. It waits in the queue until all of it is there, and has it until it
                 has ended. Default: none.
+            retry_memory_factor: How many times as much memory the next attempt has after one that took more than it
+                had, 1 (no growth) to 16: on Fargate the next size that goes with `vcpu`, and no more than the queue's
+                machines hold, where their types tell. `retry_attempts` counts all attempts. Default: `1`.
+            retry_queues: Job queues for the attempts after a lost machine, one after the other: `["on-demand"]` where
+                `batch_queue` has spot machines. The last one is kept. `retry_attempts` counts all attempts. Default:
+                empty.
             shared_memory: GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory`
                 with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate. Default: `0`.
             volumes: What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an

@@ -105,18 +105,18 @@ class Survey:
     lost: tuple[str, ...] = ()
 
 
-def survey(connection: Client, queue: str) -> Survey:
-    """List the executor's jobs of a queue and classify them.
+def survey(connection: Client, *queues: str) -> Survey:
+    """List the executor's jobs of queues and classify them.
 
     Args:
-        connection: Client of the queue's account and region.
-        queue: Name or ARN.
+        connection: Client of the queues' account and region.
+        *queues: Names or ARNs.
 
     Raises:
         AWSBatchError: AWS did not answer.
     """
     # Jobs before the other sources: a listed job was recorded by both before it was submitted.
-    jobs = list_jobs(connection, queue)
+    jobs = sorted((job for one in queues for job in list_jobs(connection, one)), key=lambda job: job.created_at)
     try:
         known, problem = records(job.dispatch_id for job in jobs if is_live(job)), ""
         with api.answers_of_covalent():

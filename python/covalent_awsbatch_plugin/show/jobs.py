@@ -132,7 +132,7 @@ def look(connection: Client, settings: Settings, flags: Flags, also: Collection[
 
     Args:
         connection: Client of the queue's account and region.
-        settings: Whose `batch_queue` counts.
+        settings: Whose queues count.
         flags: Which to show.
         also: Ids of jobs to show whatever has become of them.
 
@@ -140,7 +140,7 @@ def look(connection: Client, settings: Settings, flags: Flags, also: Collection[
         AWSBatchError: AWS did not answer.
     """
     try:
-        survey = orphans.survey(connection, settings.batch_queue)
+        survey = orphans.survey(connection, *settings.queues)
     except AWSBatchError as error:
         if not error.details.get("endpoint"):
             raise
@@ -162,7 +162,7 @@ def nothing(settings: Settings, flags: Flags) -> str:
         flags: Which were asked for.
     """
     kind = "No orphan" if flags.orphans or flags.terminate else "No job" if flags.ended else "No live job"
-    return f"{kind} in queue {settings.batch_queue}, region {settings.region}."
+    return f"{kind} in queue {' or '.join(settings.queues)}, region {settings.region}."
 
 
 def _is_selected(job: Job, flags: Flags, survey: Survey) -> bool:

@@ -40,6 +40,14 @@ _ONLY_INFRASTRUCTURE = [
     {"action": "EXIT", "onStatusReason": "Essential container in task exited*"},
 ]
 
+# What ends a job that another one may follow (`resubmission`); Batch takes five rules in all.
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
+_OUT_OF_MEMORY = [
+    {"action": "EXIT", "onReason": "OutOfMemoryError*"},
+    {"action": "EXIT", "onStatusReason": "Essential container in task exited*", "onExitCode": "137"},
+]
+_HOST_LOST = {"EC2": "Host EC2*", "FARGATE": "Your Spot Task was interrupted*"}
+
 
 def job_request(
     settings: Settings, dispatch_id: str, node_id: int, account: str, environment: Environment | None = None
@@ -123,8 +131,8 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
     if settings.num_gpus:
         resources["GPU"] = str(settings.num_gpus)
     retry: dict[str, Any] = {"attempts": settings.retry_attempts}
-    if settings.retry_on == "infrastructure":
-        retry["evaluateOnExit"] = _ONLY_INFRASTRUCTURE
+    if rules := _rules(settings):
+        retry["evaluateOnExit"] = rules
     job: dict[str, Any] = {"jobName": name, "jobQueue": settings.batch_queue, "retryStrategy": retry}
     overrides = {"resourceRequirements": _resources(resources), "environment": _pairs(environment)}
     if containers.is_task(settings):
@@ -142,6 +150,14 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
         job["tags"] = settings.tags
         job["propagateTags"] = True
     return job
+
+
+def _rules(settings: Settings) -> list[dict[str, str]]:
+    """When Batch itself tries the job again: after anything, where no rule matches. The first one that does counts."""
+    rules = list(_OUT_OF_MEMORY) if settings.retry_memory_factor > 1 else []
+    if settings.retry_queues:
+        rules.append({"action": "EXIT", "onStatusReason": _HOST_LOST[settings.platform]})
+    return rules + (_ONLY_INFRASTRUCTURE if settings.retry_on == "infrastructure" else [])
 
 
 def _consumables(settings: Settings) -> dict[str, Any]:

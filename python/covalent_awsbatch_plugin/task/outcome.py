@@ -11,7 +11,7 @@ from covalent_awsbatch_plugin.agreement import naming
 from covalent_awsbatch_plugin.environment import prepare, requested
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import retrieval, termination, unstarted
+from . import resubmission, retrieval, termination, unstarted
 
 
 async def wait(
@@ -33,6 +33,7 @@ async def wait(
     job = await connection.end_of(job_id, settings.poll_freq, settings.runnable_timeout)
     if job.status == "SUCCEEDED":
         return
+    settings = resubmission.as_submitted(settings, job)
     if job.status == "RUNNABLE":
         await connection.terminate(job_id, f"No machine for it within runnable_timeout={settings.runnable_timeout:g}")
         raise await unstarted.never_started(connection, settings, job)

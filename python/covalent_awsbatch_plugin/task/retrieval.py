@@ -214,7 +214,7 @@ async def failure(
         return errors.JobFailedError(report.traceback, exception=report.exception, **{**known, "cause": "exception"})
     silent = report is None and not unread
     message = job.sentence(
-        settings.memory_mib / 1024,
+        float(f"{settings.memory_mib / 1024:.4g}"),
         settings.time_limit,
         settings.platform == "FARGATE",
         _PACKAGED_BY.format_map(transfer.versions()) if silent else None,

@@ -8,11 +8,14 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from covalent_awsbatch_plugin import environment
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
 from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import termination
+from .connection import client, identity
+from .job_request import job_request
 
 _log = logging.getLogger(__name__)
 
@@ -50,3 +53,24 @@ async def submit(
         raise
     _log.info("Submitted %s as job %s", of_task(JOB_NAME, task_metadata), job_id)
     return job_id
+
+
+async def submit_task(settings: Settings, task_metadata: Mapping[str, Any], executor: Any) -> str:
+    """Submit a job of a task, with what it needs in its environment.
+
+    Args:
+        settings: The options of this job.
+        task_metadata: `dispatch_id` and `node_id`.
+        executor: The task's executor, on whose error stream it says what it waited for.
+
+    Returns:
+        The job's id.
+    """
+    # The container may not be able to ask who owns the job.
+    owner = settings.s3_bucket_owner or (await identity(settings))["Account"]
+    account = "" if owner == "any" else owner
+    connection = client(settings)
+    needed = await environment.prepare.environment(settings, connection, executor.task_stderr)
+    needed = await environment.requested.complete(needed, settings, connection, executor.task_stderr)
+    request = job_request(settings, task_metadata["dispatch_id"], task_metadata["node_id"], account, needed)
+    return await submit(connection, request, task_metadata, executor._settings)  # noqa: SLF001

@@ -12,6 +12,8 @@ from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.server import handles
 
+from . import resubmission
+
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,8 @@ async def job_of_earlier_server(
     One that failed before its function was called has ended as well: a second one would most likely fail in the same
     way, and its user would read of that later.
 
-    A server that is killed while it submits has not told Covalent the job's id; the job is then found by its name.
+    A server that is killed while it submits has not told Covalent the job's id; the job is then found by its name. So
+    is one that follows another one of its task (`resubmission`).
 
     Args:
         connection: Connection to use.
@@ -37,22 +40,24 @@ async def job_of_earlier_server(
     Raises:
         AWSBatchError: The jobs of the queue could not be listed. Whether there is one is then unknown.
     """
-    if begun.job_id:
+    if begun.job_id and not resubmission.is_wanted(settings):
         return begun.job_id
     name = of_task(JOB_NAME, task_metadata)
     try:
-        listed = await connection.list_jobs(settings.batch_queue, name)
+        listed = [job for queue in settings.queues for job in await connection.list_jobs(queue, name)]
     except errors.AWSBatchError as error:
         message = (
             f"{error.message}; whether job {name} had been submitted before the Covalent server ended cannot be told, "
             "and it is not submitted a second time: look for it in the queue, and dispatch the workflow anew"
         )
         raise type(error)(message, **error.details) from error
-    jobs = [job for job in listed if job["name"] == name]
+    jobs = [job for job in listed if job["name"] == name and not _was_taken_back(job)]
     if not jobs:
-        return None
+        return begun.job_id or None
     newest = max(jobs, key=lambda job: job["created_at"] or 0)
-    if newest["started_at"] is None and newest["status_reason"] == ABANDONED_REASON:
-        return None
     _log.info("Job %s had been submitted as %s: waiting for that one", name, newest["id"])
     return str(newest["id"])
+
+
+def _was_taken_back(job: Mapping[str, Any]) -> bool:
+    return job["started_at"] is None and job["status_reason"] == ABANDONED_REASON

@@ -74,6 +74,14 @@ def test_a_share_of_a_queue_with_a_policy() -> None:
     assert "queue" not in report.wrong()
 
 
+def test_each_queue_is_looked_at_that_a_task_may_go_to() -> None:
+    with Lab(queues={"lab-queue": Queue(kind="SPOT"), "other": Queue(state="DISABLED")}) as lab:
+        assert "--job-queue other --state ENABLED" in ask({**lab.options, "retry_queues": "other"}).wrong()["queue"]
+        missing = ask({**lab.options, "retry_queues": "nowhere"}).wrong()["queue"]
+    assert "there is no queue nowhere" in missing
+    assert "set `retry_queues`" in missing
+
+
 def test_one_environment_that_holds_the_job_is_enough(aws: LocalAWS, options: dict[str, Any]) -> None:
     with another_environment(aws, "gpus", "g4dn.xlarge"):
         report = ask({**options, "num_gpus": 1})

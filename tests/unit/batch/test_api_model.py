@@ -26,6 +26,8 @@ EVERYTHING = {
     "tags": {"a": "b"},
     "retry_on": "infrastructure",
     "s3_kms_key_id": "alias/key",
+    "retry_memory_factor": 2,
+    "retry_queues": ["on-demand"],
 }
 CONTAINER = {
     "num_gpus": 1,

@@ -107,6 +107,13 @@ def test_the_arns_are_filled_in() -> None:
     assert not any("<" in arn for arns in found.values() for arn in arns)
 
 
+def test_jobs_may_be_submitted_to_each_queue_that_a_task_may_go_to() -> None:
+    arn = "arn:aws:batch:eu-central-1:123456789012:job-queue/mine"
+    found = granted(document(USER, Settings(batch_queue="spot", retry_queues=["on-demand", arn]), PLACE))
+    queues = [one.rpartition("/")[2] for one in found["batch:SubmitJob"] if ":job-queue/" in one]
+    assert queues == ["spot", "on-demand", "mine"]
+
+
 def test_nothing_is_granted_that_the_configuration_does_not_use() -> None:
     found = granted(document(USER, Settings(), PLACE))
     assert {"s3:DeleteObject", "ecr:DescribeImages", "kms:Decrypt"} & found.keys() == set()

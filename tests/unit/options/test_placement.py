@@ -12,6 +12,29 @@ from covalent_awsbatch_plugin.options.settings import Settings
 
 
 @pytest.mark.parametrize(
+    ("types", "memory", "most"),
+    [
+        (["m5.large"], 16, 7.35),
+        (["m5.large", "c5.large"], 7.7, 7.35),
+        (["c5.large", "r5.xlarge"], 100, 30.15),
+        (["m5.large"], 4, None),
+        (["optimal"], 500, None),
+        (["optimal"], 2000, 231.55),
+        (["z1d.large"], 500, None),
+        ([], 500, None),
+    ],
+)
+def test_how_much_memory_a_job_surely_finds(types: list[str], memory: float, most: float | None) -> None:
+    job = Settings(vcpu=1, memory=memory)
+    found = placement.largest_memory(job, [{"instance_types": types, "state": "ENABLED"}])
+    assert found == (pytest.approx(most, abs=0.01) if most else float("inf"))
+    unknown = {"instance_types": [], "state": "ENABLED"}
+    off = {"instance_types": ["r5.24xlarge"], "state": "DISABLED"}
+    assert placement.largest_memory(job, [{"instance_types": types, "state": "ENABLED"}, off]) == found
+    assert placement.largest_memory(job, [{"instance_types": types, "state": "ENABLED"}, unknown]) == float("inf")
+
+
+@pytest.mark.parametrize(
     ("types", "job", "fits"),
     [
         (["optimal"], {"vcpu": 16, "memory": 60}, True),

@@ -85,6 +85,12 @@ GOOD = [
     ("share_identifier", "blue7", "blue7"),
     ("consumable_resources", {"licence": "2"}, {"licence": 2}),
     ("consumable_resources", "licence:1", {"licence": 1}),
+    ("retry_memory_factor", "1.5", 1.5),
+    ("retry_memory_factor", 16, 16.0),
+    ("retry_queues", ["on-demand"], ["on-demand"]),
+    ("retry_queues", "spot-2, on-demand", ["spot-2", "on-demand"]),
+    ("retry_queues", '["on-demand"]', ["on-demand"]),
+    ("retry_queues", "", ""),
 ]
 
 BAD = [
@@ -206,6 +212,15 @@ BAD = [
     ("consumable_resources", {"a licence": 1}),
     ("consumable_resources", {"licence": 0}),
     ("consumable_resources", {str(number): 1 for number in range(6)}),
+    ("retry_memory_factor", 0.5),
+    ("retry_memory_factor", 17),
+    ("retry_memory_factor", True),
+    ("retry_queues", 7),
+    ("retry_queues", ["a queue"]),
+    ("retry_queues", [""]),
+    ("retry_queues", ["on-demand", "on-demand"]),
+    ("retry_queues", ["covalent-batch-queue"]),
+    ("retry_queues", ["arn:aws:batch:us-east-1:123456789012:job-queue/covalent-batch-queue"]),
 ]
 
 
@@ -226,13 +241,13 @@ def test_a_value_beyond_the_limits_is_refused_with_its_name_and_the_rule(name: s
     assert str(Settings.model_fields[name].description) in message
     assert "\n" not in message
     assert len(message) < 500
-    if name not in ("credentials", "environment", "tags", "consumable_resources"):
+    if name not in ("credentials", "environment", "tags", "consumable_resources", "retry_queues"):
         assert repr(value)[:90] in message
 
 
 NUMBERS = [
     *("vcpu", "memory", "num_gpus", "retry_attempts", "time_limit", "poll_freq", "runnable_timeout"),
-    *("ephemeral_storage", "scheduling_priority", "shared_memory", "stop_timeout"),
+    *("ephemeral_storage", "scheduling_priority", "shared_memory", "stop_timeout", "retry_memory_factor"),
 ]
 BEYOND_ALL_BOUNDS = [float("inf"), -float("inf"), NAN, 1e20, 1e300, 10**20, -(10**400), 10**5000, "inf", "9" * 5000]
 
@@ -305,6 +320,8 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("share_identifier", ""),
         ("scheduling_priority", 0),
         ("consumable_resources", {}),
+        ("retry_memory_factor", 1),
+        ("retry_queues", ""),
         ("shared_memory", 0),
         ("volumes", {}),
         ("secrets", {}),

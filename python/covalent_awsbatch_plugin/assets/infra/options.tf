@@ -268,6 +268,18 @@ variable "consumable_resources" {
   }
 }
 
+variable "retry_memory_factor" {
+  type        = number
+  default     = 1
+  description = "How many times as much memory the next attempt has after one that took more than it had, 1 (no growth) to 16: on Fargate the next size that goes with 'vcpu', and no more than the queue's machines hold, where their types tell. 'retry_attempts' counts all attempts."
+}
+
+variable "retry_queues" {
+  type        = string
+  default     = ""
+  description = "Job queues for the attempts after a lost machine, one after the other: '[\"on-demand\"]' where 'batch_queue' has spot machines. The last one is kept. 'retry_attempts' counts all attempts."
+}
+
 variable "shared_memory" {
   type        = number
   default     = 0
@@ -439,6 +451,8 @@ locals {
     share_identifier          = var.share_identifier
     scheduling_priority       = var.scheduling_priority
     consumable_resources      = var.consumable_resources
+    retry_memory_factor       = var.retry_memory_factor
+    retry_queues              = var.retry_queues
     shared_memory             = var.shared_memory
     volumes                   = var.volumes
     secrets                   = var.secrets

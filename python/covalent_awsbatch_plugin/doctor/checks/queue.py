@@ -17,20 +17,29 @@ _TRANSITIONAL_STATUSES = {"CREATING", "UPDATING"}
 
 
 async def queue(case: Case) -> Sequence[Check]:
-    """Whether the queue takes jobs, and whether an environment behind it can ever run this one."""
-    name = case.settings.batch_queue
+    """Whether the queues take jobs, and whether an environment behind each can ever run this one."""
+    checks: list[Check] = []
+    architectures: set[str] = set()
+    for name in case.settings.queues:
+        checks += await _checks(case, name)
+        architectures |= case.architectures
+    case.architectures = architectures
+    return checks
+
+
+async def _checks(case: Case, name: str) -> Sequence[Check]:
     try:
         answer = json.loads(await case.inspector.queue(name))
     except AWSBatchError as error:
         return [from_error("queue", error), unknown("environment", "could not tell: the queue could not be looked at")]
     if answer is None:
-        fix = "set `batch_queue` and `region` to those of your queue, or create it"
+        option = "batch_queue" if name == case.settings.batch_queue else "retry_queues"
+        fix = f"set `{option}` and `region` to those of your queue, or create it"
         return [failed("queue", f"there is no queue {name} in region {case.settings.region}", fix)]
-    return [_queue(case.settings, answer), *await _environments(case, answer["environments"])]
+    return [_queue(case.settings, name, answer), *await _environments(case, answer["environments"])]
 
 
-def _queue(settings: Settings, answer: dict[str, Any]) -> Check:
-    name = settings.batch_queue
+def _queue(settings: Settings, name: str, answer: dict[str, Any]) -> Check:
     kind = "fair-share" if answer["fair_share"] else "first in, first out"
     found = f"{name} is {answer['state']} and {answer['status']}, {kind}"
     if answer["state"] != "ENABLED":
