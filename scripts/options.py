@@ -51,6 +51,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "retry_on",
         "retry_memory_factor",
         "retry_queues",
+        "spot_notice",
         "runnable_timeout",
         "poll_freq",
         "checkpoint",

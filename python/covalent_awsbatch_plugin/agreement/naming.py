@@ -43,6 +43,9 @@ INSTALLED = "COVALENT_AWSBATCH_INSTALLED"
 CHECKPOINT = "COVALENT_AWSBATCH_CHECKPOINT"
 """Variable of the job: seconds after which the function's checkpoint is stored again; without it there is none."""
 
+SPOT_NOTICE = "COVALENT_AWSBATCH_SPOT_NOTICE"
+"""Variable of the job: set where the runner asks EC2 whether the machine is to be taken back."""
+
 ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
 """Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
 

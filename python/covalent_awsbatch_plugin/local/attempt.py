@@ -23,12 +23,14 @@ from .logs import LogStream
 from .process import CannotStartError, JobProcess
 from .retry import Outcome
 from .scratch import Scratch
+from .spot_notice import SpotNotices
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 EXITED = "Essential container in task exited"
 NOT_STARTED = "Task failed to start"
 TIMED_OUT = "Job attempt duration exceeded timeout"
 
+_METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"  # as AWS's SDKs have it
 # ECS's limit. SubmitJob accepts more, and the job fails.
 _MAX_OVERRIDES_CHARS = 8192
 _TIMEOUT_GRACE_SECONDS = 5.0
@@ -91,7 +93,9 @@ class AttemptRunner:
         argv = job.command or program
         own = {**image.environment, **job.environment} if image else job.environment
         own = {**own, **secret_values.fetch(job.secrets, self.client)}
-        variables = job_environment(os.environ, scratch, self.aws, own, _batch_variables(job, environment))
+        metadata = {_METADATA: self.aws["AWS_ENDPOINT_URL"] + SpotNotices.path(job.job_id)}
+        aws = {**self.aws, **metadata}
+        variables = job_environment(os.environ, scratch, aws, own, _batch_variables(job, environment))
         process = JobProcess(argv, variables, scratch.work, write, job.ulimits)
         with api_lock:
             job.begin_running(process, stream_name)

@@ -22,12 +22,14 @@ from .attempt import AttemptRunner
 from .batch import patched_batch
 from .ecr import patched_ecr
 from .iam import patched_iam
+from .job import LocalJob
 from .keys import Keys
 from .leftovers import clear
 from .resources import create_resources
 from .run_directory import run_directory
 from .scheduler import Scheduler
 from .server import Server
+from .spot_notice import SpotNotices
 from .summary import JobSummary
 
 RUNNER = ("{python}", "-m", "covalent_awsbatch_plugin.runner")
@@ -85,6 +87,7 @@ class LocalAWS:
         self._cleanup: ExitStack | None = None
         self._pid = 0
         self._keys = Keys()
+        self._notices = SpotNotices()
         self._session: boto3.session.Session | None = None
         self._session_lock = threading.Lock()  # a session is not made for threads, unlike its clients
         self._server: Server | None = None
@@ -164,6 +167,36 @@ class LocalAWS:
         with api_lock:
             return [job.summary() for job in self._scheduler.jobs]
 
+    def reclaim(self, job_id: str, seconds: float = 120.0) -> None:
+        """Takes the machine of a running job back, as EC2 does with a spot machine: announced at once, gone later.
+
+        Args:
+            job_id: The job; others on its machine stay.
+            seconds: How long after the notice.
+
+        Raises:
+            RuntimeError: It is not running, or the job is not.
+        """
+        job = next((job for job in self._running_jobs() if job.job_id == job_id), None)
+        if job is None or job.process is None:
+            raise RuntimeError(f"job {job_id} has no machine")
+        process = job.process
+        self._notices.announce(job_id, seconds)
+
+        def lose() -> None:
+            self._notices.withdraw(job_id)
+            process.kill()
+
+        losing = threading.Timer(seconds, lose)
+        losing.daemon = True
+        losing.start()
+
+    def _running_jobs(self) -> list[LocalJob]:
+        if self._scheduler is None:
+            raise RuntimeError(_NOT_RUNNING)
+        with api_lock:
+            return [job for job in self._scheduler.jobs if job.process is not None]
+
     def start(self) -> LocalAWS:
         """Starts to answer; returns when all resources are there.
 
@@ -190,7 +223,7 @@ class LocalAWS:
             cleanup.enter_context(locked_logs())
             cleanup.enter_context(patched_iam())
             cleanup.enter_context(patched_ecr(self._presigned))
-            self._server = Server(self._port, self._quiet, self._keys)
+            self._server = Server(self._port, self._quiet, self._keys, self._notices)
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace, self.client
             )

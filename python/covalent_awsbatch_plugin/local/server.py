@@ -12,6 +12,7 @@ from werkzeug.serving import make_server
 
 from .access import HEADERS, AccessControl
 from .keys import Keys
+from .spot_notice import SpotNotices
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5.0
@@ -40,12 +41,13 @@ class Server:
         port: TCP port; 0 takes a free one.
         quiet: Whether to keep requests out of the log.
         keys: The accepted keys.
+        notices: Answers for the instance metadata of jobs.
 
     Raises:
         OSError: The port is taken.
     """
 
-    def __init__(self, port: int, quiet: bool, keys: Keys) -> None:
+    def __init__(self, port: int, quiet: bool, keys: Keys, notices: SpotNotices) -> None:
         # The socket is opened here, since werkzeug exits the process when the port is taken.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,7 +57,7 @@ class Server:
             self._server = make_server(
                 _HOST,
                 self.port,
-                AccessControl(DomainDispatcherApplication(_application_for), self.port, keys),
+                notices.before(AccessControl(DomainDispatcherApplication(_application_for), self.port, keys)),
                 threaded=True,
                 request_handler=_QuietHandler if quiet else _Handler,
                 fd=listener.fileno(),

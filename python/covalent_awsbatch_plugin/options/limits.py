@@ -26,6 +26,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     KMS_KEY,
     PACKAGES,
     SIGNING_KEY,
+    SPOT_NOTICE,
 )
 
 from . import fargate, packages, pairs
@@ -38,6 +39,7 @@ RESERVED_ENVIRONMENT = frozenset(
         BUCKET_OWNER,
         KMS_KEY,
         CHECKPOINT,
+        SPOT_NOTICE,
         SIGNING_KEY,
         ENVIRONMENT,
         ENVIRONMENT_PYTHON,

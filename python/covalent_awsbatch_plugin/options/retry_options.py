@@ -57,3 +57,11 @@ class RetryOptions(QueueOptions):
         "`batch_queue` has spot machines. The last one is kept. `retry_attempts` counts all attempts.",
         command_line=True,
     )
+    spot_notice: limits.Flag = option(
+        False,
+        rule="must be True (the function has word of it two minutes before EC2 takes its machine back) or False",
+        doc="Whether the runner asks EC2 every 5 seconds if its spot machine is to be taken back, which is announced "
+        "two minutes before, and passes that on to the function (`from covalent_awsbatch_plugin import interruption`, "
+        "`interruption.on_notice()`); a checkpoint is stored then, too. It needs this package in the container. On "
+        "Fargate, SIGTERM is the word, with or without it.",
+    )

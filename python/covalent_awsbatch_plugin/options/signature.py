@@ -145,6 +145,12 @@ class OptionKeywords:
     """Job queues for the attempts after a lost machine, one after the other: `["on-demand"]` where `batch_queue` has
     spot machines. The last one is kept. `retry_attempts` counts all attempts.
     """
+    spot_notice: bool
+    """Whether the runner asks EC2 every 5 seconds if its spot machine is to be taken back, which is announced two
+    minutes before, and passes that on to the function (`from covalent_awsbatch_plugin import interruption`,
+    `interruption.on_notice()`); a checkpoint is stored then, too. It needs this package in the container. On Fargate,
+    SIGTERM is the word, with or without it.
+    """
     shared_memory: float
     """GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory` with GPUs, as
     PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate.
@@ -241,6 +247,7 @@ class OptionKeywords:
         consumable_resources: dict[str, int] | None = None,
         retry_memory_factor: float | None = None,
         retry_queues: str | list[str] | None = None,
+        spot_notice: bool | None = None,
         shared_memory: float | None = None,
         volumes: dict[str, str | dict[str, Any]] | None = None,
         secrets: dict[str, str] | None = None,
@@ -341,6 +348,10 @@ class OptionKeywords:
             retry_queues: Job queues for the attempts after a lost machine, one after the other: `["on-demand"]` where
                 `batch_queue` has spot machines. The last one is kept. `retry_attempts` counts all attempts. Default:
                 empty.
+            spot_notice: Whether the runner asks EC2 every 5 seconds if its spot machine is to be taken back, which is
+                announced two minutes before, and passes that on to the function (`from covalent_awsbatch_plugin import
+                interruption`, `interruption.on_notice()`); a checkpoint is stored then, too. It needs this package in
+                the container. On Fargate, SIGTERM is the word, with or without it. Default: `False`.
             shared_memory: GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory`
                 with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate. Default: `0`.
             volumes: What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an

@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 
-from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT, ENVIRONMENT_DIRECTORY, SIGNING_KEY
+from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT, ENVIRONMENT_DIRECTORY, SIGNING_KEY, SPOT_NOTICE
 from covalent_awsbatch_plugin.checkpoint import VARIABLE
 
 from .channel import Listener
 from .process import Worker
-from .signals import TERMINATION_SIGNALS
+from .signals import TERMINATION_SIGNALS, WORKER_NOTICE
 
 _REQUIRED_VARIABLES = ("S3_BUCKET_NAME", "COVALENT_TASK_FUNC_FILENAME", "RESULT_FILENAME")
 
@@ -37,6 +37,8 @@ def main() -> int:
     if interval and (problem := _make_checkpoint_directory()):
         print(problem, file=sys.stderr)
         return 1
+    looks_for_notice = bool(os.environ.pop(SPOT_NOTICE, ""))
+    signal.signal(WORKER_NOTICE, signal.SIG_IGN)  # until the worker has a handler; the notice is passed on again
     worker = _fork()
     if worker is None:
         return 0
@@ -49,6 +51,8 @@ def main() -> int:
         supervisor = Supervisor(worker, bucket, result_key, signing_key)
         if interval:
             supervisor.keep_checkpoint(float(interval))
+        if looks_for_notice:
+            supervisor.watch_for_notice()
         return supervisor.run(function_key)
 
 

@@ -26,7 +26,7 @@ from covalent_awsbatch_plugin.printable import printable
 from . import contents, usage
 from . import envelope as envelopes
 from .output import Pump, write
-from .signals import TERMINATION_SIGNALS, WORKER_TERMINATION
+from .signals import TERMINATION_SIGNALS, WORKER_NOTICE, WORKER_TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ _EXIT_GRACE_TERMINATED_SECONDS = 1.0  # a terminated container has 30 s in all b
 _TERMINATION_GRACE_SECONDS = (
     3.0  # for the function after SIGTERM; then the envelope is written, since SIGKILL may follow
 )
+_NOTICE_SECONDS = 150.0  # EC2 takes the machine two minutes after its notice
 _DRAIN_SECONDS = 1.0  # for the output of remaining processes, and again after they are killed
 _CHUNK_BYTES = 1024 * 1024
 _EXIT_STATUSES = {"succeeded": 0, "terminated": 128 + signal.SIGTERM}  # as for any program that SIGTERM ends
@@ -67,6 +68,7 @@ class Supervisor:
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._answered = False
         self._terminated = False
+        self._noticed = False
         self._deadline = math.inf
         self._exit_status: int | None = None
         self._notes: list[str] = []
@@ -84,6 +86,12 @@ class Supervisor:
 
         key = checkpoint_key(self._key)
         self._checkpoint = Checkpoint(self._client, self._bucket, key, interval, log_line)
+
+    def watch_for_notice(self) -> None:
+        """Tell the function when EC2 announces that it takes the machine back."""
+        from . import spot_notice
+
+        self._start_thread(spot_notice.watch, lambda: self._events.put(self._on_notice), log_line)
 
     def run(self, function_key: str) -> int:
         """Send the task to the worker, wait for its answer, and write the envelope.
@@ -116,6 +124,8 @@ class Supervisor:
         for text in (*self._notes, self._envelope["traceback"]):
             if text:
                 log_line(text)
+        if self._noticed and self._envelope["status"] == "terminated":
+            self._wait_for_the_end()
         return code
 
     def _watch(self) -> int:
@@ -146,6 +156,23 @@ class Supervisor:
         self._deadline = time.monotonic() + _TERMINATION_GRACE_SECONDS
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._worker.pid, WORKER_TERMINATION)
+
+    def _on_notice(self) -> None:
+        if not self._noticed:
+            self._noticed = True
+            log_line("EC2 has announced that it takes this machine back.")
+            if self._checkpoint and not self._answered:
+                self._start_thread(self._checkpoint.store)
+        if not self._answered:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._worker.pid, WORKER_NOTICE)
+
+    def _wait_for_the_end(self) -> None:
+        """Stay until the machine goes: AWS Batch then knows why, and what is tried again after that is."""
+        deadline = time.monotonic() + _NOTICE_SECONDS
+        while not self._terminated and (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(Empty):
+                self._events.get(timeout=left)()
 
     def _on_answer(self, said: Any) -> None:
         if not self._answered:

@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from covalent_awsbatch_plugin import interruption
 from covalent_awsbatch_plugin.agreement import references
 from covalent_awsbatch_plugin.agreement.unpickling import Unpickler, read_text
 
@@ -20,7 +21,7 @@ from . import channel, display_text, installed
 from .container import FreshPathFinder, fast_covalent_import
 from .explanation import Terminated, explain, name_of, version_warning
 from .output import text_stream
-from .signals import WORKER_TERMINATION
+from .signals import WORKER_NOTICE, WORKER_TERMINATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,11 +102,15 @@ def run(supervisor: int, source: int, address: str | bytes, log: int) -> None:
     try:
         try:
             signal.signal(WORKER_TERMINATION, _terminate)
+            signal.signal(WORKER_NOTICE, _announce)
             output = task.run(source, log)
         finally:
-            signal.signal(WORKER_TERMINATION, signal.SIG_IGN)  # from here on the answer must be sent
+            # From here on the answer must be sent.
+            signal.signal(WORKER_TERMINATION, signal.SIG_IGN)
+            signal.signal(WORKER_NOTICE, signal.SIG_IGN)
     except BaseException as error:  # noqa: BLE001  (also SystemExit: the job must say how it ended)
-        answer["status"] = "terminated" if isinstance(error, Terminated) else "failed"
+        is_told = isinstance(error, (Terminated, interruption.Interrupted))
+        answer["status"] = "terminated" if is_told else "failed"
         answer["traceback"] = explain(error, task.stage, task.sender)
         answer["exception"] = name_of(error)
     if os.getpid() == own_pid:  # not in a forked copy that has returned from the function as well
@@ -126,7 +131,12 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         return
     signal.signal(WORKER_TERMINATION, signal.SIG_IGN)  # a second one must not interrupt the answer
+    interruption.announce()  # what a callback raises goes in its place
     raise Terminated
+
+
+def _announce(_number: int, _frame: FrameType | None) -> None:
+    interruption.announce()
 
 
 def _exit_with_parent(supervisor: int) -> None:

@@ -15,6 +15,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     KMS_KEY,
     RESULT_FILENAME,
     SIGNING_KEY,
+    SPOT_NOTICE,
 )
 from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.program import program
@@ -187,5 +188,6 @@ def _environment(settings: Settings, dispatch_id: str, node_id: int, account: st
         "RESULT_FILENAME": RESULT_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id),
         SIGNING_KEY: secrets.token_hex(32),
         **({CHECKPOINT: f"{settings.checkpoint_interval:g}"} if settings.checkpoint else {}),
+        **({SPOT_NOTICE: "1"} if settings.spot_notice and settings.platform == "EC2" else {}),
         **{name: value for name, value in demands.items() if value},
     }

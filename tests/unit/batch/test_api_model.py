@@ -28,6 +28,7 @@ EVERYTHING = {
     "s3_kms_key_id": "alias/key",
     "retry_memory_factor": 2,
     "retry_queues": ["on-demand"],
+    "spot_notice": True,
 }
 CONTAINER = {
     "num_gpus": 1,

@@ -91,6 +91,7 @@ GOOD = [
     ("retry_queues", "spot-2, on-demand", ["spot-2", "on-demand"]),
     ("retry_queues", '["on-demand"]', ["on-demand"]),
     ("retry_queues", "", ""),
+    ("spot_notice", True, True),
 ]
 
 BAD = [
@@ -215,6 +216,7 @@ BAD = [
     ("retry_memory_factor", 0.5),
     ("retry_memory_factor", 17),
     ("retry_memory_factor", True),
+    ("spot_notice", 1),
     ("retry_queues", 7),
     ("retry_queues", ["a queue"]),
     ("retry_queues", [""]),
@@ -322,6 +324,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("consumable_resources", {}),
         ("retry_memory_factor", 1),
         ("retry_queues", ""),
+        ("spot_notice", False),
         ("shared_memory", 0),
         ("volumes", {}),
         ("secrets", {}),

@@ -280,6 +280,12 @@ variable "retry_queues" {
   description = "Job queues for the attempts after a lost machine, one after the other: '[\"on-demand\"]' where 'batch_queue' has spot machines. The last one is kept. 'retry_attempts' counts all attempts."
 }
 
+variable "spot_notice" {
+  type        = bool
+  default     = false
+  description = "Whether the runner asks EC2 every 5 seconds if its spot machine is to be taken back, which is announced two minutes before, and passes that on to the function ('from covalent_awsbatch_plugin import interruption', 'interruption.on_notice()'); a checkpoint is stored then, too. It needs this package in the container. On Fargate, SIGTERM is the word, with or without it."
+}
+
 variable "shared_memory" {
   type        = number
   default     = 0
@@ -453,6 +459,7 @@ locals {
     consumable_resources      = var.consumable_resources
     retry_memory_factor       = var.retry_memory_factor
     retry_queues              = var.retry_queues
+    spot_notice               = var.spot_notice
     shared_memory             = var.shared_memory
     volumes                   = var.volumes
     secrets                   = var.secrets
