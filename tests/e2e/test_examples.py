@@ -34,7 +34,7 @@ def run(folder: Path, *arguments: str) -> list[str]:
 def test_every_example_is_told_of() -> None:
     told = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in EXAMPLES.glob("*/workflow.*")}
-    assert len(folders) == 5
+    assert len(folders) == 7
     assert all(f"[{name}]({name})" in told and (EXAMPLES / name / "README.md").exists() for name in folders)
 
 
@@ -59,6 +59,19 @@ def test_a_training_falls_back_to_the_processor() -> None:
 
 def test_movies_are_imported() -> None:
     assert "imported 3 movies" in run(EXAMPLES / "movie_import")
+
+
+def test_a_training_goes_on_where_its_first_attempt_stopped() -> None:
+    *_, attempt, found, jobs = run(EXAMPLES / "checkpoint", "30")
+    assert attempt == "attempt 2 began at epoch 15 of 30"
+    assert found.endswith(" after 30 epochs")
+    assert jobs.startswith("jobs: 1 SUCCEEDED;")
+
+
+def test_texts_are_read_from_the_directory_that_jobs_share() -> None:
+    *_, found, jobs = run(EXAMPLES / "volumes")
+    assert found == "most common: a 7, machine 4"
+    assert jobs.startswith("jobs: 4 SUCCEEDED;")
 
 
 def outputs(notebook: Path) -> str:
