@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::aws::clients::Clients;
 use crate::aws::settings::ClientSettings;
 use crate::batch::jobs::Jobs;
+use crate::batch::queue::platforms::Platforms;
 use crate::batch::submission::Submitter;
 use crate::batch::watcher::Watcher;
 use crate::envelope::Envelopes;
@@ -25,6 +26,8 @@ pub struct Session {
     pub submitter: Arc<Submitter>,
     /// Watches all running jobs.
     pub watcher: Watcher,
+    /// Knows what queues run their jobs on.
+    pub platforms: Platforms,
     /// Reads results.
     pub envelopes: Envelopes,
     transfers: Arc<Transfers>,
@@ -45,6 +48,7 @@ impl Session {
         Self {
             submitter: Arc::new(Submitter::new(clients.clone(), jobs.clone(), signatures.clone())),
             watcher: Watcher::new(jobs.clone()),
+            platforms: Platforms::new(clients.clone()),
             envelopes: Envelopes::new(signatures),
             transfers: Arc::default(),
             jobs,

@@ -14,6 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use covalent_awsbatch_plugin::aws::clients::Clients;
 use covalent_awsbatch_plugin::batch::outcome::{JobContext, cause, sentence};
+use covalent_awsbatch_plugin::batch::platform::Platform;
 use covalent_awsbatch_plugin::batch::queue::{self, Demand};
 use covalent_awsbatch_plugin::batch::{listing, logs};
 use covalent_awsbatch_plugin::ecr::image;
@@ -40,10 +41,8 @@ pub fn batch(data: &[u8]) {
         0 => session.jobs.describe(&["1".to_owned()]).await.map(|jobs| {
             for job in &jobs {
                 assert!(!cause(job).as_str().is_empty());
-                short_text(
-                    &sentence(job, JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None })
-                        .replace(&job.id, ""),
-                );
+                let context = JobContext { memory: 3.75, time_limit: 300, dispatcher: None };
+                short_text(&sentence(job, context).replace(&job.id, ""));
                 let _ = job.console();
             }
             shown(&jobs);
@@ -51,11 +50,11 @@ pub fn batch(data: &[u8]) {
         1 => listing::list(&session.clients, "q", "covalent-batch-").await.map(listing::ids_by_name).map(drop),
         2 => queue::look_up(&session.clients, "q").await.map(|queue| shown(&queue)),
         3 => queue::environments(&session.clients, vec!["e".to_owned()]).await.map(|environments| shown(&environments)),
-        4 => queue::problems(&session.clients, "q", Demand { vcpu: 8.0, fargate: false, shares: true }).await.map(
-            |problems| {
-                problems.iter().for_each(|problem| short_text(problem));
-            },
-        ),
+        4 => {
+            let demand = Demand { vcpu: 8.0, platform: Platform::Ec2, shares: true };
+            let problems = queue::problems(&session.clients, "q", demand).await;
+            problems.map(|problems| problems.iter().for_each(|problem| short_text(problem)))
+        }
         _ => session.jobs.terminate("1", "why").await,
     });
 }

@@ -117,13 +117,12 @@ class Job:
         `not_inspected`, `terminated`, `exited`, `vanished`, `stuck` and `unknown`.
         """
 
-    def sentence(self, memory: float, time_limit: int, fargate: bool, dispatcher: str | None = None) -> str:
+    def sentence(self, memory: float, time_limit: int, dispatcher: str | None = None) -> str:
         """What happened, why, and what to do, in one line.
 
         Args:
             memory: GB that the job requested.
             time_limit: Seconds that an attempt might run; 0 for no limit.
-            fargate: Whether it was to run on Fargate.
             dispatcher: The dispatcher's versions, if the container left no output: they are then to be compared.
         """
 
@@ -220,14 +219,23 @@ class Client:
         A detached task: it starts with the call and completes even if the awaitable is dropped.
         """
 
-    def queue_problems(self, queue: str, vcpu: float, fargate: bool, shares: bool) -> Awaitable[list[str]]:
+    def queue_problems(self, queue: str, vcpu: float, platform: str, shares: bool) -> Awaitable[list[str]]:
         """The problems of a queue as sentences; empty if none are found.
 
         Args:
             queue: Name or ARN.
             vcpu: vCPUs of a job, compared with the limits of the compute environments.
-            fargate: Whether the job is for Fargate, and not for EC2.
+            platform: What the job is for, as `queue_platform` has it.
             shares: Whether it has a share identifier, which goes with a scheduling policy of the queue.
+        """
+
+    def queue_platform(self, queue: str) -> Awaitable[str]:
+        """What the jobs of a queue run on: `EC2`, `FARGATE`, `MANAGED_INSTANCES` or `EKS`.
+
+        Asked once for all who want to know it. `EC2` where AWS does not say, with a warning in the log.
+
+        Args:
+            queue: Name or ARN.
         """
 
     def stored_result(self, bucket: str, key: str) -> Awaitable[dict[str, Any] | None]:

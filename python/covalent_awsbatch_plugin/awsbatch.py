@@ -92,6 +92,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             guard.client = task.connection.client(self._resolve())
             caller = await task.subclasses.caller(self._validate_credentials)
             submits = task.subclasses.overrides(self, AWSBatchExecutor, "submit_task")
+            self.platform = await task.queue_platform.found(self._settings(), guard.client)
             if begun:
                 guard.uploading = guard.submitting = True
                 guard.job_id = await task.takeover.job_of_earlier_server(

@@ -11,6 +11,7 @@ mod json_call;
 pub mod listing;
 pub mod logs;
 pub mod outcome;
+pub mod platform;
 pub mod queue;
 pub mod request;
 pub mod submission;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::fields;
+use super::platform::Platform;
 
 /// One job to submit: what is common to many jobs stands in its definition, the rest travels with the job.
 #[derive(Clone, Debug, Deserialize)]
@@ -108,13 +109,14 @@ impl JobRequest {
         asked.and_then(|resource| text(&resource["value"]).parse().ok()).unwrap_or_default()
     }
 
-    /// Whether it is for Fargate, and not for EC2.
+    /// What it runs on; a pod has no capability that would say so.
     #[must_use]
-    pub fn is_for_fargate(&self) -> bool {
-        self.definition
-            .get("platformCapabilities")
-            .and_then(Value::as_array)
-            .is_some_and(|all| all.contains(&"FARGATE".into()))
+    pub fn platform(&self) -> Platform {
+        if self.definition.contains_key("eksProperties") || self.job.contains_key("eksPropertiesOverride") {
+            return Platform::Eks;
+        }
+        let capabilities = self.definition.get("platformCapabilities").and_then(Value::as_array);
+        capabilities.and_then(|all| Platform::named(text(all.first()?))).unwrap_or_default()
     }
 
     /// Whether it is for a share of a queue with a scheduling policy.
@@ -165,7 +167,7 @@ mod tests {
         .unwrap();
         assert_eq!((request.name(), request.queue(), request.family(), request.image()), ("f-1", "q", "f-", "i"));
         assert_eq!(request.environment().collect::<Vec<_>>(), [("A", "1")]);
-        assert!(request.is_for_fargate() && (request.vcpu() - 0.25).abs() < f64::EPSILON);
+        assert!(request.platform() == Platform::Fargate && (request.vcpu() - 0.25).abs() < f64::EPSILON);
         assert_eq!(request.submission("arn")["jobDefinition"], "arn");
     }
 
@@ -192,7 +194,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((request.image(), request.environment().count()), ("", 0));
-        assert!(!request.is_for_fargate() && request.vcpu() == 0.0);
+        assert!(request.platform() == Platform::Ec2 && request.vcpu() == 0.0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::aws::detached;
 use crate::aws::settings;
 use crate::batch::listing;
 use crate::batch::logs;
+use crate::batch::platform::Platform;
 use crate::batch::queue::{self, Demand};
 use crate::batch::request::JobRequest;
 use crate::batch::watcher::Watch;
@@ -144,13 +145,19 @@ impl Client {
         py: Python<'py>,
         queue: String,
         vcpu: f64,
-        fargate: bool,
+        platform: &str,
         shares: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
+        let platform = Platform::named(platform).unwrap_or_default();
         awaitable(py, async move {
-            queue::problems(&connection.session().await?.clients, &queue, Demand { vcpu, fargate, shares }).await
+            queue::problems(&connection.session().await?.clients, &queue, Demand { vcpu, platform, shares }).await
         })
+    }
+
+    fn queue_platform<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection()?;
+        awaitable(py, async move { Ok(connection.session().await?.platforms.of(&queue).await.name()) })
     }
 
     fn stored_result<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {

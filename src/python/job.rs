@@ -135,9 +135,9 @@ impl PyJob {
         outcome::cause(&self.0).as_str()
     }
 
-    #[pyo3(signature = (memory, time_limit, fargate, dispatcher=None))]
-    fn sentence(&self, memory: f64, time_limit: u32, fargate: bool, dispatcher: Option<&str>) -> String {
-        outcome::sentence(&self.0, JobContext { memory, time_limit, fargate, dispatcher })
+    #[pyo3(signature = (memory, time_limit, dispatcher=None))]
+    fn sentence(&self, memory: f64, time_limit: u32, dispatcher: Option<&str>) -> String {
+        outcome::sentence(&self.0, JobContext { memory, time_limit, dispatcher })
     }
 
     fn __repr__(&self) -> String {

@@ -171,6 +171,8 @@ def test_options_go_together_with_what_the_task_finds(section: dict[str, Any]) -
     """Whether a size is one of Fargate's depends on `platform`, which may stand in the server's section alone."""
     executor = AWSBatchExecutor(vcpu=0.25, memory="0.5", ephemeral_storage=100)  # type: ignore[arg-type]
     assert (executor.vcpu, executor.memory) == (0.25, 0.5)
+    assert executor._settings().platform == "", "what the queue has"
+    section.update(platform="EC2")
     with pytest.raises(SettingsError, match=r"vcpu=0\.25 is for Fargate only"):
         executor._settings()
     section.update(platform="FARGATE")

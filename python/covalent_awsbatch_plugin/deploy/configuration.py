@@ -47,7 +47,8 @@ def configure(executor: Mapping[str, Any], given: Collection[str], say: Say, *, 
     names = {
         *PLACES,
         *given,
-        *(name for name in _KINDS if executor[name] != DEFAULTS[name] or name in before),
+        # What is not on Fargate is found from the queue, as it is on Fargate, too; there it saves a call.
+        *(name for name in _KINDS if executor[name] not in (DEFAULTS[name], "EC2") or name in before),
     }
     wanted = {name: executor[name] for name in executor if name in names}
     # An empty value says nothing to the executor; it is written only where it replaces one that says something.

@@ -226,8 +226,7 @@ class ExecutorInfraDefaults(BaseModel):
         values = former_names.replaced(values)
         # Nothing is allowed here that the executor would refuse afterwards; an empty name is still to be made.
         options = {name: values[name] for name in settings.OPTIONS if values.get(name) not in (None, "")}
-        if _is_fargate(str(values.get("capacity", ""))):
-            options["platform"] = "FARGATE"
+        options["platform"] = "FARGATE" if _is_fargate(str(values.get("capacity", ""))) else "EC2"
         for name, field in settings.Settings.model_fields.items():
             if get_origin(field.annotation) is dict:
                 options[name] = _pairs(name, options.get(name, ""))

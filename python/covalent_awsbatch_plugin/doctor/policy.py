@@ -44,6 +44,7 @@ class Right:
 
 
 _REASONS = "a job that cannot start does not say why"
+_PLATFORM = f"{_REASONS}, and a queue of Fargate needs platform='FARGATE'"
 _WRITES = ("s3:PutObject", "s3:CopyObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload")
 _READS = ("s3:GetObject", "s3:HeadObject")
 _ENDS = ("batch:TerminateJob", "batch:TerminateJobs")
@@ -54,7 +55,7 @@ _IMAGE = "no image is made, and jobs get their packages from the bucket"
 USER = (
     Right("Watch", "batch:DescribeComputeEnvironments", "any", without=_REASONS),
     Right("Watch", "batch:DescribeJobDefinitions", "any", without="each process registers a revision an image"),
-    Right("Watch", "batch:DescribeJobQueues", "any", without=_REASONS),
+    Right("Watch", "batch:DescribeJobQueues", "any", without=_PLATFORM),
     Right("Watch", "batch:DescribeJobs", "any"),
     Right("Watch", "batch:ListJobs", "any", without="a lost answer to SubmitJob ends the task"),
     Right("Register", "batch:RegisterJobDefinition", "definition"),

@@ -14,7 +14,8 @@ from moto.batch.utils import JobStatus
 
 from . import ecs_task
 from .api import api_lock, patched_responses
-from .consumable_calls import PATHS, ConsumableResponse
+from .compute_environment import EnvironmentResponse, platform
+from .consumable_calls import PATHS
 from .consumables import wanted
 from .definition import LocalDefinition
 from .job import WAITING, LocalJob
@@ -41,7 +42,7 @@ _MAX_CONSUMABLES = 5
 _TERMINATE_JOBS = "{0}/v1/terminatejobs$"
 
 
-class LocalBatchResponse(ConsumableResponse):
+class LocalBatchResponse(EnvironmentResponse):
     """Answers Batch's calls one at a time, with moto where it is correct."""
 
     shortest_timeout: ClassVar[int]
@@ -107,8 +108,7 @@ class LocalBatchResponse(ConsumableResponse):
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
         if queue is not None:
-            kinds = [(environment.compute_resources or {}).get("type", "EC2") for environment in queue.environments]
-            check_platform(definition.platform_capabilities, kinds)
+            check_platform(definition.platform_capabilities, {platform(one) for one in queue.environments})
             priorities = [self._get_param("schedulingPriorityOverride"), definition.scheduling_priority]
             check_share(queue.schedule_policy, self._get_param("shareIdentifier"), priorities)
         if "FARGATE" in (definition.platform_capabilities or []):

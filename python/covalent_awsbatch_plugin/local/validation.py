@@ -152,18 +152,18 @@ def check_share(policy: str | None, share: str | None, priorities: list[int | No
         raise ClientException("schedulingPriority must be in the job definition, or overridden, on a fair-share queue")
 
 
-def check_platform(platforms: list[str] | None, kinds: list[str]) -> None:
+def check_platform(capabilities: list[str] | None, platforms: set[str]) -> None:
     """Refuses a job for machines on a queue of Fargate, and the other way round.
 
     Args:
-        platforms: The definition's platformCapabilities.
-        kinds: Types of the queue's compute environments.
+        capabilities: The definition's platformCapabilities.
+        platforms: What the queue's compute environments have.
 
     Raises:
         ClientException: They do not go together.
     """
-    for platform in platforms or ["EC2"]:
-        if any(kind.startswith("FARGATE") != (platform == "FARGATE") for kind in kinds):
+    for platform in capabilities or ["EC2"]:
+        if platforms - {platform}:
             raise ClientException(
                 f"Job Queue is attached to Compute Environment that can not run Jobs with capability {platform}"
             )

@@ -203,11 +203,11 @@ class JobOptions(OptionGroup):
         command_line=True,
     )
     platform: limits.Platform = option(
-        "EC2",
-        validate_default=True,
-        rule="must be 'EC2' or 'FARGATE', as the compute environments behind the queue are; Fargate has no GPUs, and "
-        "memory that goes with vcpu",
-        doc="`EC2` or `FARGATE`, as the compute environments behind the queue are.",
+        "",
+        rule="must be 'EC2' or 'FARGATE', as the compute environments behind the queue are, or empty for what they "
+        "are; Fargate has no GPUs, and memory that goes with vcpu",
+        doc="`EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are, which AWS "
+        "is asked once for a queue.",
         command_line=True,
         deploy=Variable("EC2 or FARGATE, as capacity says already; empty for that.", default=""),
     )

@@ -12,6 +12,16 @@ from .settings import Settings
 _KEPT = "of its nominal memory a machine keeps 2 to 10 % for its kernel and the ECS agent"
 
 
+def platform(environment: dict[str, Any]) -> str:
+    """What the jobs of an environment run on, as the option `platform` has it; empty where nobody can tell.
+
+    Args:
+        environment: What the core tells of it.
+    """
+    kind = environment["kind"]
+    return "FARGATE" if kind.startswith("FARGATE") else "EC2" if kind else ""
+
+
 def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
     """Why a job of this configuration would never fit, as sentences; empty if it does or nobody can tell.
 
@@ -19,14 +29,14 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
         settings: Whose `vcpu`, `memory` and `num_gpus` count.
         environment: What the core tells of the environment.
     """
-    fargate = environment["kind"].startswith("FARGATE")
-    if environment["kind"] and fargate != (settings.platform == "FARGATE"):
+    there = platform(environment)
+    if there and settings.platform and there != settings.platform:
         return [f"it is {environment['kind']}, and the job is for {settings.platform}"]
     found = []
     limit = environment["max_vcpus"]
     if limit is not None and limit < settings.vcpu:
         found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu:g}")
-    if fargate:
+    if there == "FARGATE":
         return found
     types, job = environment["instance_types"], _size(settings)
     if types and job.gpus and not any(map(instance_types.has_gpus, types)):
@@ -47,7 +57,7 @@ def doubt(settings: Settings, environment: dict[str, Any]) -> str:
         environment: As above.
     """
     types = environment["instance_types"]
-    if environment["kind"].startswith("FARGATE") or instance_types.holds(types, _size(settings)):
+    if platform(environment) == "FARGATE" or instance_types.holds(types, _size(settings)):
         return ""
     if not types:
         return "its instance types are not told"

@@ -86,8 +86,10 @@ class OptionKeywords:
     """When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or cancellation,
     unless its job may go on or its result could not be read.
     """
-    platform: Literal["EC2", "FARGATE"]
-    """`EC2` or `FARGATE`, as the compute environments behind the queue are."""
+    platform: Literal["", "EC2", "FARGATE"]
+    """`EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are, which AWS is asked
+    once for a queue.
+    """
     assign_public_ip: bool
     """Whether a container on Fargate gets an address on the internet; without one it pulls images and reaches S3 by a
     NAT gateway or by endpoints only.
@@ -231,7 +233,7 @@ class OptionKeywords:
         s3_bucket_owner: str | None = None,
         s3_kms_key_id: str | None = None,
         s3_cleanup: Literal["never", "success", "always"] | None = None,
-        platform: Literal["EC2", "FARGATE"] | None = None,
+        platform: Literal["", "EC2", "FARGATE"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
         runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
@@ -308,7 +310,8 @@ class OptionKeywords:
                 encryption. The container's program follows it if it is this package's runner. Default: empty.
             s3_cleanup: When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or
                 cancellation, unless its job may go on or its result could not be read. Default: `never`.
-            platform: `EC2` or `FARGATE`, as the compute environments behind the queue are. Default: `EC2`.
+            platform: `EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are,
+                which AWS is asked once for a queue. Default: empty.
             assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.

@@ -172,7 +172,7 @@ def _parted(text: str, task: Task, job: Job | None, settings: Settings) -> tuple
         traceback, message = raised(text)
         return f"{task.electron.name} raised {message or 'an exception'}", traceback
     if job is not None and job.status == "FAILED":
-        return job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE"), ""
+        return job.sentence((job.memory_mib or settings.memory_mib) / 1024, settings.time_limit), ""
     tail = [line for line in text.split("\n") if line.strip()][-_TAIL_LINES:]
     return "\n".join(tail) or "It left no word of why.", ""
 

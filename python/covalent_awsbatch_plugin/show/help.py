@@ -158,7 +158,8 @@ def completing(annotation: Any) -> Callable[[click.Context, click.Parameter, str
     Args:
         annotation: Type of the option.
     """
-    values = [str(value) for value in get_args(annotation)] if str(get_origin(annotation)) == "typing.Literal" else []
+    choices = get_args(annotation) if str(get_origin(annotation)) == "typing.Literal" else ()
+    values = [str(value) for value in choices if value]
     return lambda _context, _parameter, begun: [value for value in values if value.startswith(begun)]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         live,
         outcome,
         own_nodes,
+        queue_platform,
         resubmission,
         result,
         subclasses,

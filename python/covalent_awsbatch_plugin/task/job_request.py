@@ -123,7 +123,10 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
 
 
 def _named(settings: Settings) -> dict[str, Any]:
-    return {"jobDefinitionName": settings.batch_job_definition_name, "platformCapabilities": [settings.platform]}
+    return {
+        "jobDefinitionName": settings.batch_job_definition_name,
+        "platformCapabilities": [settings.platform or "EC2"],
+    }
 
 
 def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str, Any]:

@@ -216,7 +216,6 @@ async def failure(
     message = job.sentence(
         float(f"{settings.memory_mib / 1024:.4g}"),
         settings.time_limit,
-        settings.platform == "FARGATE",
         _PACKAGED_BY.format_map(transfer.versions()) if silent else None,
     )
     if job.cause == "image_unavailable":

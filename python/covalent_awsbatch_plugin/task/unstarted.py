@@ -46,7 +46,7 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
         The error to raise; its message says what that state means, what to do, and what is wrong with queue and compute
         environments, if AWS tells.
     """
-    message = job.sentence(settings.memory_mib / 1024, settings.time_limit, settings.platform == "FARGATE")
+    message = job.sentence(settings.memory_mib / 1024, settings.time_limit)
     # A machine was found for a job that is STARTING, so the queue does not explain it.
     if job.status != "STARTING" and (problems := await _queue_problems(client, settings)):
         message += f" Of the queue is known: {'; '.join(problems)}."
@@ -56,7 +56,7 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
 async def _queue_problems(client: Client, settings: Settings) -> list[str]:
     """The problems of the queue, if they can be looked up in time."""
     looking = client.queue_problems(
-        settings.batch_queue, settings.vcpu, settings.platform == "FARGATE", bool(settings.share_identifier)
+        settings.batch_queue, settings.vcpu, settings.platform, bool(settings.share_identifier)
     )
     try:
         return await asyncio.wait_for(looking, _DETAIL_TIMEOUT_SECONDS)

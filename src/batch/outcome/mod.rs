@@ -16,8 +16,6 @@ pub struct JobContext<'a> {
     pub memory: f64,
     /// Seconds an attempt may run; 0 for no limit.
     pub time_limit: u32,
-    /// Whether the job was for Fargate, where the user has no instances.
-    pub fargate: bool,
     /// The dispatcher's versions, such as `Python 3.11.9`, if the container left no output: they are then to be
     /// compared.
     pub dispatcher: Option<&'a str>,
@@ -34,7 +32,7 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
     };
     let id = &job.id;
     let not_started =
-        |why: &str| format!("Job {id} could not start{attempts}: {why} ({reason}); {}.", advice(cause, context));
+        |why: &str| format!("Job {id} could not start{attempts}: {why} ({reason}); {}.", advice(cause, job));
     match cause {
         Cause::Cancelled => format!("Job {id} was cancelled from Covalent."),
         Cause::TimeLimit => format!(
@@ -51,7 +49,7 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
         ),
         Cause::HostLost => format!(
             "Job {id} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({reason}); {}.",
-            advice(cause, context)
+            advice(cause, job)
         ),
         Cause::ImageUnavailable => {
             not_started(&format!("its image {} could not be pulled", job.image.as_deref().unwrap_or("")))
@@ -82,7 +80,7 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
             job.status,
             waiting::format_duration(job.stuck_seconds.unwrap_or_default()),
             waiting::state_meaning(&job.status, job.has_dependencies).unwrap_or("that is longer than it may be"),
-            stuck_advice(&job.status, context.fargate)
+            stuck_advice(job)
         ),
         Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({reason})."),
     }
@@ -110,9 +108,9 @@ fn exited_sentence(job: &Job, dispatcher: Option<&str>, attempts: &str) -> Strin
 }
 
 /// What to do about a cause.
-fn advice(cause: Cause, context: JobContext<'_>) -> &'static str {
+fn advice(cause: Cause, job: &Job) -> &'static str {
     match cause {
-        Cause::HostLost if context.fargate => {
+        Cause::HostLost if job.is_fargate => {
             "run it again, raise `retry_attempts`, or use a queue with FARGATE in place of FARGATE_SPOT"
         }
         Cause::HostLost => "run it again, raise `retry_attempts`, or use a queue with on-demand instances",
@@ -124,7 +122,7 @@ fn advice(cause: Cause, context: JobContext<'_>) -> &'static str {
             "build the image for the machine's processor, or use a queue with machines of the image's"
         }
         Cause::ProgramMissing => "check that `container_image_uri` is an image with Python and what the job runs",
-        Cause::DiskFull if context.fargate => "raise `ephemeral_storage`, or use a smaller image",
+        Cause::DiskFull if job.is_fargate => "raise `ephemeral_storage`, or use a smaller image",
         Cause::DiskFull => "give the instances of the compute environment larger disks, or use a smaller image",
         Cause::GpuDriver => {
             "use an image of the operating system with GPU support (ECS_AL2_NVIDIA) in the compute environment"
@@ -143,15 +141,15 @@ fn advice(cause: Cause, context: JobContext<'_>) -> &'static str {
             "check the execution role's rights and the subnets' way to ECR, Secrets Manager and CloudWatch Logs"
         }
         Cause::OverridesTooLong => "put less into `environment`",
-        Cause::AgentTrouble if context.fargate => "run it again",
+        Cause::AgentTrouble if job.is_fargate => "run it again",
         _ => "run it again, and if that lasts look at the instance's disk space and ECS agent",
     }
 }
 
 /// What to do about a job that is stuck in this state.
-fn stuck_advice(status: &str, fargate: bool) -> &'static str {
-    match status {
-        "STARTING" if fargate => {
+fn stuck_advice(job: &Job) -> &'static str {
+    match job.status.as_str() {
+        "STARTING" if job.is_fargate => {
             "run it again; if that lasts, look at the subnets' way to the registry, and use a smaller image"
         }
         "STARTING" => {
@@ -213,7 +211,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sentence_names_the_limit_that_was_asked_for() {
-        let context = JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
+        let context = JobContext { memory: 3.75, time_limit: 300, dispatcher: None };
         let killed = failed("Essential container in task exited", "OutOfMemoryError: killed", Some(137));
         assert!(sentence(&killed, context).contains("3.75 GB"));
         let late = failed("Job attempt duration exceeded timeout", "", None);
@@ -222,14 +220,14 @@ pub(crate) mod tests {
 
     #[test]
     fn an_unknown_failure_shows_all_there_is() {
-        let context = JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None };
+        let context = JobContext { memory: 1.0, time_limit: 0, dispatcher: None };
         let text = sentence(&failed("Task failed to start", "Strange: new", Some(7)), context);
         assert!(text.contains("Task failed to start; Strange: new; exit code 7"), "{text}");
     }
 
     #[test]
     fn a_container_without_a_word_is_told_to_compare_versions_first() {
-        let context = JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: Some("Python 3.11.9") };
+        let context = JobContext { memory: 1.0, time_limit: 0, dispatcher: Some("Python 3.11.9") };
         for (code, then) in [(1, "log"), (139, "crashed in native code")] {
             let silent = failed("Essential container in task exited", "", Some(code));
             let text = sentence(&Job { image: Some("i:1".into()), ..silent.clone() }, context);
@@ -247,12 +245,13 @@ pub(crate) mod tests {
     #[test]
     fn advice_fits_the_platform_and_no_sentence_ends_twice() {
         let full = failed("Task failed to start", "CannotPullContainerError: no space left on device.", None);
-        for (fargate, word) in [(true, "`ephemeral_storage`"), (false, "larger disks")] {
-            let text = sentence(&full, JobContext { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
+        for (is_fargate, word) in [(true, "`ephemeral_storage`"), (false, "larger disks")] {
+            let full = Job { is_fargate, ..full.clone() };
+            let text = sentence(&full, JobContext { memory: 1.0, time_limit: 0, dispatcher: None });
             assert!(text.contains(word) && !text.contains(".."), "{text}");
         }
         let ended = Job { is_terminated: true, ..failed("I need the machine.", "", Some(143)) };
-        let text = sentence(&ended, JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None });
+        let text = sentence(&ended, JobContext { memory: 1.0, time_limit: 0, dispatcher: None });
         assert!(text.contains("I need the machine; exit code 143."), "{text}");
     }
 
@@ -260,16 +259,16 @@ pub(crate) mod tests {
     fn a_stuck_job_says_in_what_state_for_how_long_and_what_to_do_on_its_platform() {
         let stuck =
             |status: &str| Job { id: "1".into(), status: status.into(), stuck_seconds: Some(10_800), ..Job::default() };
-        for (status, fargate, word) in [
+        for (status, is_fargate, word) in [
             ("SUBMITTED", false, "ENABLED"),
             ("PENDING", false, "limits of its queue"),
             ("STARTING", false, "ECS agent"),
             ("STARTING", true, "subnets' way"),
         ] {
-            let job = stuck(status);
-            let text = sentence(&job, JobContext { memory: 1.0, time_limit: 0, fargate, dispatcher: None });
+            let job = Job { is_fargate, ..stuck(status) };
+            let text = sentence(&job, JobContext { memory: 1.0, time_limit: 0, dispatcher: None });
             assert!(text.contains(&format!("it had been {status} for 3 h: ")) && text.contains(word), "{text}");
-            assert_eq!(text.contains("instance"), status == "STARTING" && !fargate, "{text}");
+            assert_eq!(text.contains("instance"), status == "STARTING" && !is_fargate, "{text}");
             assert_eq!(cause(&job).as_str(), "stuck");
         }
     }
@@ -277,10 +276,7 @@ pub(crate) mod tests {
     #[test]
     fn a_limit_of_the_queue_says_what_the_state_meant() {
         let reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT";
-        let text = sentence(
-            &failed(reason, "", None),
-            JobContext { memory: 1.0, time_limit: 0, fargate: false, dispatcher: None },
-        );
+        let text = sentence(&failed(reason, "", None), JobContext { memory: 1.0, time_limit: 0, dispatcher: None });
         assert!(text.contains("lower `vcpu`"), "{text}");
     }
 }

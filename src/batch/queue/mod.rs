@@ -1,18 +1,22 @@
 //! A job queue and the compute environments behind it, as Batch describes them.
 
+pub mod platforms;
 mod problems;
 
-use aws_sdk_batch::types::{CeState, CeStatus, CeType, ComputeEnvironmentDetail, CrType, JqState, JqStatus};
+use aws_sdk_batch::types::{
+    CeState, CeStatus, CeType, ComputeEnvironmentDetail, CrType, JobQueueType, JqState, JqStatus, OrchestrationType,
+};
 use serde::Serialize;
 
 use crate::aws::clients::Clients;
 use crate::batch::job::truncate;
+use crate::batch::platform::Platform;
 use crate::error::Result;
 
 pub use problems::{Demand, problems};
 
 /// A queue as `DescribeJobQueues` returns it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Queue {
     /// `ENABLED` or `DISABLED`.
     pub state: String,
@@ -20,6 +24,8 @@ pub struct Queue {
     pub status: String,
     /// Why it is in that status.
     pub status_reason: String,
+    /// `ECS`, `ECS_FARGATE`, `ECS_MANAGED_INSTANCES`, `EKS` …; empty if AWS does not say.
+    pub kind: String,
     /// Whether it has a scheduling policy, so that each job needs a share identifier.
     pub fair_share: bool,
     /// ARNs of its environments, in their order.
@@ -27,7 +33,7 @@ pub struct Queue {
 }
 
 /// A compute environment as `DescribeComputeEnvironments` returns it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Environment {
     /// Its name.
     pub name: String,
@@ -39,8 +45,10 @@ pub struct Environment {
     pub status: String,
     /// Why it is in that status.
     pub status_reason: String,
-    /// `EC2`, `SPOT`, `FARGATE` or `FARGATE_SPOT`; empty if it is unmanaged.
+    /// `EC2`, `SPOT`, `FARGATE`, `FARGATE_SPOT` or `ECS_MANAGED_INSTANCES`; empty if it is unmanaged.
     pub kind: String,
+    /// Who runs the containers: `ECS` or `EKS`; empty if AWS does not say.
+    pub orchestration: String,
     /// Limit on the vCPUs of all running jobs.
     pub max_vcpus: Option<i32>,
     /// Instance types, families, or `optimal`.
@@ -61,6 +69,7 @@ pub async fn look_up(clients: &Clients, queue: &str) -> Result<Option<Queue>> {
         state: truncate(detail.state().map(JqState::as_str).unwrap_or_default()),
         status: truncate(detail.status().map(JqStatus::as_str).unwrap_or_default()),
         status_reason: truncate(detail.status_reason().unwrap_or_default()),
+        kind: truncate(detail.job_queue_type().map(JobQueueType::as_str).unwrap_or_default()),
         fair_share: detail.scheduling_policy_arn().is_some_and(|arn| !arn.is_empty()),
         environments: detail
             .compute_environment_order()
@@ -82,6 +91,14 @@ pub async fn environments(clients: &Clients, arns: Vec<String>) -> Result<Vec<En
     Ok(answer.compute_environments().iter().map(Environment::from).collect())
 }
 
+impl Environment {
+    /// What its jobs run on; `None` where AWS does not say.
+    #[must_use]
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::of_environment(&self.kind, &self.orchestration)
+    }
+}
+
 impl From<&ComputeEnvironmentDetail> for Environment {
     fn from(detail: &ComputeEnvironmentDetail) -> Self {
         let resources = detail.compute_resources();
@@ -92,6 +109,9 @@ impl From<&ComputeEnvironmentDetail> for Environment {
             status: truncate(detail.status().map(CeStatus::as_str).unwrap_or_default()),
             status_reason: truncate(detail.status_reason().unwrap_or_default()),
             kind: truncate(resources.and_then(|resources| resources.r#type()).map(CrType::as_str).unwrap_or_default()),
+            orchestration: truncate(
+                detail.container_orchestration_type().map(OrchestrationType::as_str).unwrap_or_default(),
+            ),
             max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
             instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
         }

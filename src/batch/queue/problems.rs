@@ -1,6 +1,7 @@
 //! Problems of a queue, for the errors of jobs that are refused or cannot start.
 
 use crate::aws::clients::Clients;
+use crate::batch::platform::Platform;
 use crate::batch::queue::{Environment, Queue, environments, look_up};
 use crate::batch::request::JobRequest;
 use crate::error::Result;
@@ -10,15 +11,15 @@ use crate::error::Result;
 pub struct Demand {
     /// vCPUs, compared with the limit of each environment.
     pub vcpu: f64,
-    /// Whether its definition is for Fargate, and not for EC2.
-    pub fargate: bool,
+    /// What its definition is for.
+    pub platform: Platform,
     /// Whether it has a share identifier.
     pub shares: bool,
 }
 
 impl From<&JobRequest> for Demand {
     fn from(request: &JobRequest) -> Self {
-        Self { vcpu: request.vcpu(), fargate: request.is_for_fargate(), shares: request.has_share() }
+        Self { vcpu: request.vcpu(), platform: request.platform(), shares: request.has_share() }
     }
 }
 
@@ -68,9 +69,9 @@ fn environment_problems(environment: &Environment, demand: Demand) -> Vec<String
         let reason = in_parentheses(&environment.status_reason);
         problems.push(format!("compute environment {name} is {}{reason}", environment.status));
     }
-    if !environment.kind.is_empty() && environment.kind.starts_with("FARGATE") != demand.fargate {
-        let (kind, platform) = (&environment.kind, if demand.fargate { "EC2" } else { "FARGATE" });
-        problems.push(format!("compute environment {name} is {kind}: set `platform` to {platform}"));
+    if let Some(platform) = environment.platform().filter(|platform| *platform != demand.platform) {
+        let kind = if platform == Platform::Eks { "EKS" } else { &environment.kind };
+        problems.push(format!("compute environment {name} is {kind}: set `platform` to {}", platform.name()));
     }
     if let Some(limit) = environment.max_vcpus.filter(|limit| f64::from(*limit) < demand.vcpu) {
         problems
@@ -87,16 +88,10 @@ fn in_parentheses(reason: &str) -> String {
 mod tests {
     use super::*;
 
-    const DEMAND: Demand = Demand { vcpu: 8.0, fargate: false, shares: false };
+    const DEMAND: Demand = Demand { vcpu: 8.0, platform: Platform::Ec2, shares: false };
 
     fn queue() -> Queue {
-        Queue {
-            state: "ENABLED".into(),
-            status: "VALID".into(),
-            status_reason: String::new(),
-            fair_share: false,
-            environments: Vec::new(),
-        }
+        Queue { state: "ENABLED".into(), status: "VALID".into(), ..Queue::default() }
     }
 
     fn environment() -> Environment {
@@ -105,10 +100,9 @@ mod tests {
             management: "MANAGED".into(),
             state: "ENABLED".into(),
             status: "VALID".into(),
-            status_reason: String::new(),
             kind: "SPOT".into(),
             max_vcpus: Some(8),
-            instance_types: Vec::new(),
+            ..Environment::default()
         }
     }
 
@@ -161,12 +155,19 @@ mod tests {
 
     #[test]
     fn a_job_for_fargate_does_not_fit_on_machines() {
-        let fargate = Demand { vcpu: 0.25, fargate: true, shares: false };
+        let fargate = Demand { vcpu: 0.25, platform: Platform::Fargate, shares: false };
         assert_eq!(
             environment_problems(&environment(), fargate),
             ["compute environment e is SPOT: set `platform` to EC2"]
         );
         assert!(environment_problems(&Environment { kind: "FARGATE".into(), ..environment() }, fargate).is_empty());
         assert!(environment_problems(&Environment { kind: String::new(), ..environment() }, fargate).is_empty());
+    }
+
+    #[test]
+    fn a_pod_needs_a_cluster_of_kubernetes() {
+        let cluster = Environment { orchestration: "EKS".into(), ..environment() };
+        assert_eq!(environment_problems(&cluster, DEMAND), ["compute environment e is EKS: set `platform` to EKS"]);
+        assert!(environment_problems(&cluster, Demand { platform: Platform::Eks, ..DEMAND }).is_empty());
     }
 }

@@ -96,7 +96,7 @@ def test_a_job_asks_for_graviton(aws: LocalAWS) -> None:
     ("options", "advice"),
     [
         ({"platform": "FARGATE"}, "is EC2: set `platform` to EC2"),
-        ({"batch_queue": QUEUE}, "is FARGATE_SPOT: set `platform` to FARGATE"),
+        ({"batch_queue": QUEUE, "platform": "EC2"}, "is FARGATE_SPOT: set `platform` to FARGATE"),
     ],
 )
 def test_a_queue_of_the_other_kind_is_named_with_what_to_do(

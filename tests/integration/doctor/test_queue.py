@@ -43,7 +43,6 @@ def test_an_environment_that_is_disabled(aws: LocalAWS, options: dict[str, Any])
             Queue(environment_status="INVALID", environment_reason="CLIENT_ERROR - role not found"),
             ("ENABLED and INVALID: CLIENT_ERROR - role not found", "mend what the reason says"),
         ),
-        (Queue(kind="FARGATE"), ("never fit: it is FARGATE", "the job is for EC2", 'set `platform="FARGATE"`')),
         (Queue(max_vcpus=1), ("at most 1 vCPUs",)),
     ],
 )
@@ -80,6 +79,23 @@ def test_each_queue_is_looked_at_that_a_task_may_go_to() -> None:
         missing = ask({**lab.options, "retry_queues": "nowhere"}).wrong()["queue"]
     assert "there is no queue nowhere" in missing
     assert "set `retry_queues`" in missing
+
+
+def test_a_platform_that_the_queue_has_not() -> None:
+    with Lab(queues={"lab-queue": Queue(kind="FARGATE")}) as lab:
+        wrong = ask({**lab.options, "platform": "EC2"}).wrong()["environment lab-queue-environment"]
+    assert "never fit: it is FARGATE, and the job is for EC2" in wrong
+    assert 'set `platform="FARGATE"` or leave it out' in wrong
+
+
+def test_the_platform_of_the_queue_where_none_is_given() -> None:
+    with Lab(queues={"lab-queue": Queue(kind="FARGATE_SPOT")}) as lab:
+        report = ask({**lab.options, "vcpu": 0.5, "memory": 1.5})
+        wrong = ask({**lab.options, "vcpu": 3}).wrong()
+    found = report.found("environment lab-queue-environment")
+    assert found.endswith("FARGATE_SPOT, up to 256 vCPUs; a job of vcpu=0.5, memory=2 fits")
+    assert "there is vcpu=0.25, 0.5, 1" in wrong["environment"]
+    assert "the queue lab-queue is of FARGATE" in wrong["environment"]
 
 
 def test_one_environment_that_holds_the_job_is_enough(aws: LocalAWS, options: dict[str, Any]) -> None:

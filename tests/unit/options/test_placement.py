@@ -71,7 +71,8 @@ def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fit
         ("FARGATE", {"platform": "FARGATE", "vcpu": 16}, True),
         ("FARGATE_SPOT", {"platform": "FARGATE", "vcpu": 0.25, "memory": 1}, True),
         ("FARGATE", {"platform": "FARGATE", "vcpu": 32, "memory": 60}, False),
-        ("FARGATE", {}, False),
+        ("FARGATE", {"platform": "EC2"}, False),
+        ("FARGATE", {"vcpu": 16}, True),
     ],
 )
 def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any], fits: bool) -> None:

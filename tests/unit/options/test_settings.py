@@ -308,7 +308,7 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("s3_bucket_owner", ""),
         ("s3_kms_key_id", ""),
         ("s3_cleanup", "never"),
-        ("platform", "EC2"),
+        ("platform", ""),
         ("assign_public_ip", True),
         ("ephemeral_storage", 0),
         ("runtime", "auto"),

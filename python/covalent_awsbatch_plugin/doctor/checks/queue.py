@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from covalent_awsbatch_plugin.environment import platforms
-from covalent_awsbatch_plugin.errors import AWSBatchError
+from covalent_awsbatch_plugin.errors import AWSBatchError, SettingsError
 from covalent_awsbatch_plugin.options import placement
 from covalent_awsbatch_plugin.options.settings import Settings
+from covalent_awsbatch_plugin.task import queue_platform
 
 from .base import Case, Check, State, failed, from_error, passed, unknown
 
@@ -69,7 +70,12 @@ async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
         answers = json.loads(await case.inspector.environments(arns))
     except AWSBatchError as error:
         return [from_error("environment", error)]
-    if case.settings.platform == "FARGATE":
+    try:
+        platform = await queue_platform.found(case.settings, case.connection)
+    except SettingsError as error:
+        return [failed("environment", error.message, "change what it names, or set `batch_queue` to another queue")]
+    case.settings = case.settings.model_copy(update={"platform": platform})
+    if platform == "FARGATE":
         case.architectures = {platforms.REGISTRY[platforms.of_fargate(case.settings)]}
     else:
         case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
@@ -116,9 +122,9 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
         return failed(name, f"{found}: {reason}", fix)
     if misfits := placement.problems(settings, answer):
         fix = "ask for less (`vcpu`, `memory`, `num_gpus`), or use an environment that can hold the job"
-        platform = "FARGATE" if answer["kind"].startswith("FARGATE") else "EC2"
+        platform = placement.platform(answer)
         if platform != settings.platform:
-            fix = f'set `platform="{platform}"`, or `batch_queue` to a queue of {settings.platform}'
+            fix = f'set `platform="{platform}"` or leave it out, or set `batch_queue` to a queue of {settings.platform}'
         return failed(name, f"this job will never fit: {'; '.join(misfits)}", fix)
     if not answer["kind"]:
         return passed(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
