@@ -34,8 +34,8 @@ def machine(settings: Settings) -> str:
     return _ARCHITECTURES[settings.architecture] if settings.architecture else own or "x86_64"
 
 
-def of_fargate(settings: Settings) -> str:
-    """The processor that a job asks Fargate for, in AWS's words: `X86_64`, its default, or `ARM64`.
+def asked_for(settings: Settings) -> str:
+    """The processor that a job asks Fargate or Managed Instances for, in AWS's words: `X86_64` or `ARM64`.
 
     An image that has its packages may be for either, and only the option tells.
 

@@ -24,6 +24,7 @@ from .validation import (
     check_container,
     check_fargate,
     check_fields,
+    check_managed_instances,
     check_mounts,
     check_platform,
     check_retry_strategy,
@@ -63,6 +64,8 @@ class LocalBatchResponse(EnvironmentResponse):
         check_container(container)
         check_mounts(container)
         self._check_consumables(asked.get("consumableResourceProperties"))
+        if "MANAGED_INSTANCES" in (self._get_param("platformCapabilities") or []):
+            check_managed_instances(asked)
         if "FARGATE" in (self._get_param("platformCapabilities") or []):
             check_fargate(container, container.get("resourceRequirements") or [])
         check_retry_strategy(self._get_param("retryStrategy"))

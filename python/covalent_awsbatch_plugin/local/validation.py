@@ -169,6 +169,26 @@ def check_platform(capabilities: list[str] | None, platforms: set[str]) -> None:
             )
 
 
+def check_managed_instances(asked: dict[str, Any]) -> None:
+    """Refuses what a job on Managed Instances cannot have.
+
+    Source: https://docs.aws.amazon.com/batch/latest/userguide/ecs-managed-instances-job-definitions.html
+
+    Args:
+        asked: What RegisterJobDefinition was asked for.
+
+    Raises:
+        ClientException: It is not described as an ECS task, or has something of Fargate's.
+    """
+    if "ecsProperties" not in asked:
+        raise ClientException("Jobs with the MANAGED_INSTANCES platform capability must use ecsProperties")
+    [task] = asked["ecsProperties"]["taskProperties"]
+    if wrong := {"networkConfiguration", "platformVersion", "ephemeralStorage"} & task.keys():
+        raise ClientException(f"{', '.join(sorted(wrong))} must not be specified for jobs on Managed Instances")
+    if task.get("networkMode", "host") != "host":
+        raise ClientException(f"networkMode must be host, not {task['networkMode']}")
+
+
 def check_fargate(container: dict[str, Any], resources: list[dict[str, str]]) -> None:
     """Refuses what a job on Fargate cannot have.
 

@@ -74,8 +74,8 @@ class JobOptions(OptionGroup):
         2,
         ge=0.25,
         le=limits.LARGEST,
-        rule="must be a whole number of vCPUs, 1 or more; on Fargate also 0.25 or 0.5",
-        doc="vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5.",
+        rule="must be a whole number of vCPUs, 1 or more; but on EC2 also 0.25 or 0.5",
+        doc="vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5.",
         command_line=True,
     )
     memory: limits.Memory = option(
@@ -204,10 +204,10 @@ class JobOptions(OptionGroup):
     )
     platform: limits.Platform = option(
         "",
-        rule="must be 'EC2' or 'FARGATE', as the compute environments behind the queue are, or empty for what they "
-        "are; Fargate has no GPUs, and memory that goes with vcpu",
-        doc="`EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are, which AWS "
-        "is asked once for a queue.",
+        rule="must be 'EC2', 'FARGATE' or 'MANAGED_INSTANCES', as the compute environments behind the queue are, or "
+        "empty for what they are; Fargate has no GPUs, and memory that goes with vcpu",
+        doc="`EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty for what "
+        "they are, which AWS is asked once for a queue.",
         command_line=True,
         deploy=Variable("EC2 or FARGATE, as capacity says already; empty for that.", default=""),
     )
@@ -242,8 +242,8 @@ class JobOptions(OptionGroup):
         "",
         rule="must be 'X86_64' or 'ARM64'; empty for the server's own, or X86_64 where that is no Linux",
         doc="Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's own, or "
-        "`X86_64` where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is "
-        "asked for.",
+        "`X86_64` where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate and "
+        "Managed Instances it is asked for.",
         command_line=True,
     )
     packages: limits.Packages = option(

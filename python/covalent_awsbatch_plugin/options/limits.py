@@ -70,7 +70,7 @@ The usual largest machines (x1e with 3,904 GiB, x2iedn with 4,096) leave less th
 
 _ENVIRONMENT_CHARACTERS = 7168  # of the 8,192 that ECS accepts for all overrides together
 _SHOWN_CHARACTERS = 100
-_FRACTIONS = (0.25, 0.5)  # of a vCPU, which Fargate has
+_FRACTIONS = (0.25, 0.5)  # of a vCPU, which there are but on EC2
 
 
 def written(value: Any) -> str:
@@ -142,7 +142,7 @@ def _platform(platform: str, info: ValidationInfo) -> str:
     """Whether what stands before `platform` goes together there; a value that is wrong by itself is told as such."""
     vcpu, memory, gpus = (info.data.get(name) for name in ("vcpu", "memory", "num_gpus"))
     if platform == "EC2" and vcpu in _FRACTIONS:
-        raise ValueError(f"vcpu={vcpu:g} is for Fargate only")
+        raise ValueError(f"vcpu={vcpu:g} is for Fargate and Managed Instances only")
     if platform == "FARGATE":
         if gpus:
             raise ValueError(f"there are no GPUs on Fargate, and num_gpus={gpus}")
@@ -152,8 +152,8 @@ def _platform(platform: str, info: ValidationInfo) -> str:
 
 
 def _disk(size: int, info: ValidationInfo) -> int:
-    if size and info.data.get("platform") == "EC2":
-        raise ValueError("it is for Fargate only: on EC2 the launch template sets the size of the disk")
+    if size and info.data.get("platform") not in ("", "FARGATE", None):
+        raise ValueError("it is for Fargate only: elsewhere the compute environment sets the size of the disk")
     if size and size not in fargate.DISK:
         raise ValueError("out of range")
     return size
@@ -343,7 +343,7 @@ Vcpu = Annotated[int | float, BeforeValidator(_vcpu)]
 TimeLimit = Annotated[Whole, AfterValidator(_limit)]
 Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
-Platform = Annotated[Literal["", "EC2", "FARGATE"], AfterValidator(_platform)]
+Platform = Annotated[Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
 Packages = Annotated[str | list[str], BeforeValidator(packages.checked), FROM_PATH]
 Runtime = Annotated[Literal["auto", "image", "bucket", "ecr"], AfterValidator(_runtime)]

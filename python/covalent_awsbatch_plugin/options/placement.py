@@ -19,6 +19,8 @@ def platform(environment: dict[str, Any]) -> str:
         environment: What the core tells of it.
     """
     kind = environment["kind"]
+    if kind == "ECS_MANAGED_INSTANCES":
+        return "MANAGED_INSTANCES"
     return "FARGATE" if kind.startswith("FARGATE") else "EC2" if kind else ""
 
 
@@ -57,6 +59,9 @@ def doubt(settings: Settings, environment: dict[str, Any]) -> str:
         environment: As above.
     """
     types = environment["instance_types"]
+    # Where Managed Instances name no types, ECS takes of all that there are one that holds the job.
+    if platform(environment) == "MANAGED_INSTANCES" and not types:
+        return ""
     if platform(environment) == "FARGATE" or instance_types.holds(types, _size(settings)):
         return ""
     if not types:

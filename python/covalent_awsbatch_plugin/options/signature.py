@@ -33,7 +33,7 @@ class OptionKeywords:
     batch_job_log_group_name: str
     """CloudWatch log group of the container's output."""
     vcpu: float
-    """vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5."""
+    """vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5."""
     memory: float
     """GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`."""
     num_gpus: int
@@ -86,9 +86,9 @@ class OptionKeywords:
     """When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or cancellation,
     unless its job may go on or its result could not be read.
     """
-    platform: Literal["", "EC2", "FARGATE"]
-    """`EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are, which AWS is asked
-    once for a queue.
+    platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"]
+    """`EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty for what they
+    are, which AWS is asked once for a queue.
     """
     assign_public_ip: bool
     """Whether a container on Fargate gets an address on the internet; without one it pulls images and reaches S3 by a
@@ -104,7 +104,8 @@ class OptionKeywords:
     """
     architecture: Literal["", "X86_64", "ARM64"]
     """Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's own, or `X86_64`
-    where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is asked for.
+    where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate and Managed Instances
+    it is asked for.
     """
     packages: str | list[str]
     """What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made, a list of
@@ -233,7 +234,7 @@ class OptionKeywords:
         s3_bucket_owner: str | None = None,
         s3_kms_key_id: str | None = None,
         s3_cleanup: Literal["never", "success", "always"] | None = None,
-        platform: Literal["", "EC2", "FARGATE"] | None = None,
+        platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
         runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
@@ -280,7 +281,7 @@ class OptionKeywords:
             batch_job_role_name: Role of the function in its container, by name or ARN. Default: `CovalentBatchJobRole`.
             batch_job_log_group_name: CloudWatch log group of the container's output. Default:
                 `covalent-batch-job-logs`.
-            vcpu: vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5. Default: `2`.
+            vcpu: vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5. Default: `2`.
             memory: GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`.
                 Default: `3.75`.
             num_gpus: GPUs of a job, a whole number. Default: `0`.
@@ -310,8 +311,8 @@ class OptionKeywords:
                 encryption. The container's program follows it if it is this package's runner. Default: empty.
             s3_cleanup: When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or
                 cancellation, unless its job may go on or its result could not be read. Default: `never`.
-            platform: `EC2` or `FARGATE`, as the compute environments behind the queue are; empty for what they are,
-                which AWS is asked once for a queue. Default: empty.
+            platform: `EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty
+                for what they are, which AWS is asked once for a queue. Default: empty.
             assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
@@ -321,7 +322,7 @@ class OptionKeywords:
                 given, else `ecr` if `ecr_repo_name` is and an image can be made, else `bucket`. Default: `auto`.
             architecture: Processor of the job's machine, `X86_64` or `ARM64` (Graviton); not given, it is the server's
                 own, or `X86_64` where the server runs on macOS. On EC2 the instances of the queue have to have it; on
-                Fargate it is asked for. Default: empty.
+                Fargate and Managed Instances it is asked for. Default: empty.
             packages: What functions need besides `ct.DepsPip`: `sync` for what is installed where the workflow is made,
                 a list of requirements, or the path of a requirements file or a `pylock.toml`, which is read there. It
                 is fetched and packed once where `runtime` is not `image`. Default: empty.

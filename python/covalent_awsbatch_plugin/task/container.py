@@ -42,8 +42,17 @@ def properties(settings: Settings) -> dict[str, Any]:
 
 
 def is_task(settings: Settings) -> bool:
-    """Whether the job has to be described as an ECS task, since `containerProperties` lack what is asked for."""
-    return bool(settings.stop_timeout or settings.ipc_mode or "ecsProperties" in settings.job_definition_overrides)
+    """Whether the job has to be described as an ECS task: `containerProperties` lack what is asked for.
+
+    Managed Instances know nothing else
+    (https://docs.aws.amazon.com/batch/latest/userguide/ecs-managed-instances-job-definitions.html).
+    """
+    return bool(
+        settings.platform == "MANAGED_INSTANCES"
+        or settings.stop_timeout
+        or settings.ipc_mode
+        or "ecsProperties" in settings.job_definition_overrides
+    )
 
 
 def as_task(container: dict[str, Any], settings: Settings) -> dict[str, Any]:

@@ -107,10 +107,12 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     if settings.platform == "FARGATE":
         container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
         container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}
-        if (processor := platforms.of_fargate(settings)) != "X86_64":
-            container["runtimePlatform"] = {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}
+        if (processor := platforms.asked_for(settings)) != "X86_64":
+            container["runtimePlatform"] = _runs_on(processor)
         if settings.ephemeral_storage:
             container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
+    if settings.platform == "MANAGED_INSTANCES":
+        container["runtimePlatform"] = _runs_on(platforms.asked_for(settings))
     container.update(containers.properties(settings))
     definition = {**_named(settings), "type": "container", "containerProperties": container}
     if settings.consumable_resources:
@@ -120,6 +122,10 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
         definition = merged(definition, {"containerProperties": theirs.pop("containerProperties", {})})
         definition["ecsProperties"] = containers.as_task(definition.pop("containerProperties"), settings)
     return merged(definition, theirs)
+
+
+def _runs_on(processor: str) -> dict[str, str]:
+    return {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}
 
 
 def _named(settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,8 @@ pub mod platforms;
 mod problems;
 
 use aws_sdk_batch::types::{
-    CeState, CeStatus, CeType, ComputeEnvironmentDetail, CrType, JobQueueType, JqState, JqStatus, OrchestrationType,
+    CeState, CeStatus, CeType, ComputeEnvironmentDetail, ComputeResource, CrType, JobQueueType, JqState, JqStatus,
+    OrchestrationType,
 };
 use serde::Serialize;
 
@@ -112,16 +113,21 @@ impl From<&ComputeEnvironmentDetail> for Environment {
             orchestration: truncate(
                 detail.container_orchestration_type().map(OrchestrationType::as_str).unwrap_or_default(),
             ),
-            max_vcpus: resources.and_then(aws_sdk_batch::types::ComputeResource::maxv_cpus),
-            instance_types: resources.map(|resources| resources.instance_types().to_vec()).unwrap_or_default(),
+            max_vcpus: resources.and_then(ComputeResource::maxv_cpus),
+            instance_types: resources.map(instance_types).unwrap_or_default(),
         }
     }
 }
 
+/// Those of machines of ECS; of Managed Instances the allowed ones, or none where all are.
+fn instance_types(resources: &ComputeResource) -> Vec<String> {
+    let managed = resources.managed_instances_provider().and_then(|provider| provider.instance_launch_template());
+    let allowed = managed.and_then(|template| template.instance_requirements());
+    allowed.map_or(resources.instance_types(), |allowed| allowed.allowed_instance_types()).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_batch::types::ComputeResource;
-
     use super::*;
 
     #[test]

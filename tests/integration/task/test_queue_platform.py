@@ -92,6 +92,7 @@ def test_an_option_that_the_queues_platform_has_not_is_refused_before_anything_i
         (Queue(), "EC2"),
         (Queue(kind="SPOT"), "EC2"),
         (Queue(kind="FARGATE_SPOT"), "FARGATE"),
+        (Queue(kind="ECS_MANAGED_INSTANCES"), "MANAGED_INSTANCES"),
     ],
 )
 def test_a_queue_without_a_type_has_that_of_its_environment(queue: Queue, platform: str) -> None:

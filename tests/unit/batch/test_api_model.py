@@ -66,6 +66,14 @@ IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999, "consumab
 MINE: dict[str, Any] = {"job_definition": "mine:1", "consumable_resources": {"licence": 2}}
 ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
 
+ON_MANAGED_INSTANCES = {
+    **CONTAINER,
+    "platform": "MANAGED_INSTANCES",
+    "vcpu": 0.5,
+    "num_gpus": 1,
+    "architecture": "ARM64",
+}
+
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
@@ -87,7 +95,8 @@ def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType
 
 
 @pytest.mark.parametrize(
-    "options", [{}, EVERYTHING, ON_FARGATE, IN_A_SHARE, CONTAINER, AS_TASK, FARGATE_AS_TASK, CHANGED]
+    "options",
+    [{}, EVERYTHING, ON_FARGATE, ON_MANAGED_INSTANCES, IN_A_SHARE, CONTAINER, AS_TASK, FARGATE_AS_TASK, CHANGED],
 )
 def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
     request = job_request(Settings(**options), "d", 1, "123456789012")

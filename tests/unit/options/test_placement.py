@@ -73,6 +73,10 @@ def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fit
         ("FARGATE", {"platform": "FARGATE", "vcpu": 32, "memory": 60}, False),
         ("FARGATE", {"platform": "EC2"}, False),
         ("FARGATE", {"vcpu": 16}, True),
+        ("FARGATE", {"platform": "MANAGED_INSTANCES"}, False),
+        ("ECS_MANAGED_INSTANCES", {"platform": "MANAGED_INSTANCES", "vcpu": 16, "num_gpus": 1}, True),
+        ("ECS_MANAGED_INSTANCES", {"platform": "MANAGED_INSTANCES", "vcpu": 17}, False),
+        ("ECS_MANAGED_INSTANCES", {"platform": "EC2"}, False),
     ],
 )
 def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any], fits: bool) -> None:

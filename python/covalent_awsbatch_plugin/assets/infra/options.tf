@@ -52,7 +52,7 @@ variable "batch_job_log_group_name" {
 variable "vcpu" {
   type        = number
   default     = 2
-  description = "vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5."
+  description = "vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5."
 }
 
 variable "memory" {
@@ -202,7 +202,7 @@ variable "runtime" {
 variable "architecture" {
   type        = string
   default     = ""
-  description = "Processor of the job's machine, 'X86_64' or 'ARM64' (Graviton); not given, it is the server's own, or 'X86_64' where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate it is asked for."
+  description = "Processor of the job's machine, 'X86_64' or 'ARM64' (Graviton); not given, it is the server's own, or 'X86_64' where the server runs on macOS. On EC2 the instances of the queue have to have it; on Fargate and Managed Instances it is asked for."
 }
 
 variable "packages" {

@@ -75,8 +75,8 @@ async def _environments(case: Case, arns: list[str]) -> Sequence[Check]:
     except SettingsError as error:
         return [failed("environment", error.message, "change what it names, or set `batch_queue` to another queue")]
     case.settings = case.settings.model_copy(update={"platform": platform})
-    if platform == "FARGATE":
-        case.architectures = {platforms.REGISTRY[platforms.of_fargate(case.settings)]}
+    if platform in ("FARGATE", "MANAGED_INSTANCES"):
+        case.architectures = {platforms.REGISTRY[platforms.asked_for(case.settings)]}
     else:
         case.architectures = set().union(*map(placement.architectures, answers)) or {"amd64"}
     names = {answer["name"] for answer in answers}
