@@ -83,6 +83,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "stop_timeout",
         "ipc_mode",
     ),
+    "Pod on EKS": ("eks_namespace", "eks_service_account"),
     "Place in the queue": ("share_identifier", "scheduling_priority", "consumable_resources"),
     "What no other option says": ("job_definition", "job_definition_overrides"),
     "Where it runs": (

@@ -88,6 +88,9 @@ class Job:
     def is_fargate(self) -> bool:
         """Whether it is for Fargate."""
     @property
+    def pod(self) -> str | None:
+        """The last pod that it ran in on EKS, as `namespace/name`."""
+    @property
     def image(self) -> str | None: ...
     @property
     def console(self) -> str | None:

@@ -1,8 +1,8 @@
 //! A job as `DescribeJobs` returns it, reduced to the fields that decide and explain its end.
 
 use aws_sdk_batch::types::{
-    AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, JobDetail, JobStatus, KeyValuePair,
-    PlatformCapability, ResourceType, RetryStrategy, TaskContainerDetails,
+    AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, EksAttemptDetail, EksContainerDetail, JobDetail,
+    JobStatus, KeyValuePair, PlatformCapability, ResourceType, RetryStrategy, TaskContainerDetails,
 };
 use serde::Serialize;
 
@@ -53,6 +53,8 @@ pub struct Job {
     pub gpus: Option<f64>,
     /// Whether it is for Fargate.
     pub is_fargate: bool,
+    /// The last pod that it ran in, as `namespace/name`; `None` if it is not on EKS, or there was none yet.
+    pub pod: Option<String>,
 }
 
 /// One attempt of a job.
@@ -105,23 +107,61 @@ fn only_container(detail: &JobDetail) -> Option<&TaskContainerDetails> {
     detail.ecs_properties()?.task_properties().first()?.containers().first()
 }
 
-/// The variables of a job's container.
-#[must_use]
-pub fn environment(detail: &JobDetail) -> &[KeyValuePair] {
+/// The container of a job that is described as a pod of one container.
+fn only_of_pod(detail: &JobDetail) -> Option<&EksContainerDetail> {
+    detail.eks_properties()?.pod_properties()?.containers().first()
+}
+
+/// Names and values of the variables of a job's container.
+pub fn environment(detail: &JobDetail) -> impl Iterator<Item = (&str, &str)> {
     let of_task = || only_container(detail).map(TaskContainerDetails::environment);
-    detail.container().map(ContainerDetail::environment).or_else(of_task).unwrap_or_default()
+    let of_ecs: &[KeyValuePair] =
+        detail.container().map(ContainerDetail::environment).or_else(of_task).unwrap_or_default();
+    let of_pod = only_of_pod(detail).map(EksContainerDetail::env).unwrap_or_default();
+    let of_pod = of_pod.iter().filter_map(|variable| variable.name().zip(variable.value()));
+    of_ecs.iter().filter_map(|variable| variable.name().zip(variable.value())).chain(of_pod)
+}
+
+/// The last pod of a job, as `namespace/name`.
+fn pod(detail: &JobDetail) -> Option<String> {
+    let attempt = detail.eks_attempts().last().and_then(|attempt| attempt.pod_namespace().zip(attempt.pod_name()));
+    let now = || {
+        let pod = detail.eks_properties()?.pod_properties()?;
+        Some((pod.metadata()?.namespace()?, pod.pod_name()?))
+    };
+    attempt.or_else(now).map(|(namespace, name)| truncate(&format!("{namespace}/{name}")))
+}
+
+/// How much of a resource a pod's container asks for; memory in MiB.
+fn asked_of_pod(container: &EksContainerDetail, kind: &ResourceType) -> Option<f64> {
+    let (name, unit) = match kind {
+        ResourceType::Vcpu => ("cpu", ""),
+        ResourceType::Memory => ("memory", "Mi"),
+        ResourceType::Gpu => ("nvidia.com/gpu", ""),
+        _ => return None,
+    };
+    let resources = container.resources()?;
+    let found = [resources.requests(), resources.limits()].into_iter().flatten().find_map(|all| all.get(name))?;
+    found.strip_suffix(unit)?.parse().ok()
 }
 
 impl From<&JobDetail> for Job {
     fn from(detail: &JobDetail) -> Self {
         let (container, of_task) = (detail.container(), only_container(detail));
-        let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).collect();
+        let of_pod = only_of_pod(detail);
+        let in_pods = detail.eks_attempts().iter().map(Attempt::from);
+        let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).chain(in_pods).collect();
         let asked = |kind: ResourceType| {
             let of_task = || of_task.map(TaskContainerDetails::resource_requirements);
             let all = container.map(ContainerDetail::resource_requirements).or_else(of_task).unwrap_or_default();
-            let found = all.iter().find(|one| one.r#type() == Some(&kind))?.value()?.parse::<f64>().ok()?;
+            let found = match of_pod {
+                Some(container) => asked_of_pod(container, &kind)?,
+                None => all.iter().find(|one| one.r#type() == Some(&kind))?.value()?.parse::<f64>().ok()?,
+            };
             (found.is_finite() && found >= 0.0).then_some(found)
         };
+        // What became of the container may stand with the attempt alone.
+        let in_last_pod = of_pod.and(attempts.last());
         let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(truncate);
         Self {
             id: detail.job_id().unwrap_or_default().to_owned(),
@@ -132,14 +172,19 @@ impl From<&JobDetail> for Job {
             is_terminated: detail.is_terminated().unwrap_or_default(),
             exit_code: container
                 .and_then(ContainerDetail::exit_code)
-                .or_else(|| of_task.and_then(TaskContainerDetails::exit_code)),
+                .or_else(|| of_task.and_then(TaskContainerDetails::exit_code))
+                .or_else(|| of_pod.and_then(EksContainerDetail::exit_code))
+                .or_else(|| in_last_pod.and_then(|attempt| attempt.exit_code)),
             container_reason: text(container.and_then(|container| container.reason()))
-                .or_else(|| text(of_task.and_then(|container| container.reason()))),
+                .or_else(|| text(of_task.and_then(|container| container.reason())))
+                .or_else(|| text(of_pod.and_then(|container| container.reason())))
+                .or_else(|| in_last_pod.and_then(|attempt| attempt.container_reason.clone())),
             log_stream: text(container.and_then(|container| container.log_stream_name()))
                 .or_else(|| text(of_task.and_then(|container| container.log_stream_name())))
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
             image: text(container.and_then(|container| container.image()))
-                .or_else(|| text(of_task.and_then(|container| container.image()))),
+                .or_else(|| text(of_task.and_then(|container| container.image())))
+                .or_else(|| text(of_pod.and_then(|container| container.image()))),
             created_at: detail.created_at(),
             age_ms: None,
             has_dependencies: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
@@ -152,6 +197,7 @@ impl From<&JobDetail> for Job {
             memory_mib: asked(ResourceType::Memory),
             gpus: asked(ResourceType::Gpu),
             is_fargate: detail.platform_capabilities().contains(&PlatformCapability::Fargate),
+            pod: pod(detail),
         }
     }
 }
@@ -173,6 +219,20 @@ impl From<&AttemptDetail> for Attempt {
                 .and_then(|container| container.log_stream_name())
                 .or_else(|| of_task.and_then(|container| container.log_stream_name()))
                 .map(truncate),
+            started_at: detail.started_at(),
+            stopped_at: detail.stopped_at(),
+        }
+    }
+}
+
+impl From<&EksAttemptDetail> for Attempt {
+    fn from(detail: &EksAttemptDetail) -> Self {
+        let container = detail.containers().first();
+        Self {
+            exit_code: container.and_then(aws_sdk_batch::types::EksAttemptContainerDetail::exit_code),
+            container_reason: container.and_then(|container| container.reason()).map(truncate),
+            status_reason: detail.status_reason().map(truncate),
+            log_stream: None,
             started_at: detail.started_at(),
             stopped_at: detail.stopped_at(),
         }
@@ -228,7 +288,35 @@ mod tests {
         assert_eq!((job.exit_code, job.container_reason.as_deref()), (Some(137), Some("OutOfMemoryError")));
         assert_eq!(job.attempts[0].exit_code, Some(137));
         assert_eq!((job.log_stream.as_deref(), job.image.as_deref()), (Some("covalent-batch/default/1"), Some("i")));
-        assert_eq!(environment(&detail)[0].value(), Some("1"));
+        assert_eq!(environment(&detail).collect::<Vec<_>>(), [("A", "1")]);
+    }
+
+    #[test]
+    fn a_pod_of_one_container_is_read_like_a_container() {
+        use aws_sdk_batch::types::{
+            EksAttemptContainerDetail, EksContainerEnvironmentVariable, EksContainerResourceRequirements,
+            EksPodPropertiesDetail, EksPropertiesDetail,
+        };
+        let resources = EksContainerResourceRequirements::builder()
+            .requests("cpu", "0.75")
+            .limits("memory", "512Mi")
+            .limits("nvidia.com/gpu", "1");
+        let variable = EksContainerEnvironmentVariable::builder().name("A").value("1").build();
+        let container = EksContainerDetail::builder().image("i").env(variable).resources(resources.build()).build();
+        let pod = EksPodPropertiesDetail::builder().containers(container).build();
+        let ended = EksAttemptContainerDetail::builder().exit_code(137).reason("OOMKilled").build();
+        let attempt = EksAttemptDetail::builder().containers(ended).pod_namespace("n").pod_name("p").started_at(7);
+        let detail = JobDetail::builder()
+            .status(JobStatus::Failed)
+            .eks_properties(EksPropertiesDetail::builder().pod_properties(pod).build())
+            .eks_attempts(attempt.build())
+            .build();
+        let job = Job::from(&detail);
+        assert_eq!((job.exit_code, job.container_reason.as_deref()), (Some(137), Some("OOMKilled")));
+        assert_eq!((job.attempts[0].exit_code, job.attempts[0].started_at), (Some(137), Some(7)));
+        assert_eq!((job.vcpus, job.memory_mib, job.gpus), (Some(0.75), Some(512.0), Some(1.0)));
+        assert_eq!((job.pod.as_deref(), job.image.as_deref()), (Some("n/p"), Some("i")));
+        assert_eq!(environment(&detail).collect::<Vec<_>>(), [("A", "1")]);
     }
 
     #[test]

@@ -73,9 +73,7 @@ impl Jobs {
             }
         }
         for (detail, job) in answer.jobs().iter().zip(&jobs).filter(|(_, job)| job.has_ended()) {
-            let environment = job::environment(detail).iter();
-            let environment = environment.filter_map(|variable| variable.name().zip(variable.value()));
-            self.signatures.remember_key(environment, job.image.as_deref().unwrap_or_default());
+            self.signatures.remember_key(job::environment(detail), job.image.as_deref().unwrap_or_default());
         }
         Ok(jobs)
     }

@@ -94,19 +94,23 @@ impl JobRequest {
     pub fn image(&self) -> &str {
         let container = self.definition.get("containerProperties");
         let container = container.or_else(|| only_container(self.definition.get("ecsProperties")?));
+        let container = container.or_else(|| only_of_pod(self.definition.get("eksProperties")?));
         container.map_or("", |container| text(&container["image"]))
     }
 
     /// Names and values of the container's variables that travel with the job.
     pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.overrides("environment").map(|pair| (text(&pair["name"]), text(&pair["value"])))
+        let variables = self.overrides("environment").chain(self.overrides("env"));
+        variables.map(|pair| (text(&pair["name"]), text(&pair["value"])))
     }
 
     /// The vCPUs that it asks for; 0 if it leaves them to its definition.
     #[must_use]
     pub fn vcpu(&self) -> f64 {
         let asked = self.overrides("resourceRequirements").find(|resource| resource["type"] == "VCPU");
-        asked.and_then(|resource| text(&resource["value"]).parse().ok()).unwrap_or_default()
+        let asked = asked.map(|resource| &resource["value"]);
+        let asked = asked.or_else(|| self.overridden()?.pointer("/resources/requests/cpu"));
+        asked.and_then(|value| text(value).parse().ok()).unwrap_or_default()
     }
 
     /// What it runs on; a pod has no capability that would say so.
@@ -126,15 +130,24 @@ impl JobRequest {
     }
 
     fn overrides(&self, field: &str) -> impl Iterator<Item = &Value> {
+        self.overridden().and_then(|overrides| overrides[field].as_array()).into_iter().flatten()
+    }
+
+    fn overridden(&self) -> Option<&Value> {
         let overrides = self.job.get("containerOverrides");
         let overrides = overrides.or_else(|| only_container(self.job.get("ecsPropertiesOverride")?));
-        overrides.and_then(|overrides| overrides[field].as_array()).into_iter().flatten()
+        overrides.or_else(|| only_of_pod(self.job.get("eksPropertiesOverride")?))
     }
 }
 
 /// The container of an ECS task that has one.
 fn only_container(properties: &Value) -> Option<&Value> {
     properties.pointer("/taskProperties/0/containers/0")
+}
+
+/// The container of a pod that has one.
+fn only_of_pod(properties: &Value) -> Option<&Value> {
+    properties.pointer("/podProperties/containers/0")
 }
 
 fn text(value: &Value) -> &str {
@@ -185,6 +198,21 @@ mod tests {
         .unwrap();
         assert_eq!((request.image(), request.environment().collect::<Vec<_>>()), ("i", vec![("A", "1")]));
         assert!((request.vcpu() - 4.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_pod_of_one_container_is_read_like_a_container() {
+        let pod = |container: Value| json!({"podProperties": {"containers": [container]}});
+        let request = read(&json!({
+            "family": "f-",
+            "definition": {"jobDefinitionName": "d", "eksProperties": pod(json!({"image": "i"}))},
+            "job": {"jobName": "f-1", "jobQueue": "q", "eksPropertiesOverride": pod(json!({
+                "env": [{"name": "A", "value": "1"}], "resources": {"requests": {"cpu": "0.75"}},
+            }))},
+        }))
+        .unwrap();
+        assert_eq!((request.image(), request.environment().collect::<Vec<_>>()), ("i", vec![("A", "1")]));
+        assert!(request.platform() == Platform::Eks && (request.vcpu() - 0.75).abs() < f64::EPSILON);
     }
 
     #[test]

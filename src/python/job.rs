@@ -96,6 +96,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn pod(&self) -> Option<&str> {
+        self.0.pod.as_deref()
+    }
+
+    #[getter]
     fn image(&self) -> Option<&str> {
         self.0.image.as_deref()
     }

@@ -22,7 +22,8 @@ class Queue:
         environment_status: Of the compute environment.
         environment_reason: Why the environment is in that status.
         max_vcpus: Limit of the compute environment.
-        kind: `EC2`, `SPOT`, `FARGATE` or `FARGATE_SPOT`.
+        kind: `EC2`, `SPOT`, `FARGATE`, `FARGATE_SPOT` or `ECS_MANAGED_INSTANCES`.
+        orchestration: `ECS` or `EKS`.
         instance_types: Of its machines, if it has any.
         fair_share: Whether it has a scheduling policy.
     """
@@ -34,6 +35,7 @@ class Queue:
     environment_reason: str = "ComputeEnvironment Healthy"
     max_vcpus: int = 256
     kind: str = "EC2"
+    orchestration: str = "ECS"
     instance_types: tuple[str, ...] = ("optimal",)
     fair_share: bool = False
 
@@ -98,6 +100,7 @@ class Queues:
                 "computeEnvironmentName": f"{name}-environment",
                 "computeEnvironmentArn": self._environment_arn(name),
                 "type": "MANAGED",
+                "containerOrchestrationType": queue.orchestration,
                 "state": queue.environment_state,
                 "status": queue.environment_status,
                 "statusReason": queue.environment_reason,

@@ -93,7 +93,7 @@ def test_options_stand_in_groups_each_once() -> None:
         ([], "d", {"demo", "deploy", "doctor"}),
         (["deploy"], "", {"up", "plan", "status", "list", "down"}),
         (["deploy", "up"], "--max-v", {"--max-vcpus"}),
-        (["doctor", "--platform"], "", {"EC2", "FARGATE", "MANAGED_INSTANCES"}),
+        (["doctor", "--platform"], "", {"EC2", "FARGATE", "MANAGED_INSTANCES", "EKS"}),
         (["deploy", "up", "--s3-cleanup"], "a", {"always"}),
         (["completion"], "", {"bash", "zsh", "fish"}),
     ],

@@ -173,11 +173,11 @@ def test_options_go_together_with_what_the_task_finds(section: dict[str, Any]) -
     assert (executor.vcpu, executor.memory) == (0.25, 0.5)
     assert executor._settings().platform == "", "what the queue has"
     section.update(platform="EC2")
-    with pytest.raises(SettingsError, match=r"vcpu=0\.25 is for Fargate and Managed"):
+    with pytest.raises(SettingsError, match=r"vcpu=0\.25 is no whole number"):
         executor._settings()
     section.update(platform="FARGATE")
     assert executor._settings().memory_mib == 512
-    with pytest.raises(SettingsError, match=r"vcpu=0\.25 is for Fargate and Managed"):
+    with pytest.raises(SettingsError, match=r"vcpu=0\.25 is no whole number"):
         AWSBatchExecutor(vcpu=0.25, platform="EC2")
 
 

@@ -185,7 +185,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         "definition": registered,
         "submission": [*queues, definition, f"{definition}:*"],
         "jobs": [f"{batch}:job/*"],
-        "roles": list(dict.fromkeys(roles)) if registered else [],
+        "roles": list(dict.fromkeys(roles)) if registered and settings.platform != "EKS" else [],
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
         "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],

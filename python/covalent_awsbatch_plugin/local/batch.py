@@ -12,13 +12,14 @@ import moto.batch.urls
 from moto.batch.exceptions import ClientException
 from moto.batch.utils import JobStatus
 
-from . import ecs_task
+from . import ecs_task, eks_pod
 from .api import api_lock, patched_responses
-from .compute_environment import EnvironmentResponse, platform
+from .compute_environment import EnvironmentResponse
 from .consumable_calls import PATHS
 from .consumables import wanted
 from .definition import LocalDefinition
 from .job import WAITING, LocalJob
+from .platforms import platform
 from .scheduler import Scheduler
 from .validation import (
     check_container,
@@ -60,6 +61,10 @@ class LocalBatchResponse(EnvironmentResponse):
         check_fields("RegisterJobDefinition", asked)
         if "ecsProperties" in asked:  # which moto does not know
             self.body = json.dumps({**asked, "containerProperties": ecs_task.as_container(asked["ecsProperties"])})
+        if "eksProperties" in asked:
+            eks_pod.check(asked)
+            rest = {name: value for name, value in asked.items() if name != "eksProperties"}
+            self.body = json.dumps({**rest, "containerProperties": eks_pod.as_container(asked["eksProperties"])})
         container = self._get_param("containerProperties") or {}
         check_container(container)
         check_mounts(container)
@@ -111,7 +116,7 @@ class LocalBatchResponse(EnvironmentResponse):
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
         if queue is not None:
-            check_platform(definition.platform_capabilities, {platform(one) for one in queue.environments})
+            check_platform(definition.platforms, {platform(one) for one in queue.environments})
             priorities = [self._get_param("schedulingPriorityOverride"), definition.scheduling_priority]
             check_share(queue.schedule_policy, self._get_param("shareIdentifier"), priorities)
         if "FARGATE" in (definition.platform_capabilities or []):
@@ -220,12 +225,17 @@ class LocalBatchResponse(EnvironmentResponse):
         Raises:
             ClientException: It is written for another kind of definition.
         """
-        names = ("ecsPropertiesOverride", "containerOverrides")
-        right, wrong = names if "ecsProperties" in definition.asked else reversed(names)
-        if self._get_param(wrong):
-            raise ClientException(f"{wrong} must not be specified for this job definition, which takes {right}")
+        known = {"ecsProperties": "ecsPropertiesOverride", "eksProperties": "eksPropertiesOverride"}
+        right = next((known[name] for name in known if name in definition.asked), "containerOverrides")
+        for wrong in {*known.values(), "containerOverrides"} - {right}:
+            if self._get_param(wrong):
+                raise ClientException(f"{wrong} must not be specified for this job definition, which takes {right}")
         asked = self._get_param(right) or {}
-        return ecs_task.only_container(asked) if right == "ecsPropertiesOverride" and asked else asked
+        if right == "eksPropertiesOverride" and self._get_param("propagateTags") is not None:
+            raise ClientException("propagateTags must not be specified for jobs on Amazon EKS")
+        if right == "containerOverrides" or not asked:
+            return asked
+        return ecs_task.only_container(asked) if right == known["ecsProperties"] else eks_pod.as_container(asked)
 
     def _check_consumables(self, properties: dict[str, Any] | None) -> None:
         asked = wanted(properties)

@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.batch.models import JobDefinition
 
-_KEPT = ("schedulingPriority", "ecsProperties", "consumableResourceProperties")
+_KEPT = ("schedulingPriority", "ecsProperties", "eksProperties", "consumableResourceProperties")
 
 
 class LocalDefinition(JobDefinition):
@@ -25,10 +25,15 @@ class LocalDefinition(JobDefinition):
         """Of its jobs in a queue with a scheduling policy, unless they have one of their own."""
         return self.asked.get("schedulingPriority")
 
+    @property
+    def platforms(self) -> set[str]:
+        """What a queue has to have for its jobs."""
+        return {"EKS"} if "eksProperties" in self.asked else set(self.platform_capabilities or ["EC2"])
+
     def describe(self) -> dict[str, Any]:
         """Returns what DescribeJobDefinitions says of it."""
         described = super().describe()
-        if "ecsProperties" in self.asked:
+        if {"ecsProperties", "eksProperties"} & self.asked.keys():
             del described["containerProperties"]
         described.update({name: self.asked[name] for name in _KEPT if name in self.asked})
         return {name: value for name, value in described.items() if value is not None}

@@ -10,8 +10,9 @@ from moto.batch.utils import JobStatus
 
 from covalent_awsbatch_plugin.options.instance_types import Size
 
-from . import ecs_task
+from . import ecs_task, eks_pod
 from .definition import LocalDefinition
+from .platforms import eks_configuration
 from .process import JobProcess
 from .retry import Outcome
 from .summary import JobSummary
@@ -115,8 +116,8 @@ class LocalJob(Job):
 
     @property
     def log_configuration(self) -> dict[str, Any] | None:
-        """The definition's `logConfiguration`."""
-        return self._definition.get("logConfiguration")
+        """The definition's `logConfiguration`; AWS Batch has no log of a pod."""
+        return {"logDriver": "none"} if self._asked("eksProperties") else self._definition.get("logConfiguration")
 
     @property
     def secrets(self) -> list[dict[str, str]]:
@@ -219,7 +220,13 @@ class LocalJob(Job):
             "isTerminated": self.end_reason is not None and not self.is_cancelled,
             "container": self._describe_container(),
         }
-        if task := self._ecs_properties:
+        if pod := self._asked("eksProperties"):
+            namespace = eks_configuration(self.job_queue.environments[0]).get("kubernetesNamespace", "")
+            result["eksProperties"] = eks_pod.described(pod, result.pop("container"), namespace)
+            result["eksAttempts"] = [eks_pod.described_attempt(pod, attempt, namespace) for attempt in self.attempts]
+            result["statusReason"] = eks_pod.status_reason(self.status_reason)
+            del result["attempts"], result["platformCapabilities"], result["propagateTags"]
+        if task := self._asked("ecsProperties"):
             result["ecsProperties"] = ecs_task.described(task, result.pop("container"))
             result["attempts"] = [ecs_task.described_attempt(task, attempt) for attempt in self.attempts]
         if self.consumables:
@@ -252,10 +259,9 @@ class LocalJob(Job):
     def _definition(self) -> dict[str, Any]:
         return self.job_definition.container_properties or {}
 
-    @property
-    def _ecs_properties(self) -> dict[str, Any] | None:
+    def _asked(self, name: str) -> dict[str, Any] | None:
         definition = self.job_definition
-        return definition.asked.get("ecsProperties") if isinstance(definition, LocalDefinition) else None
+        return definition.asked.get(name) if isinstance(definition, LocalDefinition) else None
 
     def _override(self, name: str, default: Any) -> Any:
         return self.container_overrides.get(name) or default

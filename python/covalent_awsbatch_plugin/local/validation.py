@@ -152,17 +152,17 @@ def check_share(policy: str | None, share: str | None, priorities: list[int | No
         raise ClientException("schedulingPriority must be in the job definition, or overridden, on a fair-share queue")
 
 
-def check_platform(capabilities: list[str] | None, platforms: set[str]) -> None:
+def check_platform(needed: set[str], platforms: set[str]) -> None:
     """Refuses a job for machines on a queue of Fargate, and the other way round.
 
     Args:
-        capabilities: The definition's platformCapabilities.
+        needed: What the definition is for.
         platforms: What the queue's compute environments have.
 
     Raises:
         ClientException: They do not go together.
     """
-    for platform in capabilities or ["EC2"]:
+    for platform in needed:
         if platforms - {platform}:
             raise ClientException(
                 f"Job Queue is attached to Compute Environment that can not run Jobs with capability {platform}"

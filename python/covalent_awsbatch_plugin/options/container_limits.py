@@ -27,6 +27,7 @@ LONGEST_STOP_ON_FARGATE = 120
 
 _VOLUME_KEYS = {"source": str, "root": str, "access_point": str, "iam": bool, "read_only": bool}
 _EFS = r"fs-[0-9a-f]{8,40}"
+_CLAIM = r"claim:[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?"
 _S3_FILES = r"arn:aws(?:-[a-z]+)*:s3files:[a-z0-9-]+:\d{12}:file-system/\S+"
 _VALUE_FROM = (
     r"arn:aws(?:-[a-z]+)*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+"
@@ -44,6 +45,28 @@ def on_machines_only(value: Any, info: ValidationInfo) -> Any:
     if value and info.data.get("platform") == "FARGATE":
         raise ValueError("there is none on Fargate")
     return value
+
+
+def not_in_pods(value: Any, info: ValidationInfo) -> Any:
+    """Refuses what a pod of AWS Batch cannot have.
+
+    Raises:
+        ValueError: It is asked for, and `platform` is EKS.
+    """
+    if value and info.data.get("platform") == "EKS":
+        raise ValueError("there is none on EKS")
+    return value
+
+
+def user_of_pod(user: str, info: ValidationInfo) -> str:
+    """Refuses a user by name, which Kubernetes cannot look up.
+
+    Raises:
+        ValueError: It is none by number, and `platform` is EKS.
+    """
+    if user and info.data.get("platform") == "EKS" and not re.fullmatch(r"\d+(?::\d+)?", user):
+        raise ValueError("on EKS it is a number, with a group's behind a colon if need be")
+    return user
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -82,7 +105,7 @@ def _volume(path: str, volume: Any) -> Any:
         _check_file_system(path, described, r"|arn:\S+", "ARN")
         if described.get("iam"):
             raise ValueError(f"iam of {path} is for EFS")
-    elif source and not source.startswith("/"):
+    elif source and not source.startswith("/") and not re.fullmatch(_CLAIM, source):
         raise ValueError(f"the source of {path} is neither of these")
     elif odd := [name for name in ("root", "access_point", "iam") if described.get(name)]:
         raise ValueError(f"{odd[0]} of {path} is for a file system")
@@ -108,11 +131,16 @@ def _check_file_system(path: str, described: dict[str, Any], access_point: str, 
         raise ValueError(f"access_point of {path} is no {what}")
 
 
-def _without_host_paths(volumes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+def _mountable(volumes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    platform = info.data.get("platform")
     for path, volume in volumes.items():
         source = volume if isinstance(volume, str) else volume["source"]
-        if source.startswith("/") and info.data.get("platform") == "FARGATE":
+        if source.startswith("/") and platform == "FARGATE":
             raise ValueError(f"{path} is a directory of the machine, and there is none on Fargate")
+        if source.startswith("claim:") and platform not in ("", "EKS", None):
+            raise ValueError(f"{path} is a volume of Kubernetes, and platform={platform!r}")
+        if source.startswith(("fs-", "arn:")) and platform == "EKS":
+            raise ValueError(f"{path} is a file system, which a pod mounts by a claim: 'claim:name'")
     return volumes
 
 
@@ -201,12 +229,14 @@ def _stop(seconds: int, info: ValidationInfo) -> int:
 MachinesOnly = AfterValidator(on_machines_only)
 """Marks an option that there is on machines, and not on Fargate."""
 
-Volumes = Annotated[
-    dict[str, str | dict[str, Any]], BeforeValidator(_each(_volume)), AfterValidator(_without_host_paths)
-]
-Secrets = Annotated[dict[str, str], BeforeValidator(_each(_secret)), AfterValidator(_apart_from_variables)]
-Ulimits = Annotated[dict[str, int | list[int]], BeforeValidator(_each(_ulimit)), MachinesOnly]
+NotInPods = AfterValidator(not_in_pods)
+"""Marks an option that there is on ECS, and not on EKS."""
+
+Volumes = Annotated[dict[str, str | dict[str, Any]], BeforeValidator(_each(_volume)), AfterValidator(_mountable)]
+Secrets = Annotated[dict[str, str], BeforeValidator(_each(_secret)), AfterValidator(_apart_from_variables), NotInPods]
+Ulimits = Annotated[dict[str, int | list[int]], BeforeValidator(_each(_ulimit)), MachinesOnly, NotInPods]
 Tmpfs = Annotated[dict[str, float], BeforeValidator(_each(_tmpfs)), AfterValidator(_apart_from_volumes), MachinesOnly]
-Devices = Annotated[str | list[str], BeforeValidator(_devices), MachinesOnly]
+Devices = Annotated[str | list[str], BeforeValidator(_devices), MachinesOnly, NotInPods]
 ReadOnlyRoot = Annotated[limits.Flag, AfterValidator(_writable_tmp)]
-StopTimeout = Annotated[limits.Whole, AfterValidator(_stop)]
+StopTimeout = Annotated[limits.Whole, AfterValidator(_stop), NotInPods]
+User = Annotated[str, limits.matching(r"|[\w.-]{1,64}(?::[\w.-]{1,64})?"), AfterValidator(user_of_pod)]

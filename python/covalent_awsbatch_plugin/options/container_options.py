@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from . import container_limits, limits
-from .container_limits import MachinesOnly
+from .container_limits import MachinesOnly, NotInPods
 from .definition import option
 from .retry_options import RetryOptions
 
@@ -25,10 +25,11 @@ class ContainerOptions(RetryOptions):
     volumes: container_limits.Volumes = option(
         {},
         rule="must be a dict of what is mounted at which path of the container: the path of a directory of the "
-        "machine, the id of an EFS file system, the ARN of an S3 Files file system, or empty for a directory of the "
-        "job's own; or a dict with that as source and root, access_point, iam or read_only",
+        "machine, the id of an EFS file system, the ARN of an S3 Files file system, claim: and a name on EKS, or empty "
+        "for a directory of the job's own; or a dict with that as source and root, access_point, iam or read_only",
         doc='What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an EFS '
-        'file system (`"fs-0123abcd"`), an S3 Files file system (its ARN), or `""` for an empty directory; '
+        'file system (`"fs-0123abcd"`), an S3 Files file system (its ARN), a claim of Kubernetes (`"claim:name"`, on '
+        'EKS), or `""` for an empty directory; '
         '`{"source": …, "root": …, "access_point": …, "iam": True, "read_only": True}` says more.',
     )
     secrets: container_limits.Secrets = option(
@@ -65,7 +66,7 @@ class ContainerOptions(RetryOptions):
         rule="must be True or False: whether the container may do what root may do on the machine",
         doc="Whether the container may do what root may do on the machine. Not on Fargate.",
     )
-    user: Annotated[str, limits.matching(r"|[\w.-]{1,64}(?::[\w.-]{1,64})?")] = option(
+    user: container_limits.User = option(
         "",
         rule="must be a user of the container, by name or number, with a group behind a colon if need be; empty for "
         "the image's own",
@@ -77,7 +78,7 @@ class ContainerOptions(RetryOptions):
         "be mounted at /tmp",
         doc="Whether the container can write to nothing but its volumes and `tmpfs`, of which one has to be at `/tmp`.",
     )
-    init: limits.Flag = option(
+    init: Annotated[limits.Flag, NotInPods] = option(
         False,
         rule="must be True or False: whether a process of Docker's is the first one in the container",
         doc="Whether a process of Docker's is the container's first one, which ends what functions leave behind.",
@@ -90,7 +91,7 @@ class ContainerOptions(RetryOptions):
         doc="Seconds from SIGTERM to SIGKILL when a job is terminated or AWS takes its machine back: 2 or more, on "
         "Fargate at most 120; 0 for ECS's own 30.",
     )
-    ipc_mode: Annotated[Literal["", "host", "task", "none"], MachinesOnly] = option(
+    ipc_mode: Annotated[Literal["", "host", "task", "none"], MachinesOnly, NotInPods] = option(
         "",
         rule="must be 'host', 'task' or 'none': with whom a container on a machine shares memory and semaphores; empty "
         "for Docker's own",

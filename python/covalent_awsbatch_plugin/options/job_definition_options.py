@@ -22,12 +22,11 @@ _OTHERS = {
     "jobDefinitionName": "batch_job_definition_name says it",
     "type": "the executor waits for one container",
     "nodeProperties": "the executor waits for one container",
-    "eksProperties": "the executor waits for one container",
     "platformCapabilities": "platform says it",
     "retryStrategy": "retry_attempts and retry_on say it of each job",
 }
 _CONTAINER = "default"  # as `task.container.NAME`
-_DESCRIPTIONS = ("containerProperties", "ecsProperties")
+_DESCRIPTIONS = ("containerProperties", "ecsProperties", "eksProperties")
 
 
 def _own(name: str, info: ValidationInfo) -> str:
@@ -50,6 +49,7 @@ def _overrides(value: Any, info: ValidationInfo) -> dict[str, Any]:
         raise ValueError("job_definition is given, and nothing is registered then")
     if wrong := [name for name in given if name in _OTHERS]:
         raise ValueError(f"{wrong[0]}: {_OTHERS[wrong[0]]}")
+    _fit_the_platform(given, info.data.get("platform"))
     try:
         text = json.dumps(_without_none(given), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -60,6 +60,13 @@ def _overrides(value: Any, info: ValidationInfo) -> dict[str, Any]:
         raise ValueError(problem)
     _leave_what_runs_the_task(given, _is_fetched(info.data))
     return dict(given)
+
+
+def _fit_the_platform(given: Mapping[str, Any], platform: str | None) -> None:
+    if "eksProperties" in given and platform not in ("", "EKS", None):
+        raise ValueError(f"eksProperties are for EKS, and platform={platform!r}")
+    if platform == "EKS" and (wrong := [name for name in _DESCRIPTIONS[:2] if name in given]):
+        raise ValueError(f"{wrong[0]}: on EKS a job has eksProperties")
 
 
 def _is_fetched(options: Mapping[str, Any]) -> bool:
@@ -73,10 +80,12 @@ def _leave_what_runs_the_task(given: Mapping[str, Any], is_fetched: bool) -> Non
         raise ValueError(f"without {wrong[0]} there is no container")
     tasks = (given.get("ecsProperties") or {}).get("taskProperties") or []
     containers = [one for task in tasks for one in task.get("containers") or []]
-    for container in (given.get("containerProperties") or {}, *containers):
-        if "environment" in container and container["environment"] is None:
+    pod = (given.get("eksProperties") or {}).get("podProperties") or {}
+    for container in (given.get("containerProperties") or {}, *containers, *(pod.get("containers") or [])):
+        if any(name in container and container[name] is None for name in ("environment", "env")):
             raise ValueError("the environment says what the container runs")
-        for variable in (*(container.get("environment") or ()), *(container.get("secrets") or ())):
+        variables = [container.get(name) or () for name in ("environment", "env", "secrets")]
+        for variable in (one for some in variables for one in some):
             limits.check_variable(variable.get("name") or "")
         if "command" in container and is_fetched and container.get("name", _CONTAINER) == _CONTAINER:
             raise ValueError("the command fetches what the container runs; an image of one's own may have another one")

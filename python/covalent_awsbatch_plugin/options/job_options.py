@@ -59,7 +59,7 @@ class JobOptions(OptionGroup):
     batch_job_role_name: limits.Role = option(
         "CovalentBatchJobRole",
         rule=_ROLE_RULE,
-        doc="Role of the function in its container, by name or ARN.",
+        doc="Role of the function in its container, by name or ARN; on EKS `eks_service_account` has it.",
         command_line=True,
         deploy=Variable("Name of the job role; empty for one of the prefix.", default=""),
     )
@@ -74,8 +74,10 @@ class JobOptions(OptionGroup):
         2,
         ge=0.25,
         le=limits.LARGEST,
-        rule="must be a whole number of vCPUs, 1 or more; but on EC2 also 0.25 or 0.5",
-        doc="vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5.",
+        rule="must be a whole number of vCPUs, 1 or more; on Fargate also 0.25 or 0.5, on Managed Instances and EKS "
+        "any multiple of 0.25",
+        doc="vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5, on Managed Instances and EKS any multiple of "
+        "0.25.",
         command_line=True,
     )
     memory: limits.Memory = option(
@@ -204,10 +206,10 @@ class JobOptions(OptionGroup):
     )
     platform: limits.Platform = option(
         "",
-        rule="must be 'EC2', 'FARGATE' or 'MANAGED_INSTANCES', as the compute environments behind the queue are, or "
-        "empty for what they are; Fargate has no GPUs, and memory that goes with vcpu",
-        doc="`EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty for what "
-        "they are, which AWS is asked once for a queue.",
+        rule="must be 'EC2', 'FARGATE', 'MANAGED_INSTANCES' or 'EKS', as the compute environments behind the queue "
+        "are, or empty for what they are; Fargate has no GPUs, and memory that goes with vcpu",
+        doc="`EC2`, `FARGATE`, `MANAGED_INSTANCES` or `EKS`, as the compute environments behind the queue are; empty "
+        "for what they are, which AWS is asked once for a queue.",
         command_line=True,
         deploy=Variable("EC2 or FARGATE, as capacity says already; empty for that.", default=""),
     )

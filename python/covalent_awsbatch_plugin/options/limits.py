@@ -70,7 +70,7 @@ The usual largest machines (x1e with 3,904 GiB, x2iedn with 4,096) leave less th
 
 _ENVIRONMENT_CHARACTERS = 7168  # of the 8,192 that ECS accepts for all overrides together
 _SHOWN_CHARACTERS = 100
-_FRACTIONS = (0.25, 0.5)  # of a vCPU, which there are but on EC2
+_STEP = 0.25  # of a vCPU, which there are but on EC2
 
 
 def written(value: Any) -> str:
@@ -120,7 +120,7 @@ def number(value: Any) -> float:
 
 def _vcpu(value: Any) -> float:
     found = number(value)
-    return found if found in _FRACTIONS else whole(found)
+    return found if found % _STEP == 0 and found % 1 else whole(found)
 
 
 def _memory(gigabytes: float) -> float:
@@ -141,8 +141,8 @@ def _flag(value: Any) -> bool:
 def _platform(platform: str, info: ValidationInfo) -> str:
     """Whether what stands before `platform` goes together there; a value that is wrong by itself is told as such."""
     vcpu, memory, gpus = (info.data.get(name) for name in ("vcpu", "memory", "num_gpus"))
-    if platform == "EC2" and vcpu in _FRACTIONS:
-        raise ValueError(f"vcpu={vcpu:g} is for Fargate and Managed Instances only")
+    if platform == "EC2" and vcpu is not None and vcpu % 1:
+        raise ValueError(f"vcpu={vcpu:g} is no whole number, which it has to be on EC2")
     if platform == "FARGATE":
         if gpus:
             raise ValueError(f"there are no GPUs on Fargate, and num_gpus={gpus}")
@@ -343,7 +343,7 @@ Vcpu = Annotated[int | float, BeforeValidator(_vcpu)]
 TimeLimit = Annotated[Whole, AfterValidator(_limit)]
 Environment = Annotated[dict[str, str], BeforeValidator(_environment)]
 Tags = Annotated[dict[str, str], BeforeValidator(_tags)]
-Platform = Annotated[Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"], AfterValidator(_platform)]
+Platform = Annotated[Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES", "EKS"], AfterValidator(_platform)]
 Disk = Annotated[Whole, AfterValidator(_disk)]
 Packages = Annotated[str | list[str], BeforeValidator(packages.checked), FROM_PATH]
 Runtime = Annotated[Literal["auto", "image", "bucket", "ecr"], AfterValidator(_runtime)]

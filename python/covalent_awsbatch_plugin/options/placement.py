@@ -19,9 +19,21 @@ def platform(environment: dict[str, Any]) -> str:
         environment: What the core tells of it.
     """
     kind = environment["kind"]
+    if environment.get("orchestration") == "EKS":
+        return "EKS"
     if kind == "ECS_MANAGED_INSTANCES":
         return "MANAGED_INSTANCES"
     return "FARGATE" if kind.startswith("FARGATE") else "EC2" if kind else ""
+
+
+def kind(environment: dict[str, Any]) -> str:
+    """Its type in AWS's words, and whether it is one of EKS.
+
+    Args:
+        environment: As above.
+    """
+    found = str(environment["kind"])
+    return f"{found} on EKS".strip() if platform(environment) == "EKS" else found
 
 
 def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
@@ -33,7 +45,7 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
     """
     there = platform(environment)
     if there and settings.platform and there != settings.platform:
-        return [f"it is {environment['kind']}, and the job is for {settings.platform}"]
+        return [f"it is {kind(environment)}, and the job is for {settings.platform}"]
     found = []
     limit = environment["max_vcpus"]
     if limit is not None and limit < settings.vcpu:

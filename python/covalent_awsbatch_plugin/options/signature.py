@@ -29,11 +29,12 @@ class OptionKeywords:
     batch_execution_role_name: str
     """Role of the ECS agent, by name or ARN."""
     batch_job_role_name: str
-    """Role of the function in its container, by name or ARN."""
+    """Role of the function in its container, by name or ARN; on EKS `eks_service_account` has it."""
     batch_job_log_group_name: str
     """CloudWatch log group of the container's output."""
     vcpu: float
-    """vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5."""
+    """vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5, on Managed Instances and EKS any multiple of 0.25.
+    """
     memory: float
     """GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`."""
     num_gpus: int
@@ -86,9 +87,9 @@ class OptionKeywords:
     """When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or cancellation,
     unless its job may go on or its result could not be read.
     """
-    platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"]
-    """`EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty for what they
-    are, which AWS is asked once for a queue.
+    platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES", "EKS"]
+    """`EC2`, `FARGATE`, `MANAGED_INSTANCES` or `EKS`, as the compute environments behind the queue are; empty for what
+    they are, which AWS is asked once for a queue.
     """
     assign_public_ip: bool
     """Whether a container on Fargate gets an address on the internet; without one it pulls images and reaches S3 by a
@@ -160,8 +161,8 @@ class OptionKeywords:
     """
     volumes: dict[str, str | dict[str, Any]]
     """What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an EFS file
-    system (`"fs-0123abcd"`), an S3 Files file system (its ARN), or `""` for an empty directory; `{"source": …, "root":
-    …, "access_point": …, "iam": True, "read_only": True}` says more.
+    system (`"fs-0123abcd"`), an S3 Files file system (its ARN), a claim of Kubernetes (`"claim:name"`, on EKS), or `""`
+    for an empty directory; `{"source": …, "root": …, "access_point": …, "iam": True, "read_only": True}` says more.
     """
     secrets: dict[str, str]
     """Environment variables whose values the execution role fetches when the job starts, by the ARN of a secret
@@ -204,6 +205,12 @@ class OptionKeywords:
     option says. A dict goes into the dict there; of lists, an element takes the place of the one of its name; None
     takes a field away.
     """
+    eks_namespace: str
+    """Namespace of the pod on EKS; empty for the one of the compute environment."""
+    eks_service_account: str
+    """Service account of the pod on EKS, whose IAM role takes the place of `batch_job_role_name`; empty for the
+    namespace's own.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -234,7 +241,7 @@ class OptionKeywords:
         s3_bucket_owner: str | None = None,
         s3_kms_key_id: str | None = None,
         s3_cleanup: Literal["never", "success", "always"] | None = None,
-        platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES"] | None = None,
+        platform: Literal["", "EC2", "FARGATE", "MANAGED_INSTANCES", "EKS"] | None = None,
         assign_public_ip: bool | None = None,
         ephemeral_storage: int | None = None,
         runtime: Literal["auto", "image", "bucket", "ecr"] | None = None,
@@ -265,6 +272,8 @@ class OptionKeywords:
         ipc_mode: Literal["", "host", "task", "none"] | None = None,
         job_definition: str | None = None,
         job_definition_overrides: dict[str, Any] | None = None,
+        eks_namespace: str | None = None,
+        eks_service_account: str | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -278,10 +287,12 @@ class OptionKeywords:
             s3_bucket_name: Bucket for functions and results. Default: `covalent-batch-job-resources`.
             batch_queue: Job queue, by name or ARN. Default: `covalent-batch-queue`.
             batch_execution_role_name: Role of the ECS agent, by name or ARN. Default: `ecsTaskExecutionRole`.
-            batch_job_role_name: Role of the function in its container, by name or ARN. Default: `CovalentBatchJobRole`.
+            batch_job_role_name: Role of the function in its container, by name or ARN; on EKS `eks_service_account` has
+                it. Default: `CovalentBatchJobRole`.
             batch_job_log_group_name: CloudWatch log group of the container's output. Default:
                 `covalent-batch-job-logs`.
-            vcpu: vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5. Default: `2`.
+            vcpu: vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5, on Managed Instances and EKS any multiple
+                of 0.25. Default: `2`.
             memory: GB of memory of a job, not MiB: less than 4,096; on Fargate the next size that goes with `vcpu`.
                 Default: `3.75`.
             num_gpus: GPUs of a job, a whole number. Default: `0`.
@@ -311,8 +322,8 @@ class OptionKeywords:
                 encryption. The container's program follows it if it is this package's runner. Default: empty.
             s3_cleanup: When a task's objects are deleted: `never`, on `success`, or `always`, also after a failure or
                 cancellation, unless its job may go on or its result could not be read. Default: `never`.
-            platform: `EC2`, `FARGATE` or `MANAGED_INSTANCES`, as the compute environments behind the queue are; empty
-                for what they are, which AWS is asked once for a queue. Default: empty.
+            platform: `EC2`, `FARGATE`, `MANAGED_INSTANCES` or `EKS`, as the compute environments behind the queue are;
+                empty for what they are, which AWS is asked once for a queue. Default: empty.
             assign_public_ip: Whether a container on Fargate gets an address on the internet; without one it pulls
                 images and reaches S3 by a NAT gateway or by endpoints only. Default: `True`.
             ephemeral_storage: GB of a container's disk on Fargate, 21 to 200; 0 for Fargate's own 20. Default: `0`.
@@ -359,8 +370,9 @@ class OptionKeywords:
             shared_memory: GB of shared memory (`/dev/shm`), which counts as memory of the job; 0 for all of `memory`
                 with GPUs, as PyTorch's loaders need it, else for Docker's 64 MiB. Not on Fargate. Default: `0`.
             volumes: What is mounted where in the container: `{"/data": "/mnt/data"}` for a directory of the machine, an
-                EFS file system (`"fs-0123abcd"`), an S3 Files file system (its ARN), or `""` for an empty directory;
-                `{"source": …, "root": …, "access_point": …, "iam": True, "read_only": True}` says more. Default: none.
+                EFS file system (`"fs-0123abcd"`), an S3 Files file system (its ARN), a claim of Kubernetes
+                (`"claim:name"`, on EKS), or `""` for an empty directory; `{"source": …, "root": …, "access_point": …,
+                "iam": True, "read_only": True}` says more. Default: none.
             secrets: Environment variables whose values the execution role fetches when the job starts, by the ARN of a
                 secret (Secrets Manager), or the ARN or `/name` of a parameter (SSM Parameter Store). `covalent-awsbatch
                 policy execution` prints the rights that it needs. Default: none.
@@ -388,6 +400,9 @@ class OptionKeywords:
             job_definition_overrides: Fields of AWS Batch's `RegisterJobDefinition` that are merged into what the
                 executor registers, for what no option says. A dict goes into the dict there; of lists, an element takes
                 the place of the one of its name; None takes a field away. Default: none.
+            eks_namespace: Namespace of the pod on EKS; empty for the one of the compute environment. Default: empty.
+            eks_service_account: Service account of the pod on EKS, whose IAM role takes the place of
+                `batch_job_role_name`; empty for the namespace's own. Default: empty.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

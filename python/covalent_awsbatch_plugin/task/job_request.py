@@ -21,6 +21,7 @@ from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.program import program
 
 from . import container as containers
+from . import pod
 from .merging import merged
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ _ONLY_INFRASTRUCTURE = [
     {"action": "RETRY", "onReason": "Cannot*"},
     {"action": "EXIT", "onStatusReason": "Essential container in task exited*"},
 ]
+# Of a pod AWS does not say whether its container ran, so that exit codes tell: 143 is that of a container which was
+# told to end, as by a machine that is taken back. Programs end with 1, 2 or 128 and a signal; without a code none ran.
+_ONLY_INFRASTRUCTURE_OF_PODS = [
+    {"action": "RETRY", "onExitCode": "143"},
+    {"action": "EXIT", "onExitCode": "1*"},
+    {"action": "EXIT", "onExitCode": "2*"},
+]
 
 # What ends a job that another one may follow (`resubmission`); Batch takes five rules in all.
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
@@ -47,7 +55,12 @@ _OUT_OF_MEMORY = [
     {"action": "EXIT", "onReason": "OutOfMemoryError*"},
     {"action": "EXIT", "onStatusReason": "Essential container in task exited*", "onExitCode": "137"},
 ]
-_HOST_LOST = {"EC2": "Host EC2*", "FARGATE": "Your Spot Task was interrupted*"}
+_OUT_OF_MEMORY_OF_A_POD = [{"action": "EXIT", "onExitCode": "137"}]
+_HOST_LOST = {
+    "FARGATE": "Your Spot Task was interrupted*",
+    "EKS": "Pod was terminated in response to imminent node shutdown*",
+}
+_EC2_LOST = "Host EC2*"
 
 
 def job_request(
@@ -104,17 +117,12 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
             variables.update({ENVIRONMENT: " ".join(environment.keys), ENVIRONMENT_PYTHON: environment.python})
         if variables:
             container["environment"] = _pairs(variables)
-    if settings.platform == "FARGATE":
-        container["fargatePlatformConfiguration"] = {"platformVersion": "LATEST"}
-        container["networkConfiguration"] = {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"}
-        if (processor := platforms.asked_for(settings)) != "X86_64":
-            container["runtimePlatform"] = _runs_on(processor)
-        if settings.ephemeral_storage:
-            container["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
-    if settings.platform == "MANAGED_INSTANCES":
-        container["runtimePlatform"] = _runs_on(platforms.asked_for(settings))
-    container.update(containers.properties(settings))
-    definition = {**_named(settings), "type": "container", "containerProperties": container}
+    container.update(_of_platform(settings))
+    definition: dict[str, Any] = {**_named(settings), "type": "container"}
+    if settings.platform == "EKS":
+        definition["eksProperties"] = pod.as_pod(container, settings)
+    else:
+        definition["containerProperties"] = {**container, **containers.properties(settings)}
     if settings.consumable_resources:
         definition["consumableResourceProperties"] = _consumables(settings)
     theirs = dict(settings.job_definition_overrides)
@@ -124,15 +132,29 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     return merged(definition, theirs)
 
 
-def _runs_on(processor: str) -> dict[str, str]:
-    return {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}
+def _of_platform(settings: Settings) -> dict[str, Any]:
+    """What there is on Fargate or Managed Instances alone."""
+    processor = platforms.asked_for(settings)
+    runs_on = {"runtimePlatform": {"cpuArchitecture": processor, "operatingSystemFamily": "LINUX"}}
+    if settings.platform == "MANAGED_INSTANCES":
+        return runs_on
+    if settings.platform != "FARGATE":
+        return {}
+    found: dict[str, Any] = {
+        "fargatePlatformConfiguration": {"platformVersion": "LATEST"},
+        "networkConfiguration": {"assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED"},
+    }
+    if processor != "X86_64":
+        found.update(runs_on)
+    if settings.ephemeral_storage:
+        found["ephemeralStorage"] = {"sizeInGiB": settings.ephemeral_storage}
+    return found
 
 
 def _named(settings: Settings) -> dict[str, Any]:
-    return {
-        "jobDefinitionName": settings.batch_job_definition_name,
-        "platformCapabilities": [settings.platform or "EC2"],
-    }
+    named: dict[str, Any] = {"jobDefinitionName": settings.batch_job_definition_name}
+    # AWS refuses a pod with a capability.
+    return named if settings.platform == "EKS" else {**named, "platformCapabilities": [settings.platform or "EC2"]}
 
 
 def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str, Any]:
@@ -145,7 +167,9 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
         retry["evaluateOnExit"] = rules
     job: dict[str, Any] = {"jobName": name, "jobQueue": settings.batch_queue, "retryStrategy": retry}
     overrides = {"resourceRequirements": _resources(resources), "environment": _pairs(environment)}
-    if containers.is_task(settings):
+    if settings.platform == "EKS":
+        job["eksPropertiesOverride"] = pod.as_pod_overrides(overrides)
+    elif containers.is_task(settings):
         job["ecsPropertiesOverride"] = containers.as_task_overrides(overrides)
     else:
         job["containerOverrides"] = overrides
@@ -158,16 +182,22 @@ def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str
         job["timeout"] = {"attemptDurationSeconds": settings.time_limit}
     if settings.tags:
         job["tags"] = settings.tags
-        job["propagateTags"] = True
+        if settings.platform != "EKS":  # which refuses it
+            job["propagateTags"] = True
     return job
 
 
 def _rules(settings: Settings) -> list[dict[str, str]]:
     """When Batch itself tries the job again: after anything, where no rule matches. The first one that does counts."""
-    rules = list(_OUT_OF_MEMORY) if settings.retry_memory_factor > 1 else []
+    in_pod = settings.platform == "EKS"
+    rules = []
+    if settings.retry_memory_factor > 1:
+        rules += _OUT_OF_MEMORY_OF_A_POD if in_pod else _OUT_OF_MEMORY
     if settings.retry_queues:
-        rules.append({"action": "EXIT", "onStatusReason": _HOST_LOST[settings.platform]})
-    return rules + (_ONLY_INFRASTRUCTURE if settings.retry_on == "infrastructure" else [])
+        rules.append({"action": "EXIT", "onStatusReason": _HOST_LOST.get(settings.platform, _EC2_LOST)})
+    if settings.retry_on == "infrastructure":
+        rules += _ONLY_INFRASTRUCTURE_OF_PODS if in_pod else _ONLY_INFRASTRUCTURE
+    return rules
 
 
 def _consumables(settings: Settings) -> dict[str, Any]:

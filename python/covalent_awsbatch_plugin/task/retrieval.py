@@ -292,6 +292,9 @@ class _SizedBytes(io.BytesIO):
 
 async def _log_tail(client: Client, settings: Settings, job: Job) -> list[str]:
     """The last lines of the last attempt's log. A log that cannot be read must not hide the cause."""
+    if job.pod:
+        place = f"what it printed is in the log of your cluster, if that keeps one ({job.pod})"
+        return [f"AWS Batch has no log of a pod: {place}."]
     if not job.log_stream:
         return []
     try:

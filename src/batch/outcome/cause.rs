@@ -99,13 +99,13 @@ impl Cause {
 const PHRASES: [(Cause, &[&str]); 16] = [
     (Cause::TimeLimit, &["job attempt duration exceeded timeout"]),
     (Cause::StateTimeLimit, &["canceled by jobstatetimelimit"]),
-    (Cause::OutOfMemory, &["outofmemoryerror"]),
-    (Cause::HostLost, &["host ec2 (", "your spot task was interrupted"]),
+    (Cause::OutOfMemory, &["outofmemoryerror", "oomkilled"]),
+    (Cause::HostLost, &["host ec2 (", "your spot task was interrupted", "imminent node shutdown"]),
     (Cause::PullLimit, &["toomanyrequests"]),
     (Cause::WrongArchitecture, &["does not contain descriptor matching platform", "exec format error"]),
     (Cause::DiskFull, &["no space left on device"]),
     (Cause::LogDenied, &["logs:createlogstream", "logs:createloggroup", "logs:putlogevents"]),
-    (Cause::ImageUnavailable, &["cannotpull"]),
+    (Cause::ImageUnavailable, &["cannotpull", "errimagepull", "imagepullbackoff"]),
     (Cause::GpuDriver, &["nvidia-container-cli"]),
     (Cause::RoleUnusable, &["unable to assume the role"]),
     (Cause::RoleNotPassed, &["iam:passrole"]),
@@ -142,6 +142,8 @@ pub fn cause(job: &Job) -> Cause {
         None if either("CannotInspectContainerError") => Cause::NotInspected,
         None if AGENT_ERRORS.iter().any(|error| either(error)) => Cause::AgentTrouble,
         None if reason.starts_with("Essential container in task exited") && job.exit_code.is_some() => Cause::Exited,
+        // Of a pod AWS says no more than that.
+        None if job.pod.is_some() && job.exit_code.is_some_and(|code| code != 0) => Cause::Exited,
         None => Cause::Unknown,
     }
 }
@@ -231,6 +233,26 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(cause(&failed(text, "", None)), expected, "{text}");
             assert_eq!(cause(&failed(NOT_STARTED, text, None)), expected, "{text}");
+        }
+    }
+
+    /// Words of Kubernetes: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-states>,
+    /// <https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff>,
+    /// <https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/>.
+    #[test]
+    fn what_kubernetes_says_of_a_pod_is_recognised() {
+        let table = [
+            ("", "OOMKilled", Some(137), Cause::OutOfMemory),
+            ("", "Error", Some(1), Cause::Exited),
+            ("", "Error", Some(143), Cause::Exited),
+            ("Pod was terminated in response to imminent node shutdown.", "", None, Cause::HostLost),
+            ("", "ErrImagePull", None, Cause::ImageUnavailable),
+            ("ImagePullBackOff: Back-off pulling image", "", None, Cause::ImageUnavailable),
+            ("", "Error", None, Cause::Unknown),
+        ];
+        for (reason, container, code, expected) in table {
+            let job = Job { pod: Some("n/p".into()), ..failed(reason, container, code) };
+            assert_eq!(cause(&job), expected, "{reason} / {container}");
         }
     }
 

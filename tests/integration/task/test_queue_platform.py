@@ -93,6 +93,7 @@ def test_an_option_that_the_queues_platform_has_not_is_refused_before_anything_i
         (Queue(kind="SPOT"), "EC2"),
         (Queue(kind="FARGATE_SPOT"), "FARGATE"),
         (Queue(kind="ECS_MANAGED_INSTANCES"), "MANAGED_INSTANCES"),
+        (Queue(kind="SPOT", orchestration="EKS"), "EKS"),
     ],
 )
 def test_a_queue_without_a_type_has_that_of_its_environment(queue: Queue, platform: str) -> None:

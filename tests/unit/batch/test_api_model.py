@@ -66,12 +66,21 @@ IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999, "consumab
 MINE: dict[str, Any] = {"job_definition": "mine:1", "consumable_resources": {"licence": 2}}
 ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
 
-ON_MANAGED_INSTANCES = {
-    **CONTAINER,
-    "platform": "MANAGED_INSTANCES",
-    "vcpu": 0.5,
+MANAGED: dict[str, Any] = {"platform": "MANAGED_INSTANCES", "vcpu": 0.5, "num_gpus": 1, "architecture": "ARM64"}
+
+IN_A_POD = {
+    "platform": "EKS",
+    "vcpu": 0.75,
     "num_gpus": 1,
-    "architecture": "ARM64",
+    "tags": {"team": "physics"},
+    "retry_on": "infrastructure",
+    "volumes": {"/data": {"source": "/mnt", "read_only": True}, "/claim": "claim:a", "/tmp": ""},
+    "tmpfs": {"/scratch": 0.5},
+    "privileged": True,
+    "user": "1000:100",
+    "read_only_root": True,
+    "eks_namespace": "research",
+    "eks_service_account": "runner",
 }
 
 
@@ -96,7 +105,18 @@ def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType
 
 @pytest.mark.parametrize(
     "options",
-    [{}, EVERYTHING, ON_FARGATE, ON_MANAGED_INSTANCES, IN_A_SHARE, CONTAINER, AS_TASK, FARGATE_AS_TASK, CHANGED],
+    [
+        {},
+        EVERYTHING,
+        ON_FARGATE,
+        {**CONTAINER, **MANAGED},
+        IN_A_SHARE,
+        CONTAINER,
+        AS_TASK,
+        FARGATE_AS_TASK,
+        CHANGED,
+        IN_A_POD,
+    ],
 )
 def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:
     request = job_request(Settings(**options), "d", 1, "123456789012")

@@ -45,7 +45,7 @@ def test_memory_is_what_was_asked_for_on_machines() -> None:
         ({"num_gpus": 1}, "no GPUs on Fargate, and num_gpus=1"),
         ({"ephemeral_storage": 20}, r"ephemeral_storage=20 is not allowed \(out of range\): must be GB .* 21 to 200"),
         ({"assign_public_ip": "maybe"}, "assign_public_ip='maybe' is not allowed: must be True or False"),
-        ({"platform": "EC2", "vcpu": 0.5}, "vcpu=0.5 is for Fargate and Managed Instances only"),
+        ({"platform": "EC2", "vcpu": 0.5}, "vcpu=0.5 is no whole number, which it has to be on EC2"),
         ({"platform": "EC2", "ephemeral_storage": 30}, "for Fargate only: elsewhere the compute environment"),
         ({"platform": "MANAGED_INSTANCES", "ephemeral_storage": 30}, "for Fargate only: elsewhere the compute environ"),
         ({"platform": "fargate"}, "platform='fargate' is not allowed: must be 'EC2', 'FARGATE'"),

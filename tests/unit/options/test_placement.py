@@ -77,6 +77,7 @@ def test_whether_a_job_would_ever_fit(types: list[str], job: dict[str, Any], fit
         ("ECS_MANAGED_INSTANCES", {"platform": "MANAGED_INSTANCES", "vcpu": 16, "num_gpus": 1}, True),
         ("ECS_MANAGED_INSTANCES", {"platform": "MANAGED_INSTANCES", "vcpu": 17}, False),
         ("ECS_MANAGED_INSTANCES", {"platform": "EC2"}, False),
+        ("EC2", {"platform": "EKS"}, False),
     ],
 )
 def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any], fits: bool) -> None:

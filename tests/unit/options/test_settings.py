@@ -92,6 +92,8 @@ GOOD = [
     ("retry_queues", '["on-demand"]', ["on-demand"]),
     ("retry_queues", "", ""),
     ("spot_notice", True, True),
+    ("vcpu", "0.75", 0.75),
+    ("eks_service_account", "team.runner-1", "team.runner-1"),
 ]
 
 BAD = [
@@ -126,7 +128,7 @@ BAD = [
     ("batch_job_log_group_name", "group*"),
     ("vcpu", 0),
     ("vcpu", -1),
-    ("vcpu", 2.5),
+    ("vcpu", 2.6),
     ("vcpu", "two"),
     ("vcpu", True),
     ("vcpu", 2**31),
@@ -208,6 +210,9 @@ BAD = [
     ("share_identifier", "a" * 256),
     ("share_identifier", 7),
     ("scheduling_priority", 10_000),
+    ("eks_namespace", "Team"),
+    ("eks_namespace", "default"),
+    ("eks_service_account", "team_runner"),
     ("scheduling_priority", -1),
     ("scheduling_priority", 5),
     ("consumable_resources", {"a licence": 1}),
@@ -339,6 +344,8 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("ipc_mode", ""),
         ("job_definition", ""),
         ("job_definition_overrides", {}),
+        ("eks_namespace", ""),
+        ("eks_service_account", ""),
     ]
     checks.checked(DEFAULTS)
 

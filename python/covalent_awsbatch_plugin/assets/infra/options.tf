@@ -52,7 +52,7 @@ variable "batch_job_log_group_name" {
 variable "vcpu" {
   type        = number
   default     = 2
-  description = "vCPUs of a job, a whole number; on Fargate and Managed Instances also 0.25 or 0.5."
+  description = "vCPUs of a job, a whole number; on Fargate also 0.25 or 0.5, on Managed Instances and EKS any multiple of 0.25."
 }
 
 variable "memory" {
@@ -295,7 +295,7 @@ variable "shared_memory" {
 variable "volumes" {
   type        = string
   default     = ""
-  description = "What is mounted where in the container: '{\"/data\": \"/mnt/data\"}' for a directory of the machine, an EFS file system ('\"fs-0123abcd\"'), an S3 Files file system (its ARN), or '\"\"' for an empty directory; '{\"source\": …, \"root\": …, \"access_point\": …, \"iam\": True, \"read_only\": True}' says more."
+  description = "What is mounted where in the container: '{\"/data\": \"/mnt/data\"}' for a directory of the machine, an EFS file system ('\"fs-0123abcd\"'), an S3 Files file system (its ARN), a claim of Kubernetes ('\"claim:name\"', on EKS), or '\"\"' for an empty directory; '{\"source\": …, \"root\": …, \"access_point\": …, \"iam\": True, \"read_only\": True}' says more."
 
   validation {
     condition = (
@@ -415,6 +415,18 @@ variable "job_definition_overrides" {
   }
 }
 
+variable "eks_namespace" {
+  type        = string
+  default     = ""
+  description = "Namespace of the pod on EKS; empty for the one of the compute environment."
+}
+
+variable "eks_service_account" {
+  type        = string
+  default     = ""
+  description = "Service account of the pod on EKS, whose IAM role takes the place of 'batch_job_role_name'; empty for the namespace's own."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -474,5 +486,7 @@ locals {
     ipc_mode                  = var.ipc_mode
     job_definition            = var.job_definition
     job_definition_overrides  = var.job_definition_overrides
+    eks_namespace             = var.eks_namespace
+    eks_service_account       = var.eks_service_account
   }
 }

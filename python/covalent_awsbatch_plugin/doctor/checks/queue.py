@@ -127,10 +127,11 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
             fix = f'set `platform="{platform}"` or leave it out, or set `batch_queue` to a queue of {settings.platform}'
         return failed(name, f"this job will never fit: {'; '.join(misfits)}", fix)
     if not answer["kind"]:
-        return passed(name, f"{found}, {answer['management']}: whether the job fits is for you to know")
+        kind = f"{answer['management']} {placement.kind(answer)}".strip()
+        return passed(name, f"{found}, {kind}: whether the job fits is for you to know")
     job = f"vcpu={settings.vcpu:g}, memory={settings.memory_mib / 1024:g}"
     job += f", num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
-    found += f", {answer['kind']}, up to {answer['max_vcpus']} vCPUs"
+    found += f", {placement.kind(answer)}, up to {answer['max_vcpus']} vCPUs"
     if doubt := placement.doubt(settings, answer):
         return unknown(name, f"{found}; could not tell whether a job of {job} fits: {doubt}")
     return passed(name, f"{found}; a job of {job} fits")

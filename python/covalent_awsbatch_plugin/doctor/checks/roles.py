@@ -18,9 +18,9 @@ _SERVICE = "ecs-tasks.amazonaws.com"
 async def execution_role(case: Case) -> Sequence[Check]:
     """Whether ECS can assume the execution role, and whether the role may fetch the secrets.
 
-    A job definition of the user's names roles of its own.
+    A job definition of the user's names roles of its own, and a pod has none.
     """
-    if case.settings.job_definition:
+    if case.settings.job_definition or case.settings.platform == "EKS":
         return []
     role = await _role(case, "execution role", "batch_execution_role_name")
     if role.state is State.FAILED or not case.settings.secrets:
@@ -37,6 +37,9 @@ async def execution_role(case: Case) -> Sequence[Check]:
 
 async def job_role(case: Case) -> Sequence[Check]:
     """Whether ECS can assume the job role, and whether the role has access to the bucket; as above."""
+    if case.settings.platform == "EKS":
+        account = case.settings.eks_service_account or "the namespace's own"
+        return [passed("service account", f"{account}: whether its role may use the bucket is for you to know")]
     if case.settings.job_definition:
         return []
     role = await _role(case, "job role", "batch_job_role_name")
