@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -74,7 +75,7 @@ class AttemptRunner:
         if len(json.dumps(job.container_overrides)) > _MAX_OVERRIDES_CHARS:
             return Outcome(None, f"Container Overrides length must be at most {_MAX_OVERRIDES_CHARS}", final=True)
         try:
-            directory = self.directory / f"{job.job_id.replace(':', '-')}-{len(job.attempts) + 1}"
+            directory = self.directory / f"{re.sub('[:#]', '-', job.job_id)}-{job.attempt}"
             return self._run(job, environment, cleanup.enter_context(Scratch(directory)), task)
         except CannotPullError as error:
             return Outcome(None, NOT_STARTED, f"CannotPullContainerError: {error}")
@@ -139,13 +140,10 @@ class AttemptRunner:
 
 def _batch_variables(job: LocalJob, environment: ComputeEnvironment) -> dict[str, str]:
     """Returns what Batch sets (https://docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html)."""
-    variables = {
+    return {
         "AWS_BATCH_JOB_ID": job.job_id,
-        "AWS_BATCH_JOB_ATTEMPT": str(len(job.attempts) + 1),
+        "AWS_BATCH_JOB_ATTEMPT": str(job.attempt),
         "AWS_BATCH_JQ_NAME": job.job_queue.name,
         "AWS_BATCH_CE_NAME": environment.name,
+        **job.service_variables,
     }
-    if job.parent_job:
-        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.array_properties["index"])
-        variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(len(job.parent_job.children))
-    return variables

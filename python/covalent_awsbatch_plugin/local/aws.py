@@ -25,6 +25,7 @@ from .iam import patched_iam
 from .job import LocalJob
 from .keys import Keys
 from .leftovers import clear
+from .node import NodeRunner
 from .resources import create_resources
 from .run_directory import run_directory
 from .scheduler import Scheduler
@@ -227,7 +228,7 @@ class LocalAWS:
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace, self.client
             )
-            self._scheduler = Scheduler(run_attempt, self._stop_grace)
+            self._scheduler = Scheduler(NodeRunner(run_attempt, self._stop_grace), self._stop_grace)
             cleanup.enter_context(patched_batch(self._scheduler, self._shortest_timeout))
             cleanup.callback(self._server.stop)
             cleanup.callback(self._scheduler.stop, min(self._stop_grace, _STOP_GRACE_SECONDS))

@@ -12,13 +12,14 @@ import moto.batch.urls
 from moto.batch.exceptions import ClientException
 from moto.batch.utils import JobStatus
 
-from . import ecs_task, eks_pod
+from . import ecs_task, eks_pod, node_properties
 from .api import api_lock, patched_responses
 from .compute_environment import EnvironmentResponse
 from .consumable_calls import PATHS
 from .consumables import wanted
 from .definition import LocalDefinition
 from .job import WAITING, LocalJob
+from .node import LocalNode, give_nodes
 from .platforms import platform
 from .scheduler import Scheduler
 from .validation import (
@@ -42,6 +43,12 @@ _MAX_REASON_CHARS = 1024
 _MAX_CONSUMABLES = 5
 # Where it is called, as moto, which lacks it, writes that.
 _TERMINATE_JOBS = "{0}/v1/terminatejobs$"
+# By what the definition has.
+_OVERRIDES = {
+    "ecsProperties": "ecsPropertiesOverride",
+    "eksProperties": "eksPropertiesOverride",
+    "nodeProperties": "nodeOverrides",
+}
 
 
 class LocalBatchResponse(EnvironmentResponse):
@@ -59,16 +66,21 @@ class LocalBatchResponse(EnvironmentResponse):
         """Registers a revision with the requested fields: moto would keep some of the previous revision."""
         asked = json.loads(self.body)
         check_fields("RegisterJobDefinition", asked)
-        if "ecsProperties" in asked:  # which moto does not know
+        node_properties.check_definition(asked)
+        # Moto does not know the one, and does not run the other.
+        if "ecsProperties" in asked:
             self.body = json.dumps({**asked, "containerProperties": ecs_task.as_container(asked["ecsProperties"])})
-        if "eksProperties" in asked:
+        elif "eksProperties" in asked:
             eks_pod.check(asked)
             rest = {name: value for name, value in asked.items() if name != "eksProperties"}
             self.body = json.dumps({**rest, "containerProperties": eks_pod.as_container(asked["eksProperties"])})
+        elif "nodeProperties" in asked:
+            container = node_properties.as_container(asked["nodeProperties"])
+            self.body = json.dumps({**asked, "containerProperties": container})
         container = self._get_param("containerProperties") or {}
         check_container(container)
         check_mounts(container)
-        self._check_consumables(asked.get("consumableResourceProperties"))
+        self._check_consumables(_consumables(asked))
         if "MANAGED_INSTANCES" in (self._get_param("platformCapabilities") or []):
             check_managed_instances(asked)
         if "FARGATE" in (self._get_param("platformCapabilities") or []):
@@ -109,9 +121,10 @@ class LocalBatchResponse(EnvironmentResponse):
         definition = self._active_definition(self._get_param("jobDefinition"))
         if definition.container_properties is None:
             raise ClientException("The embedded AWS runs jobs of one container only")
-        overrides = self._overrides(definition)
-        consumables = self._get_param("consumableResourcePropertiesOverride")
+        overrides, consumables = self._overrides(definition)
         self._check_consumables(consumables)
+        nodes = definition.asked.get("nodeProperties")
+        count = node_properties.count(nodes, self._get_param("nodeOverrides") or {}) if nodes else 1
         queue = self.batch_backend.get_job_queue(self._get_param("jobQueue"))
         if queue is not None and queue.state == "DISABLED":
             raise ClientException(f"Job Queue {queue.arn} is DISABLED; it accepts no jobs.")
@@ -139,13 +152,16 @@ class LocalBatchResponse(EnvironmentResponse):
         )
         job = self.batch_backend.get_job_by_id(job_id)
         assert isinstance(job, LocalJob)
+        if nodes:
+            give_nodes(job, count, nodes["mainNode"])
         strategy = self._get_param("retryStrategy") or definition.retry_strategy
         propagate = self._get_param("propagateTags")
-        for one in [job, *job.children]:
+        needed = {**wanted(_consumables(definition.asked)), **wanted(consumables)}
+        for one in [job, *job.children, *job.nodes]:
             if strategy:
                 one.retry_strategy = {"attempts": 1, "evaluateOnExit": [], **_lower_actions(strategy)}
             one.propagate_tags = bool(definition.propagate_tags if propagate is None else propagate)
-            one.consumables = {**wanted(definition.asked.get("consumableResourceProperties")), **wanted(consumables)}
+            one.consumables = {name: quantity * count for name, quantity in needed.items()}
             one.share = self._get_param("shareIdentifier") or ""
             one.priority = self._get_param("schedulingPriorityOverride") or definition.scheduling_priority or 0
         self.scheduler.submit(job)
@@ -163,10 +179,13 @@ class LocalBatchResponse(EnvironmentResponse):
     def listjobs(self) -> str:
         """Lists jobs a page at a time; without a filter the status is RUNNING unless another is given."""
         array, filters = self._get_param("arrayJobId"), self._get_param("filters")
+        parent = self.batch_backend.get_job_by_id(self._get_param("multiNodeJobId") or "")
         status = self._get_param("jobStatus") or JobStatus.RUNNING.value
         jobs = self.batch_backend.list_jobs(self._get_param("jobQueue"), array, None if filters else status, filters)
-        # A queue's list shows an array as one job; its children are listed by the array's id.
-        shown = [job for job in jobs if array or not (isinstance(job, LocalJob) and job.parent_job)]
+        if isinstance(parent, LocalJob):
+            jobs = [node for node in parent.nodes if node.status == status]
+        # A queue's list shows an array, or a job of several nodes, as one job; the others are listed by its id.
+        shown = [job for job in jobs if array or parent or not _is_part(job)]
         return self._page("jobSummaryList", [job.describe_short() for job in shown])
 
     def terminatejob(self) -> str:
@@ -219,23 +238,29 @@ class LocalBatchResponse(EnvironmentResponse):
             raise ClientException(f"Job definition {identifier} does not exist or is not active")
         return max(active, key=lambda one: one.revision)
 
-    def _overrides(self, definition: LocalDefinition) -> dict[str, Any]:
-        """What SubmitJob overrides of the container.
+    def _overrides(self, definition: LocalDefinition) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """What SubmitJob overrides of the container, and of consumable resources.
 
         Raises:
             ClientException: It is written for another kind of definition.
         """
-        known = {"ecsProperties": "ecsPropertiesOverride", "eksProperties": "eksPropertiesOverride"}
-        right = next((known[name] for name in known if name in definition.asked), "containerOverrides")
-        for wrong in {*known.values(), "containerOverrides"} - {right}:
-            if self._get_param(wrong):
-                raise ClientException(f"{wrong} must not be specified for this job definition, which takes {right}")
-        asked = self._get_param(right) or {}
-        if right == "eksPropertiesOverride" and self._get_param("propagateTags") is not None:
+        asked = json.loads(self.body)
+        right = next((name for kind, name in _OVERRIDES.items() if kind in definition.asked), "containerOverrides")
+        names = {*_OVERRIDES.values(), "containerOverrides"} - {right}
+        if wrong := sorted(name for name in names if asked.get(name)):
+            raise ClientException(f"{wrong[0]} must not be specified for this job definition, which takes {right}")
+        if right == "eksPropertiesOverride" and asked.get("propagateTags") is not None:
             raise ClientException("propagateTags must not be specified for jobs on Amazon EKS")
-        if right == "containerOverrides" or not asked:
-            return asked
-        return ecs_task.only_container(asked) if right == known["ecsProperties"] else eks_pod.as_container(asked)
+        if nodes := definition.asked.get("nodeProperties"):
+            if asked.get("arrayProperties"):
+                raise ClientException("arrayProperties must not be specified for multi-node parallel jobs")
+            asked = node_properties.only_override(nodes, asked.get("nodeOverrides") or {})
+        consumables = asked.get("consumableResourcePropertiesOverride")
+        if task := asked.get("ecsPropertiesOverride"):
+            return ecs_task.only_container(task), consumables
+        if pod := asked.get("eksPropertiesOverride"):
+            return eks_pod.as_container(pod), consumables
+        return asked.get("containerOverrides") or {}, consumables
 
     def _check_consumables(self, properties: dict[str, Any] | None) -> None:
         asked = wanted(properties)
@@ -281,6 +306,17 @@ def patched_batch(scheduler: Scheduler, shortest_timeout: int) -> Iterator[None]
             yield
     finally:
         moto.batch.models.Job, moto.batch.models.JobDefinition = original  # type: ignore[misc]
+
+
+def _consumables(definition: dict[str, Any]) -> dict[str, Any] | None:
+    """What a definition says of consumable resources, for the job or for each of its nodes."""
+    nodes = definition.get("nodeProperties")
+    return (node_properties.only_range(nodes) if nodes else definition).get("consumableResourceProperties")
+
+
+def _is_part(job: object) -> bool:
+    """Whether it is a child of an array, or a node."""
+    return isinstance(job, LocalNode) or (isinstance(job, LocalJob) and job.parent_job is not None)
 
 
 def _lower_actions(strategy: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from moto.batch.models import JobDefinition
 
-_KEPT = ("schedulingPriority", "ecsProperties", "eksProperties", "consumableResourceProperties")
+from . import node_properties
+
+_KEPT = ("schedulingPriority", "ecsProperties", "eksProperties", "nodeProperties", "consumableResourceProperties")
 
 
 class LocalDefinition(JobDefinition):
@@ -30,10 +32,17 @@ class LocalDefinition(JobDefinition):
         """What a queue has to have for its jobs."""
         return {"EKS"} if "eksProperties" in self.asked else set(self.platform_capabilities or ["EC2"])
 
+    @property
+    def ecs_properties(self) -> dict[str, Any] | None:
+        """What it runs, or what each of its nodes runs, if that is described as an ECS task."""
+        nodes = self.asked.get("nodeProperties")
+        described = node_properties.only_range(nodes) if nodes else self.asked
+        return described.get("ecsProperties")
+
     def describe(self) -> dict[str, Any]:
         """Returns what DescribeJobDefinitions says of it."""
         described = super().describe()
-        if {"ecsProperties", "eksProperties"} & self.asked.keys():
+        if {"ecsProperties", "eksProperties", "nodeProperties"} & self.asked.keys():
             del described["containerProperties"]
         described.update({name: self.asked[name] for name in _KEPT if name in self.asked})
         return {name: value for name, value in described.items() if value is not None}

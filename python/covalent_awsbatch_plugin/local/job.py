@@ -13,12 +13,22 @@ from covalent_awsbatch_plugin.options.instance_types import Size
 from . import ecs_task, eks_pod
 from .definition import LocalDefinition
 from .platforms import eks_configuration
-from .process import JobProcess
 from .retry import Outcome
 from .summary import JobSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    class Stoppable(Protocol):
+        """What a job runs as; see `JobProcess`."""
+
+        def stop(self, grace: float) -> None:
+            """Ends it, by force after so many seconds."""
+
+        def kill(self) -> None:
+            """Ends it by force."""
+
 
 WAITING = (JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE)
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED)
@@ -38,6 +48,7 @@ class LocalJob(Job):
         consumables: How much it needs of consumable resources, by name or ARN.
         end_reason: Reason of its termination; None if it was not terminated.
         process: What runs, while it runs.
+        nodes: Its nodes, if it has several: jobs of their own, which nobody schedules.
     """
 
     terminator: ClassVar[Callable[[LocalJob, str], None]]
@@ -58,7 +69,8 @@ class LocalJob(Job):
         self.consumables: dict[str, int] = {}
         self.end_reason: str | None = None
         self.is_cancelled = False
-        self.process: JobProcess | None = None
+        self.process: Stoppable | None = None
+        self.nodes: Sequence[LocalJob] = ()
         self.parent_job: LocalJob | None = None
         self._task: dict[str, Any] = {}
         self._attempt_started_at: int | None = None
@@ -79,8 +91,8 @@ class LocalJob(Job):
 
     @property
     def vcpus(self) -> float:
-        """How many vCPUs the job asks for, what SubmitJob said before the definition's."""
-        return self.size.vcpus
+        """How many vCPUs the job asks for, on all its nodes; what SubmitJob said before the definition's."""
+        return self.size.vcpus * (len(self.nodes) or 1)
 
     @property
     def size(self) -> Size:
@@ -136,6 +148,21 @@ class LocalJob(Job):
         return self._definition.get("stopTimeout")
 
     @property
+    def attempt(self) -> int:
+        """The number of the attempt that runs, or of the next one."""
+        return len(self.attempts) + 1
+
+    @property
+    def service_variables(self) -> dict[str, str]:
+        """What Batch sets beyond what it sets for every job."""
+        if self.parent_job is None:
+            return {}
+        return {
+            "AWS_BATCH_JOB_ARRAY_INDEX": str(self.array_properties["index"]),
+            "AWS_BATCH_JOB_ARRAY_SIZE": str(len(self.parent_job.children)),
+        }
+
+    @property
     def attempt_seconds(self) -> int | None:
         """How long an attempt may take; None without limit."""
         return (self.timeout or self.job_definition.timeout or {}).get("attemptDurationSeconds")
@@ -149,7 +176,7 @@ class LocalJob(Job):
         self._attempt_started_at = None
         self._task = {"taskArn": task_arn, "containerInstanceArn": instance_arn}
 
-    def begin_running(self, process: JobProcess, log_stream: str | None) -> None:
+    def begin_running(self, process: Stoppable, log_stream: str | None) -> None:
         """Notes that the attempt's program runs, and where its output goes."""
         self.process = process
         self.status = JobStatus.RUNNING
@@ -178,6 +205,9 @@ class LocalJob(Job):
         self.status = JobStatus.SUCCEEDED if succeeded else JobStatus.FAILED
         self.status_reason = reason
         self.stopped_at = now()
+        for node in self.nodes:
+            if not self.attempts and node.status not in ENDED:  # it has never begun
+                node.end(succeeded, reason)
 
     def terminate(self, reason: str) -> None:
         """Ends the job: what TerminateJob does, and CancelJob to a job that has not started."""
@@ -201,6 +231,8 @@ class LocalJob(Job):
             result["arrayProperties"] = {"size": len(self.children)}
         elif self.parent_job:
             result["arrayProperties"] = {"index": self.array_properties["index"]}
+        if self.nodes:
+            result["nodeProperties"] = {"numNodes": len(self.nodes)}
         return _without_none(result)
 
     def describe(self) -> dict[str, Any]:
@@ -226,9 +258,12 @@ class LocalJob(Job):
             result["eksAttempts"] = [eks_pod.described_attempt(pod, attempt, namespace) for attempt in self.attempts]
             result["statusReason"] = eks_pod.status_reason(self.status_reason)
             del result["attempts"], result["platformCapabilities"], result["propagateTags"]
-        if task := self._asked("ecsProperties"):
+        if task := self._ecs_properties:
             result["ecsProperties"] = ecs_task.described(task, result.pop("container"))
             result["attempts"] = [ecs_task.described_attempt(task, attempt) for attempt in self.attempts]
+        if properties := self._node_properties:
+            result["nodeProperties"] = {**properties, "numNodes": len(self.nodes)}
+            result = {name: value for name, value in result.items() if name not in ("container", "ecsProperties")}
         if self.consumables:
             needed = [{"consumableResource": name, "quantity": many} for name, many in self.consumables.items()]
             result["consumableResourceProperties"] = {"consumableResourceList": needed}
@@ -262,6 +297,15 @@ class LocalJob(Job):
     def _asked(self, name: str) -> dict[str, Any] | None:
         definition = self.job_definition
         return definition.asked.get(name) if isinstance(definition, LocalDefinition) else None
+
+    @property
+    def _ecs_properties(self) -> dict[str, Any] | None:
+        return self.job_definition.ecs_properties if isinstance(self.job_definition, LocalDefinition) else None
+
+    @property
+    def _node_properties(self) -> dict[str, Any] | None:
+        """Of a job that has nodes, and not of one of these."""
+        return self._asked("nodeProperties") if self.nodes else None
 
     def _override(self, name: str, default: Any) -> Any:
         return self.container_overrides.get(name) or default

@@ -102,6 +102,7 @@ class Scheduler:
                 self.terminate(child, reason, cancelled)
             if job.children or job.status in ENDED or job.end_reason is not None:
                 return
+            # Of a job that has nodes, its process ends them all.
             job.end_reason = reason
             job.is_cancelled = cancelled
             if job in self._waiting:
@@ -201,9 +202,10 @@ class Scheduler:
 
 def _misfit_reason(job: LocalJob, environment: ComputeEnvironment) -> str | None:
     """Why a job does not fit into an empty environment; None if it fits, or if that is unknown."""
-    types = (environment.compute_resources or {}).get("instanceTypes") or []
-    if instance_types.holds(types, job.size) is False:
-        return NO_MACHINE
+    resources = environment.compute_resources or {}
+    types = resources.get("instanceTypes") or []
+    if instance_types.holds(types, job.size) is False or (job.nodes and resources.get("type") != "EC2"):
+        return NO_MACHINE  # https://docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html: no Spot, and no Fargate
     return TOO_BIG if job.vcpus > _max_vcpus(environment) else None
 
 

@@ -119,9 +119,10 @@ def check_submission(submission: dict[str, Any]) -> None:
     check_fields("SubmitJob", submission)
     if len(json.dumps(submission)) > _MAX_SUBMISSION_BYTES:
         raise ClientException(f"A SubmitJob request must be at most {_MAX_SUBMISSION_BYTES} bytes")
-    check_container(submission.get("containerOverrides") or {})
-    if submission.get("ecsPropertiesOverride"):
-        check_container(only_container(submission["ecsPropertiesOverride"]))
+    for one in (submission, *((submission.get("nodeOverrides") or {}).get("nodePropertyOverrides") or [])):
+        check_container(one.get("containerOverrides") or {})
+        if one.get("ecsPropertiesOverride"):
+            check_container(only_container(one["ecsPropertiesOverride"]))
     check_retry_strategy(submission.get("retryStrategy"))
     size = (submission.get("arrayProperties") or {}).get("size")
     if size is not None and not 2 <= int(size) <= 10_000:
