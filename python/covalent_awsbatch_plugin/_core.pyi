@@ -91,6 +91,12 @@ class Job:
     def pod(self) -> str | None:
         """The last pod that it ran in on EKS, as `namespace/name`."""
     @property
+    def nodes(self) -> int:
+        """How many nodes it has; 0 for a job of one container. What it asked for is then said of each."""
+    @property
+    def failed_node(self) -> Job | None:
+        """The node that failed while the job runs on, if one did; see `Client.end_of`."""
+    @property
     def image(self) -> str | None: ...
     @property
     def console(self) -> str | None:
@@ -183,6 +189,7 @@ class Client:
         """Wait until a job has ended, or has no record in Batch, or could not start for too long.
 
         A job that stays SUBMITTED, PENDING or STARTING for hours is returned with that status and the cause `stuck`.
+        A job that is RUNNING although one of its nodes has failed is returned with `failed_node`.
 
         Args:
             job_id: The job.

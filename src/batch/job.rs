@@ -1,8 +1,9 @@
 //! A job as `DescribeJobs` returns it, reduced to the fields that decide and explain its end.
 
 use aws_sdk_batch::types::{
-    AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, EksAttemptDetail, EksContainerDetail, JobDetail,
-    JobStatus, KeyValuePair, PlatformCapability, ResourceType, RetryStrategy, TaskContainerDetails,
+    AttemptDetail, AttemptTaskContainerDetails, ContainerDetail, ContainerProperties, EksAttemptDetail,
+    EksContainerDetail, JobDetail, JobStatus, KeyValuePair, NodeProperties, PlatformCapability, ResourceType,
+    RetryStrategy, TaskContainerDetails,
 };
 use serde::Serialize;
 
@@ -55,6 +56,10 @@ pub struct Job {
     pub is_fargate: bool,
     /// The last pod that it ran in, as `namespace/name`; `None` if it is not on EKS, or there was none yet.
     pub pod: Option<String>,
+    /// How many nodes it has; 0 for a job of one container, and for a node. What it asked for is then said of each.
+    pub nodes: usize,
+    /// The node that failed while the job runs on; AWS Batch itself does not act on it.
+    pub failed_node: Option<Box<Self>>,
 }
 
 /// One attempt of a job.
@@ -81,6 +86,11 @@ impl Job {
         Self { id: id.to_owned(), status: "VANISHED".into(), ..last.cloned().unwrap_or_default() }
     }
 
+    /// The job's id, also where this is a node of it.
+    fn job_id(&self) -> &str {
+        parts_of_node_id(&self.id).map_or(self.id.as_str(), |(job, _)| job)
+    }
+
     /// URL of the job's page in AWS's console; `None` if the partition of its queue has none that is known.
     #[must_use]
     pub fn console(&self) -> Option<String> {
@@ -92,7 +102,25 @@ impl Job {
             "aws-us-gov" => "console.amazonaws-us-gov.com",
             _ => return None,
         };
-        Some(format!("https://{region}.{host}/batch/home?region={region}#jobs/detail/{}", self.id))
+        Some(format!("https://{region}.{host}/batch/home?region={region}#jobs/detail/{}", self.job_id()))
+    }
+
+    /// The job with a node of it that failed.
+    #[must_use]
+    pub fn with_failed_node(&self, node: Box<Self>) -> Self {
+        Self { failed_node: Some(node), ..self.clone() }
+    }
+
+    /// Takes over from its main node what AWS says of containers alone.
+    pub fn complete(&mut self, main: &Self) {
+        let main = main.clone();
+        self.exit_code = self.exit_code.or(main.exit_code);
+        self.container_reason = self.container_reason.take().or(main.container_reason);
+        self.log_stream = main.log_stream.or(self.log_stream.take());
+        self.image = main.image.or(self.image.take());
+        self.vcpus = main.vcpus.or(self.vcpus);
+        self.memory_mib = main.memory_mib.or(self.memory_mib);
+        self.gpus = main.gpus.or(self.gpus);
     }
 
     /// Whether the job is over.
@@ -100,6 +128,24 @@ impl Job {
     pub fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "SUCCEEDED" | "FAILED" | "VANISHED")
     }
+}
+
+/// The id of a job's node.
+#[must_use]
+pub fn node_id(job: &str, index: usize) -> String {
+    format!("{job}#{index}")
+}
+
+/// The job and the number of a node in it; `None` if the id is that of a job.
+#[must_use]
+pub fn parts_of_node_id(id: &str) -> Option<(&str, usize)> {
+    let (job, index) = id.rsplit_once('#')?;
+    Some((job, index.parse().ok()?))
+}
+
+/// What each node of a job runs.
+fn node_container(detail: &JobDetail) -> Option<&ContainerProperties> {
+    detail.node_properties()?.node_range_properties().first()?.container()
 }
 
 /// The container of a job that is described as an ECS task of one container.
@@ -115,8 +161,9 @@ fn only_of_pod(detail: &JobDetail) -> Option<&EksContainerDetail> {
 /// Names and values of the variables of a job's container.
 pub fn environment(detail: &JobDetail) -> impl Iterator<Item = (&str, &str)> {
     let of_task = || only_container(detail).map(TaskContainerDetails::environment);
+    let of_nodes = || node_container(detail).map(ContainerProperties::environment);
     let of_ecs: &[KeyValuePair] =
-        detail.container().map(ContainerDetail::environment).or_else(of_task).unwrap_or_default();
+        detail.container().map(ContainerDetail::environment).or_else(of_task).or_else(of_nodes).unwrap_or_default();
     let of_pod = only_of_pod(detail).map(EksContainerDetail::env).unwrap_or_default();
     let of_pod = of_pod.iter().filter_map(|variable| variable.name().zip(variable.value()));
     of_ecs.iter().filter_map(|variable| variable.name().zip(variable.value())).chain(of_pod)
@@ -153,7 +200,9 @@ impl From<&JobDetail> for Job {
         let attempts: Vec<Attempt> = detail.attempts().iter().map(Attempt::from).chain(in_pods).collect();
         let asked = |kind: ResourceType| {
             let of_task = || of_task.map(TaskContainerDetails::resource_requirements);
-            let all = container.map(ContainerDetail::resource_requirements).or_else(of_task).unwrap_or_default();
+            let of_nodes = || node_container(detail).map(ContainerProperties::resource_requirements);
+            let of_container = container.map(ContainerDetail::resource_requirements);
+            let all = of_container.or_else(of_task).or_else(of_nodes).unwrap_or_default();
             let found = match of_pod {
                 Some(container) => asked_of_pod(container, &kind)?,
                 None => all.iter().find(|one| one.r#type() == Some(&kind))?.value()?.parse::<f64>().ok()?,
@@ -184,7 +233,8 @@ impl From<&JobDetail> for Job {
                 .or_else(|| attempts.last().and_then(|attempt| attempt.log_stream.clone())),
             image: text(container.and_then(|container| container.image()))
                 .or_else(|| text(of_task.and_then(|container| container.image())))
-                .or_else(|| text(of_pod.and_then(|container| container.image()))),
+                .or_else(|| text(of_pod.and_then(|container| container.image())))
+                .or_else(|| text(node_container(detail).and_then(|container| container.image()))),
             created_at: detail.created_at(),
             age_ms: None,
             has_dependencies: !detail.depends_on().is_empty() || detail.array_properties().is_some(),
@@ -198,6 +248,13 @@ impl From<&JobDetail> for Job {
             gpus: asked(ResourceType::Gpu),
             is_fargate: detail.platform_capabilities().contains(&PlatformCapability::Fargate),
             pod: pod(detail),
+            nodes: detail
+                .node_properties()
+                .filter(|_| detail.job_id().is_some_and(|id| parts_of_node_id(id).is_none()))
+                .and_then(NodeProperties::num_nodes)
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or_default(),
+            failed_node: None,
         }
     }
 }

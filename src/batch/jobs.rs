@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::job::{self, Job};
+use super::job::{self, Job, node_id};
 use super::termination::Terminations;
 use crate::aws::clients::Clients;
 use crate::aws::response_dates::ResponseDates;
@@ -67,6 +67,12 @@ impl Jobs {
             clients.batch_error("batch:DescribeJobs", subject, error)
         })?;
         let mut jobs: Vec<Job> = answer.jobs().iter().map(Job::from).collect();
+        for place in 0..jobs.len() {
+            let main = (jobs[place].nodes > 0).then(|| node_id(&jobs[place].id, 0));
+            if let Some(main) = main.and_then(|id| jobs.iter().find(|job| job.id == id).cloned()) {
+                jobs[place].complete(&main);
+            }
+        }
         if let Some(now) = dates.last() {
             for job in &mut jobs {
                 job.age_ms = job.created_at.map(|created| now.saturating_sub(created));

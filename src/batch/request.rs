@@ -95,6 +95,9 @@ impl JobRequest {
         let container = self.definition.get("containerProperties");
         let container = container.or_else(|| only_container(self.definition.get("ecsProperties")?));
         let container = container.or_else(|| only_of_pod(self.definition.get("eksProperties")?));
+        let nodes = || self.definition.get("nodeProperties")?.pointer("/nodeRangeProperties/0");
+        let container =
+            container.or_else(|| nodes()?.get("container")).or_else(|| only_container(nodes()?.get("ecsProperties")?));
         container.map_or("", |container| text(&container["image"]))
     }
 
@@ -136,7 +139,11 @@ impl JobRequest {
     fn overridden(&self) -> Option<&Value> {
         let overrides = self.job.get("containerOverrides");
         let overrides = overrides.or_else(|| only_container(self.job.get("ecsPropertiesOverride")?));
-        overrides.or_else(|| only_of_pod(self.job.get("eksPropertiesOverride")?))
+        let overrides = overrides.or_else(|| only_of_pod(self.job.get("eksPropertiesOverride")?));
+        let nodes = || self.job.get("nodeOverrides")?.pointer("/nodePropertyOverrides/0");
+        overrides
+            .or_else(|| nodes()?.get("containerOverrides"))
+            .or_else(|| only_container(nodes()?.get("ecsPropertiesOverride")?))
     }
 }
 
@@ -213,6 +220,32 @@ mod tests {
         .unwrap();
         assert_eq!((request.image(), request.environment().collect::<Vec<_>>()), ("i", vec![("A", "1")]));
         assert!(request.platform() == Platform::Eks && (request.vcpu() - 0.75).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_runs_on_each_node_is_read_like_a_container() {
+        let environment = json!([{"name": "A", "value": "1"}]);
+        let task = |container: Value| json!({"taskProperties": [{"containers": [container]}]});
+        for (node, override_) in [
+            (
+                json!({"targetNodes": "0:", "container": {"image": "i"}}),
+                json!({"targetNodes": "0:", "containerOverrides": {"environment": environment}}),
+            ),
+            (
+                json!({"targetNodes": "0:", "ecsProperties": task(json!({"image": "i"}))}),
+                json!({"targetNodes": "0:", "ecsPropertiesOverride": task(json!({"environment": environment}))}),
+            ),
+        ] {
+            let request = read(&json!({
+                "family": "f-",
+                "definition": {"jobDefinitionName": "d", "nodeProperties": {"nodeRangeProperties": [node]}},
+                "job": {"jobName": "f-1", "jobQueue": "q", "nodeOverrides": {
+                    "numNodes": 3, "nodePropertyOverrides": [override_],
+                }},
+            }))
+            .unwrap();
+            assert_eq!((request.image(), request.environment().collect::<Vec<_>>()), ("i", vec![("A", "1")]));
+        }
     }
 
     #[test]

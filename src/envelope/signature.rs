@@ -114,7 +114,7 @@ impl Signatures {
     /// Verifies the content at `s3://bucket/key`.
     #[must_use]
     pub fn verify(&self, bucket: &str, key: &str, found: StoredContent<'_>) -> SignatureStatus {
-        let task = self.known().tasks.get(&(bucket.to_owned(), key.to_owned())).cloned();
+        let task = self.known().tasks.get(&(bucket.to_owned(), of_task(key))).cloned();
         let Some(task) = task else { return SignatureStatus::Unchecked };
         match found {
             StoredContent::Signed(signature, content) => {
@@ -135,6 +135,12 @@ impl Signatures {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The key of a task's result. A node of its job that is not the main one leaves its own beside it, such as
+/// `result-X-1.node-2.attempt-1.pkl`, signed with the same key.
+fn of_task(key: &str) -> String {
+    key.split_once(".node-").map_or_else(|| key.to_owned(), |(stem, _)| format!("{stem}.pkl"))
 }
 
 fn decode_hex(digits: &str) -> Option<Vec<u8>> {
@@ -166,6 +172,16 @@ mod tests {
             assert_eq!(signatures.verify("b", "r1", StoredContent::Signed(signature, content)), SignatureStatus::Wrong);
         }
         assert!(!format!("{signatures:?}").contains("4a65"));
+    }
+
+    #[test]
+    fn what_another_node_leaves_is_held_to_the_key_of_its_job() {
+        let signatures = signatures("i");
+        signatures.remember_key([("S3_BUCKET_NAME", "b"), ("RESULT_FILENAME", "result-X-1.pkl"), (VARIABLE, KEY)], "i");
+        let key = "result-X-1.node-2.attempt-1.pkl";
+        assert_eq!(signatures.verify("b", key, StoredContent::Signed(SIGNATURE, CONTENT)), SignatureStatus::Valid);
+        assert_eq!(signatures.verify("b", key, StoredContent::Signed("5b", CONTENT)), SignatureStatus::Wrong);
+        assert_eq!(signatures.verify("b", key, StoredContent::Unsigned), SignatureStatus::Missing);
     }
 
     #[test]

@@ -101,6 +101,16 @@ impl PyJob {
     }
 
     #[getter]
+    fn nodes(&self) -> usize {
+        self.0.nodes
+    }
+
+    #[getter]
+    fn failed_node(&self) -> Option<Self> {
+        self.0.failed_node.as_deref().cloned().map(Self)
+    }
+
+    #[getter]
     fn image(&self) -> Option<&str> {
         self.0.image.as_deref()
     }

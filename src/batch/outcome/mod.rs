@@ -6,7 +6,7 @@ mod cause;
 
 pub use cause::{CANCEL_REASON, Cause, cause};
 
-use crate::batch::job::Job;
+use crate::batch::job::{Job, parts_of_node_id};
 use crate::batch::waiting;
 
 /// What the sentence has to know beside the job itself, such as the limits that it may advise to raise.
@@ -30,25 +30,25 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
         0 | 1 => String::new(),
         several => format!(" after {several} attempts"),
     };
-    let id = &job.id;
+    let subject = subject(job);
     let not_started =
-        |why: &str| format!("Job {id} could not start{attempts}: {why} ({reason}); {}.", advice(cause, job));
+        |why: &str| format!("{subject} could not start{attempts}: {why} ({reason}); {}.", advice(cause, job));
     match cause {
-        Cause::Cancelled => format!("Job {id} was cancelled from Covalent."),
+        Cause::Cancelled => format!("{subject} was cancelled from Covalent."),
         Cause::TimeLimit => format!(
-            "Job {id} ran longer than its time limit of {} s and was ended by AWS Batch; raise `time_limit` (0 for none).",
+            "{subject} ran longer than its time limit of {} s and was ended by AWS Batch; raise `time_limit` (0 for none).",
             context.time_limit
         ),
         Cause::StateTimeLimit => format!(
-            "Job {id} was ended by a time limit of its queue, because it did not start: {reason}{}.",
+            "{subject} was ended by a time limit of its queue, because it did not start: {reason}{}.",
             state_limit_meaning(job).map(|meaning| format!("; {meaning}")).unwrap_or_default()
         ),
         Cause::OutOfMemory => format!(
-            "Job {id} was killed{attempts} because it took more memory than the {} GB it had asked for; raise `memory`.",
+            "{subject} was killed{attempts} because it took more memory than the {} GB it had asked for; raise `memory`.",
             context.memory
         ),
         Cause::HostLost => format!(
-            "Job {id} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({reason}); {}.",
+            "{subject} lost the machine it ran on{attempts}, by a spot reclaim or a failure of the instance ({reason}); {}.",
             advice(cause, job)
         ),
         Cause::ImageUnavailable => {
@@ -67,22 +67,31 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
         Cause::OverridesTooLong => not_started("what it is given is longer than ECS takes"),
         Cause::AgentTrouble => not_started("the ECS agent failed"),
         Cause::NotInspected => format!(
-            "Job {id} ended, but the ECS agent could not say how ({reason}), and it left no result; run it again."
+            "{subject} ended, but the ECS agent could not say how ({reason}), and it left no result; run it again."
         ),
-        Cause::Terminated => format!("Job {id} was terminated: {reason}."),
+        Cause::Terminated => format!("{subject} was terminated: {reason}."),
         Cause::Exited => exited_sentence(job, context.dispatcher, &attempts),
         Cause::Vanished => format!(
-            "AWS Batch has no record of job {id} any more and it left no result; it may have ended more than a day ago. \
-             Run it again."
+            "AWS Batch has no record of job {} any more and it left no result; it may have ended more than a day ago. \
+             Run it again.",
+            job.id
         ),
         Cause::Stuck => format!(
-            "Job {id} was terminated{attempts} because it had been {} for {}: {} ({reason}); {}.",
+            "{subject} was terminated{attempts} because it had been {} for {}: {} ({reason}); {}.",
             job.status,
             waiting::format_duration(job.stuck_seconds.unwrap_or_default()),
             waiting::state_meaning(&job.status, job.has_dependencies).unwrap_or("that is longer than it may be"),
             stuck_advice(job)
         ),
-        Cause::Unknown => format!("Job {id} failed{attempts} for a reason that AWS Batch does not tell ({reason})."),
+        Cause::Unknown => format!("{subject} failed{attempts} for a reason that AWS Batch does not tell ({reason})."),
+    }
+}
+
+/// What a sentence is about: a job, or a node of one.
+fn subject(job: &Job) -> String {
+    match parts_of_node_id(&job.id) {
+        Some((id, index)) => format!("Node {index} of job {id}"),
+        None => format!("Job {}", job.id),
     }
 }
 
@@ -91,8 +100,12 @@ pub fn sentence(job: &Job, context: JobContext<'_>) -> String {
 /// If it also left no output, it most often could not unpickle the function, which the public image's program does not
 /// catch, or crashed on another Python version's bytecode. So the sentence names that first.
 fn exited_sentence(job: &Job, dispatcher: Option<&str>, attempts: &str) -> String {
-    let (id, code) = (&job.id, job.exit_code.unwrap_or_default());
-    let ended = format!("The container of job {id} exited with code {code}{attempts} without leaving a result");
+    let code = job.exit_code.unwrap_or_default();
+    let container = match parts_of_node_id(&job.id) {
+        Some((id, index)) => format!("The container of node {index} of job {id}"),
+        None => format!("The container of job {}", job.id),
+    };
+    let ended = format!("{container} exited with code {code}{attempts} without leaving a result");
     let meaning = exit_code_meaning(code);
     match dispatcher.filter(|_| matches!(code, 1 | 139)) {
         Some(dispatcher) => format!(

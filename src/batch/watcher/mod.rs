@@ -2,6 +2,7 @@
 //!
 //! A task subscribes to the end of its job; a single actor describes all jobs, 100 ids a call. A sweep polls every job
 //! at least as often as its `poll_freq`, and every second for up to 500 jobs. For more jobs the limit on calls decides.
+//! A job of several nodes counts as all of them: they are described in the same sweep.
 //! Each poll is a task of its own, so that one without an answer delays only its own jobs.
 
 use std::collections::HashMap;
@@ -13,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::batch::job::Job;
+use crate::batch::job::{Job, node_id, parts_of_node_id};
 use crate::batch::jobs::{IDS_PER_CALL, Jobs};
 use crate::error::{Error, Kind, Result};
 
+mod nodes;
 mod poll;
 pub mod states;
 mod watched;
@@ -84,7 +86,8 @@ impl Watcher {
     }
 
     /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck
-    /// in another state before `RUNNING` (see [`Job::stuck_seconds`]).
+    /// in another state before `RUNNING` (see [`Job::stuck_seconds`]), or runs on although one of its nodes has failed
+    /// (see [`Job::failed_node`]).
     ///
     /// Dropping the future stops watching. Must be called within a tokio runtime.
     pub async fn end_of(&self, id: &str, watch: Watch) -> Result<Job> {
@@ -166,7 +169,8 @@ impl Actor {
     fn sweep_interval(&self) -> Duration {
         let shortest =
             self.watched.values().map(|watched| watched.watch.poll_interval).min().unwrap_or(MIN_SWEEP_INTERVAL);
-        sweep_interval(self.watched.len(), shortest, self.overloaded_sweeps, fastrand::f64())
+        let described = self.watched.values().map(|watched| 1 + watched.nodes.described()).sum();
+        sweep_interval(described, shortest, self.overloaded_sweeps, fastrand::f64())
     }
 
     /// Polls all jobs once and replies to the subscribers of those that have ended.
@@ -190,16 +194,17 @@ impl Actor {
             self.overloaded_sweeps = if overloaded { self.overloaded_sweeps + 1 } else { 0 };
         }
         let unseen = self.watched.iter_mut().filter(|(_, watched)| !watched.being_described);
-        let mut ids: Vec<String> = unseen
+        let mut groups: Vec<Vec<String>> = unseen
             .map(|(id, watched)| {
                 watched.being_described = true;
-                id.clone()
+                let nodes = (0..watched.nodes.described()).map(|index| node_id(id, index));
+                std::iter::once(id.clone()).chain(nodes).collect()
             })
             .collect();
         // Garbled records are grouped with other jobs next time.
-        fastrand::shuffle(&mut ids);
-        for ids in ids.chunks(IDS_PER_CALL) {
-            self.polls.spawn(Poll::run(self.jobs.clone(), ids.to_vec()));
+        fastrand::shuffle(&mut groups);
+        for ids in calls(groups) {
+            self.polls.spawn(Poll::run(self.jobs.clone(), ids));
         }
     }
 
@@ -238,8 +243,11 @@ impl Actor {
                 watched.missing_since.get_or_insert(now);
             }
         }
-        self.states.note(&found);
-        for job in found {
+        let (nodes, jobs): (Vec<Job>, Vec<Job>) =
+            found.into_iter().partition(|job| parts_of_node_id(&job.id).is_some());
+        self.states.note(&jobs);
+        self.note_nodes(&nodes, true);
+        for job in jobs {
             let Some(watched) = self.watched.get_mut(&job.id) else { continue };
             if job.status.is_empty() {
                 continue; // an incomplete record counts as missing
@@ -249,10 +257,16 @@ impl Actor {
                 tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
                 watched.last = Some(job.clone());
             }
-            if let Some(outcome) = watched.outcome(&job, now) {
+            let failed_node = watched.nodes.note_job(&job).map(Box::new);
+            if job.nodes > 0 && !ids.contains(&node_id(&job.id, 0)) {
+                continue; // Its main node says how it ended.
+            }
+            let outcome = watched.outcome(&job, now);
+            if let Some(outcome) = outcome.or_else(|| failed_node.map(|node| job.with_failed_node(node))) {
                 self.finish(&job.id, || Ok(outcome.clone()));
             }
         }
+        self.note_nodes(&nodes, false);
         for id in ids {
             let Some(watched) = self.watched.get(id) else { continue };
             let timeout = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
@@ -260,6 +274,21 @@ impl Actor {
                 tracing::warn!("Batch has no record of job {id} any more");
                 let vanished = Job::vanished(id, watched.last.as_ref());
                 self.finish(id, || Ok(vanished.clone()));
+            }
+        }
+    }
+
+    /// Notes what main nodes are like, or the others.
+    fn note_nodes(&mut self, nodes: &[Job], main: bool) {
+        for node in nodes {
+            let Some((job, index)) = parts_of_node_id(&node.id).filter(|(_, index)| main == (*index == 0)) else {
+                continue;
+            };
+            let Some(watched) = self.watched.get_mut(job) else { continue };
+            if index == 0 {
+                watched.nodes.note_main(node);
+            } else {
+                watched.nodes.note_node(node);
             }
         }
     }
@@ -297,6 +326,20 @@ impl Actor {
             let _ = reply.send(outcome());
         }
     }
+}
+
+/// Puts ids into calls. Those of a group stay together if they fit, and its first ones in any case.
+fn calls(groups: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let mut calls: Vec<Vec<String>> = Vec::new();
+    for group in groups {
+        for part in group.chunks(IDS_PER_CALL) {
+            match calls.last_mut() {
+                Some(call) if call.len() + part.len() <= IDS_PER_CALL => call.extend_from_slice(part),
+                _ => calls.push(part.to_vec()),
+            }
+        }
+    }
+    calls
 }
 
 /// The interval between sweeps over so many jobs: a second, or `poll` if that is less, but at least what the call rate

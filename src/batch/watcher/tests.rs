@@ -20,6 +20,7 @@ use crate::aws::clients::Clients;
 use crate::aws::throughput::tests::slow_body;
 use crate::aws::timeouts::timeouts;
 
+mod nodes;
 mod states;
 mod stuck;
 

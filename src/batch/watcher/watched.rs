@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Watch;
+use super::nodes::Nodes;
 use crate::batch::job::Job;
 use crate::batch::waiting;
 use crate::error::Result;
@@ -19,6 +20,8 @@ pub(super) struct Watched {
     pub last: Option<Job>,
     /// Reasons for its waiting that were logged, each once.
     pub logged_reasons: HashSet<String>,
+    /// Its nodes, if it has several.
+    pub nodes: Nodes,
     /// Whether it is being polled.
     pub being_described: bool,
     state_age: Option<StateAge>,
@@ -33,6 +36,7 @@ impl Watched {
             replies: Vec::new(),
             last: None,
             logged_reasons: HashSet::new(),
+            nodes: Nodes::default(),
             being_described: false,
             state_age: None,
             missing_since: None,

@@ -1,0 +1,95 @@
+//! Jobs of several nodes.
+
+use super::*;
+
+/// What the record of a job of so many nodes has, by AWS's times: when it began, and when a node ended.
+fn nodes(count: u32, started: i64) -> serde_json::Value {
+    json!({"nodeProperties": {"numNodes": count, "mainNode": 0, "nodeRangeProperties": []}, "startedAt": started})
+}
+
+fn node(stopped: i64) -> serde_json::Value {
+    json!({"stoppedAt": stopped, "nodeDetails": {"nodeIndex": 1, "isMainNode": false}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_is_told_within_two_sweeps() {
+    let script = Script::default()
+        .job("a", &[("RUNNABLE", 0), ("RUNNING", 5)])
+        .fields("a", nodes(3, 5_000))
+        .job("a#0", &[("RUNNING", 5)])
+        .job("a#1", &[("RUNNING", 6)])
+        .job("a#2", &[("RUNNING", 6), ("FAILED", 20)])
+        .fields("a#2", node(20_000));
+    let watcher = script.watcher();
+    let start = Instant::now();
+    let job = end_of(&watcher, "a").await.unwrap();
+    assert!((20..=22).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert_eq!((job.status.as_str(), job.failed_node.map(|node| node.id)), ("RUNNING", Some("a#2".into())));
+    let sizes: Vec<usize> = script.calls().into_iter().map(|(_, size)| size).collect();
+    assert_eq!(sizes[..6], [1, 2, 2, 2, 2, 4], "all of its nodes in the job's own call, from when it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_stopped_with_the_main_node_has_not_failed() {
+    for end in ["SUCCEEDED", "FAILED"] {
+        let script = Script::default()
+            .job("a", &[("RUNNING", 0), (end, 30)])
+            .fields("a", nodes(2, 0))
+            .job("a#0", &[("RUNNING", 0), (end, 10)])
+            .job("a#1", &[("RUNNING", 0), ("FAILED", 10)])
+            .fields("a#1", node(10_000));
+        let job = end_of(&script.watcher(), "a").await.unwrap();
+        assert_eq!((job.status.as_str(), job.failed_node), (end, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_an_earlier_attempt_of_a_node_ended_does_not_count() {
+    let script = Script::default()
+        .job("a", &[("RUNNING", 0), ("RUNNABLE+1", 10), ("RUNNING+1", 20), ("SUCCEEDED+2", 40)])
+        .fields("a", nodes(2, 20_000))
+        .job("a#0", &[("RUNNING", 0), ("FAILED+1", 10), ("RUNNING+1", 20), ("SUCCEEDED+2", 40)])
+        .job("a#1", &[("RUNNING", 0), ("FAILED+1", 11), ("RUNNING+1", 30), ("SUCCEEDED+2", 40)])
+        .fields("a#1", node(11_000));
+    let job = end_of(&script.watcher(), "a").await.unwrap();
+    assert_eq!((job.status.as_str(), job.failed_node), ("SUCCEEDED", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_job_is_told_with_what_its_main_node_says() {
+    let main = json!({"container": {"exitCode": 7, "logStreamName": "s", "image": "i", "reason": "r"}});
+    let script = Script::default()
+        .job("a", &[("FAILED", 0)])
+        .fields("a", nodes(1_000, 0))
+        .job("a#0", &[("FAILED", 0)])
+        .fields("a#0", main);
+    let job = end_of(&script.watcher(), "a").await.unwrap();
+    assert_eq!((job.exit_code, job.log_stream.as_deref(), job.image.as_deref()), (Some(7), Some("s"), Some("i")));
+    assert_eq!((job.container_reason.as_deref(), job.nodes), (Some("r"), 1_000));
+    assert_eq!(script.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_nodes_of_many_jobs_share_calls_of_a_hundred() {
+    let mut script = Script::default();
+    for n in 0..3 {
+        let (name, main) = (n.to_string(), format!("{n}#0"));
+        script = script.job(&name, &[("RUNNING", 0), ("SUCCEEDED", 30)]).fields(&name, nodes(40, 0));
+        script = script.job(&main, &[("RUNNING", 0), ("SUCCEEDED", 30)]);
+    }
+    let watcher = script.watcher();
+    let ids = ["0", "1", "2"];
+    let ends = futures_of(&watcher, &ids);
+    assert!(ends.await.iter().all(|job| job.status == "SUCCEEDED"));
+    let sizes: Vec<usize> = script.calls().into_iter().map(|(_, size)| size).filter(|size| *size > 6).collect();
+    assert_eq!(sizes[..2], [82, 41]);
+}
+
+async fn futures_of(watcher: &Arc<Watcher>, ids: &[&'static str]) -> Vec<Job> {
+    let mut waits = tokio::task::JoinSet::new();
+    for id in ids {
+        let (watcher, id) = (watcher.clone(), *id);
+        waits.spawn(async move { end_of(&watcher, id).await.unwrap() });
+    }
+    waits.join_all().await
+}
