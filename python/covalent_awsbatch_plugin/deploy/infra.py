@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     create_model,
     model_validator,
 )
@@ -95,6 +96,14 @@ def _log_days(value: int) -> int:
 def _runnable_limit(value: int) -> int:
     if value and not _RUNNABLE_LIMITS[0] <= value <= _RUNNABLE_LIMITS[1]:
         raise ValueError(f"must be 0, or {_RUNNABLE_LIMITS[0]} to {_RUNNABLE_LIMITS[1]}")
+    return value
+
+
+def _multi_node(value: bool, info: ValidationInfo) -> bool:
+    if value and (capacity := info.data.get("capacity", "EC2")) != "EC2":
+        raise ValueError(
+            f"is for EC2 alone, and capacity is {capacity}: AWS Batch runs such jobs on on-demand machines"
+        )
     return value
 
 
@@ -203,6 +212,11 @@ class ExecutorInfraDefaults(BaseModel):
         default=False,
         description="Keep the machines close to each other in the network, in a cluster placement group; not with "
         "Fargate.",
+    )
+    multi_node: Annotated[bool, AfterValidator(_multi_node)] = Field(
+        default=False,
+        description="Create what jobs of several nodes need: machines that may talk to each other, in a cluster "
+        "placement group, and in a network of its own a subnet with a NAT gateway, which always costs. For EC2 alone.",
     )
     runnable_limit: Annotated[int, AfterValidator(_runnable_limit)] = Field(
         default=0,

@@ -126,6 +126,7 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
         ({"consumable": "licence"}, "must be name=number"),
         ({"runnable_limit": 599}, "must be 0, or 600 to 86400"),
         ({"capacity": "FARGATE", "placement_group": True}, "placement_group is about machines"),
+        ({"capacity": "SPOT,EC2", "multi_node": True}, "is for EC2 alone, and capacity is SPOT,EC2"),
     ],
 )
 def test_what_cannot_work_is_refused_before_terraform_runs(values: dict[str, object], message: str) -> None:

@@ -378,3 +378,54 @@ run "no_machines_near_each_other" {
 
   expect_failures = [aws_batch_compute_environment.this]
 }
+
+run "nodes_that_talk_to_each_other" {
+  command = apply
+
+  variables {
+    multi_node = true
+  }
+
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].placement_group == "covalent-batch"
+    error_message = "machines close to each other"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].subnets == toset([aws_subnet.nodes[0].id])
+    error_message = "in the subnet whose way out is the NAT gateway alone"
+  }
+  assert {
+    condition     = aws_route.out_of_nodes[0].nat_gateway_id == aws_nat_gateway.nodes[0].id && aws_nat_gateway.nodes[0].subnet_id == aws_subnet.public[0].id
+    error_message = "a way out, as an interface of a node has no public address"
+  }
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.nodes[0].referenced_security_group_id == aws_security_group.jobs.id
+    error_message = "what comes in comes from other nodes alone"
+  }
+}
+
+run "nodes_in_a_network_of_ones_own" {
+  command = plan
+
+  variables {
+    multi_node = true
+    vpc_id     = "vpc-1"
+    subnet_ids = "subnet-1"
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.nodes) == 0 && length(aws_vpc_security_group_ingress_rule.nodes) == 1
+    error_message = "its way out is the owner's, and the security group is ours"
+  }
+}
+
+run "no_nodes_on_spot_machines" {
+  command = plan
+
+  variables {
+    multi_node = true
+    capacity   = "SPOT,EC2"
+  }
+
+  expect_failures = [aws_batch_compute_environment.this]
+}

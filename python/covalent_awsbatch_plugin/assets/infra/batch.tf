@@ -46,7 +46,7 @@ resource "terraform_data" "template" {
 }
 
 resource "aws_placement_group" "this" {
-  count    = var.placement_group ? 1 : 0
+  count    = var.placement_group || var.multi_node ? 1 : 0
   name     = var.prefix
   strategy = "cluster"
   tags     = local.tags
@@ -108,6 +108,10 @@ resource "aws_batch_compute_environment" "this" {
       error_message = "placement_group is about machines, and Fargate has none: leave it out."
     }
     precondition {
+      condition     = !var.multi_node || local.capacity == ["EC2"]
+      error_message = "multi_node is for EC2 alone: AWS Batch runs jobs of several nodes on on-demand machines only."
+    }
+    precondition {
       condition     = var.disk_gb == 0 || (local.fargate ? var.disk_gb <= 200 : var.disk_gb >= 30)
       error_message = "disk_gb must be 30 or more for machines, as Amazon's ECS image does not fit into less, and 21 to 200 for a job on Fargate; 0 for 100 and for Fargate's own 20."
     }
@@ -122,7 +126,9 @@ resource "aws_batch_compute_environment" "this" {
     aws_iam_role_policy_attachment.service,
     aws_iam_role_policy_attachment.instance,
     aws_route.out,
+    aws_route.out_of_nodes,
     aws_route_table_association.public,
+    aws_route_table_association.nodes,
     aws_vpc_security_group_egress_rule.out,
   ]
 }

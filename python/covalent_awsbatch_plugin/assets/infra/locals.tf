@@ -25,7 +25,8 @@ locals {
 
   own_network = var.vpc_id == "" && local.asked_subnets == ""
   vpc_id      = local.own_network ? aws_vpc.this[0].id : var.vpc_id
-  subnet_ids  = local.own_network ? aws_subnet.public[*].id : local.given_subnets
+  own_nodes   = local.own_network && var.multi_node
+  subnet_ids  = local.own_nodes ? aws_subnet.nodes[*].id : local.own_network ? aws_subnet.public[*].id : local.given_subnets
 
   # What the values of secrets are fetched from: a secret with all its keys, or a parameter.
   sources = [for source in values(local.pairs.secrets) : startswith(source, "arn:") ? source : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${source}"]

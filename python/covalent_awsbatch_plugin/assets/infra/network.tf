@@ -66,13 +66,59 @@ resource "aws_route_table_association" "public" {
   route_table_id = aws_route_table.public[0].id
 }
 
+# The nodes of a job have interfaces of their own (awsvpc), and those have no public address on machines: hence a private
+# subnet whose way out is a NAT gateway. One, since a cluster placement group lies in one zone.
+# https://docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html
+
+resource "aws_subnet" "nodes" {
+  count             = local.own_nodes ? 1 : 0
+  vpc_id            = aws_vpc.this[0].id
+  availability_zone = aws_subnet.public[0].availability_zone
+  cidr_block        = cidrsubnet(aws_vpc.this[0].cidr_block, 4, 2)
+  tags              = merge(local.tags, { Name = "${var.prefix}-nodes" })
+}
+
+resource "aws_eip" "nodes" {
+  count      = local.own_nodes ? 1 : 0
+  domain     = "vpc"
+  tags       = merge(local.tags, { Name = "${var.prefix}-nodes" })
+  depends_on = [aws_internet_gateway.this]
+}
+
+resource "aws_nat_gateway" "nodes" {
+  count         = local.own_nodes ? 1 : 0
+  allocation_id = aws_eip.nodes[0].id
+  subnet_id     = aws_subnet.public[0].id
+  tags          = merge(local.tags, { Name = "${var.prefix}-nodes" })
+  depends_on    = [aws_route.out]
+}
+
+resource "aws_route_table" "nodes" {
+  count  = local.own_nodes ? 1 : 0
+  vpc_id = aws_vpc.this[0].id
+  tags   = merge(local.tags, { Name = "${var.prefix}-nodes" })
+}
+
+resource "aws_route" "out_of_nodes" {
+  count                  = local.own_nodes ? 1 : 0
+  route_table_id         = aws_route_table.nodes[0].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.nodes[0].id
+}
+
+resource "aws_route_table_association" "nodes" {
+  count          = local.own_nodes ? 1 : 0
+  subnet_id      = aws_subnet.nodes[0].id
+  route_table_id = aws_route_table.nodes[0].id
+}
+
 # Costs nothing, and keeps functions and results off the internet.
 resource "aws_vpc_endpoint" "s3" {
   count             = local.own_network ? 1 : 0
   vpc_id            = aws_vpc.this[0].id
   service_name      = "com.amazonaws.${local.region}.s3"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [aws_route_table.public[0].id]
+  route_table_ids   = concat(aws_route_table.public[*].id, aws_route_table.nodes[*].id)
   tags              = merge(local.tags, { Name = var.prefix })
 }
 
@@ -99,4 +145,23 @@ resource "aws_vpc_security_group_egress_rule" "out" {
   description       = "Everywhere"
   ip_protocol       = "-1"
   cidr_ipv4         = "0.0.0.0/0"
+}
+
+# All protocols, and both ways by the group's own name, as an Elastic Fabric Adapter wants it.
+# https://docs.aws.amazon.com/batch/latest/userguide/efa.html
+
+resource "aws_vpc_security_group_ingress_rule" "nodes" {
+  count                        = var.multi_node ? 1 : 0
+  security_group_id            = aws_security_group.jobs.id
+  description                  = "The nodes of a job"
+  ip_protocol                  = "-1"
+  referenced_security_group_id = aws_security_group.jobs.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "nodes" {
+  count                        = var.multi_node ? 1 : 0
+  security_group_id            = aws_security_group.jobs.id
+  description                  = "The nodes of a job"
+  ip_protocol                  = "-1"
+  referenced_security_group_id = aws_security_group.jobs.id
 }

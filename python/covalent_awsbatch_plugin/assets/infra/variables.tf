@@ -129,6 +129,12 @@ variable "placement_group" {
   description = "Keep the machines close to each other in the network, in a cluster placement group; not with Fargate."
 }
 
+variable "multi_node" {
+  type        = bool
+  default     = false
+  description = "Create what jobs of several nodes need: machines that may talk to each other, in a cluster placement group, and in a network of its own a subnet with a NAT gateway, which always costs. For EC2 alone."
+}
+
 variable "runnable_limit" {
   type        = number
   default     = 0
