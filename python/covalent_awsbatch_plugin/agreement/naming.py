@@ -46,6 +46,12 @@ CHECKPOINT = "COVALENT_AWSBATCH_CHECKPOINT"
 SPOT_NOTICE = "COVALENT_AWSBATCH_SPOT_NOTICE"
 """Variable of the job: set where the runner asks EC2 whether the machine is to be taken back."""
 
+NODE_RESULTS = "COVALENT_AWSBATCH_NODE_RESULTS"
+"""Variable of a job of several nodes: `all` if node 0 has to wait for what the others leave."""
+
+ATTEMPTS_BEFORE = "COVALENT_AWSBATCH_ATTEMPTS_BEFORE"
+"""Variable of a job of several nodes: how many attempts earlier jobs of its task have had; 0 without it."""
+
 ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
 """Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
 
@@ -99,28 +105,53 @@ def io_output_key(result_key: str) -> str:
     return stem.replace("result", "io_output") + ".json"
 
 
-def task_keys(dispatch_id: str, node_id: int) -> list[str]:
+def task_keys(dispatch_id: str, node_id: int, nodes: int = 1, attempts: int = 1) -> list[str]:
     """Keys of all objects that a task can have in the bucket.
 
     Args:
         dispatch_id: The task's dispatch.
         node_id: Its number there.
+        nodes: On how many nodes its job runs.
+        attempts: How many attempts it can have.
     """
     function = FUNC_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
     result = RESULT_FILENAME.format(dispatch_id=dispatch_id, node_id=node_id)
-    return [function, result, output_key(result), io_output_key(result), checkpoint_key(result)]
+    keys = [function, result, output_key(result), io_output_key(result), checkpoint_key(result)]
+    for node in range(1, nodes):
+        keys.append(checkpoint_key(result, node))
+        for attempt in range(1, attempts + 1):
+            left = node_result_key(result, node, attempt)
+            keys += [left, output_key(left)]
+    return keys
 
 
-def checkpoint_key(result_key: str) -> str:
+def node_result_key(result_key: str, node: int, attempt: int) -> str:
+    """Key of what a node of a job leaves; node 0 leaves the task's own result.
+
+    Args:
+        result_key: Key of the task's result, such as `result-X-1.pkl`.
+        node: The node's number in the job.
+        attempt: Which attempt of the task it is, from 1.
+
+    Returns:
+        Such as `result-X-1.node-2.attempt-1.pkl`.
+    """
+    stem, suffix = posixpath.splitext(result_key)
+    return f"{stem}.node-{node}.attempt-{attempt}{suffix}" if node else result_key
+
+
+def checkpoint_key(result_key: str, node: int = 0) -> str:
     """Key under which the runner stores the function's checkpoint.
 
     Args:
-        result_key: Key of the result, such as `result-X-1.pkl`.
+        result_key: Key of the task's result, such as `result-X-1.pkl`.
+        node: The number of the job's node; each has its own.
 
     Returns:
-        Such as `checkpoint-X-1.tar`.
+        Such as `checkpoint-X-1.tar`, or `checkpoint-X-1.node-2.tar`.
     """
-    return posixpath.splitext(result_key)[0].replace("result", "checkpoint", 1) + ".tar"
+    stem = posixpath.splitext(result_key)[0].replace("result", "checkpoint", 1)
+    return f"{stem}.node-{node}.tar" if node else f"{stem}.tar"
 
 
 def output_key(result_key: str) -> str:

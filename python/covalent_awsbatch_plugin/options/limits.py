@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from covalent_awsbatch_plugin.agreement.naming import (
+    ATTEMPTS_BEFORE,
     BUCKET_OWNER,
     CHECKPOINT,
     ENVIRONMENT,
     ENVIRONMENT_PYTHON,
     INSTALLED,
     KMS_KEY,
+    NODE_RESULTS,
     PACKAGES,
     SIGNING_KEY,
     SPOT_NOTICE,
@@ -45,6 +47,8 @@ RESERVED_ENVIRONMENT = frozenset(
         ENVIRONMENT_PYTHON,
         PACKAGES,
         INSTALLED,
+        NODE_RESULTS,
+        ATTEMPTS_BEFORE,
     }
 )
 """Variables by which the executor tells the container what to run; nobody else may set them."""

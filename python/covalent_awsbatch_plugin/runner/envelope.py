@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from covalent_awsbatch_plugin.agreement.naming import output_key
 from covalent_awsbatch_plugin.printable import printable
 
-from . import usage
+from . import node, usage
 from .encoding import encode, metadata
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def new_envelope() -> Envelope:
         started_at=time.time(),
         finished_at=0.0,
         peak_rss_bytes=0,
-        job_id=os.environ.get("AWS_BATCH_JOB_ID"),
+        job_id=node.job_id(),
         attempt=int(attempt) if attempt.isdecimal() else None,
     )
 
@@ -140,7 +140,7 @@ def succeeded_before(client: Client, bucket: str, key: str) -> bool:
         bucket: Where it would be.
         key: Object of the envelope.
     """
-    job, attempt = os.environ.get("AWS_BATCH_JOB_ID"), os.environ.get("AWS_BATCH_JOB_ATTEMPT", "")
+    job, attempt = node.job_id(), os.environ.get("AWS_BATCH_JOB_ATTEMPT", "")
     if not job or not attempt.isdecimal() or int(attempt) < 2:
         return False
     import asyncio

@@ -7,9 +7,17 @@ import os
 import signal
 import sys
 
-from covalent_awsbatch_plugin.agreement.naming import CHECKPOINT, ENVIRONMENT_DIRECTORY, SIGNING_KEY, SPOT_NOTICE
+from covalent_awsbatch_plugin.agreement.naming import (
+    CHECKPOINT,
+    ENVIRONMENT_DIRECTORY,
+    NODE_RESULTS,
+    SIGNING_KEY,
+    SPOT_NOTICE,
+    checkpoint_key,
+)
 from covalent_awsbatch_plugin.checkpoint import VARIABLE
 
+from . import node
 from .channel import Listener
 from .process import Worker
 from .signals import TERMINATION_SIGNALS, WORKER_NOTICE
@@ -39,6 +47,8 @@ def main() -> int:
         return 1
     looks_for_notice = bool(os.environ.pop(SPOT_NOTICE, ""))
     signal.signal(WORKER_NOTICE, signal.SIG_IGN)  # until the worker has a handler; the notice is passed on again
+    waits = os.environ.pop(NODE_RESULTS, "") == "all" and node.count() > 1 and not node.index()
+    node.introduce()
     worker = _fork()
     if worker is None:
         return 0
@@ -48,11 +58,13 @@ def main() -> int:
 
     bucket, function_key, result_key = (os.environ[name] for name in _REQUIRED_VARIABLES)
     with fast_covalent_import():  # the core's exceptions derive from Covalent's
-        supervisor = Supervisor(worker, bucket, result_key, signing_key)
+        supervisor = Supervisor(worker, bucket, node.result_key(result_key, node.index()), signing_key)
         if interval:
-            supervisor.keep_checkpoint(float(interval))
+            supervisor.keep_checkpoint(checkpoint_key(result_key, node.index()), float(interval))
         if looks_for_notice:
             supervisor.watch_for_notice()
+        if waits:
+            supervisor.wait_for_nodes()
         return supervisor.run(function_key)
 
 

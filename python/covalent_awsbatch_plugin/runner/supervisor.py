@@ -19,7 +19,6 @@ from covalent_awsbatch_plugin.agreement.naming import (
     KMS_KEY,
     REFERENCES_METADATA,
     SENDER_METADATA,
-    checkpoint_key,
 )
 from covalent_awsbatch_plugin.printable import printable
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .checkpoint import Checkpoint
+    from .others import OtherNodes
     from .process import Worker
 
 EXIT_GRACE_SECONDS = 10.0
@@ -75,16 +75,17 @@ class Supervisor:
         self._worker_exit_code = 0
         self._pumps = Pump(worker.stdout, 1), Pump(worker.stderr, 2)
         self._checkpoint: Checkpoint | None = None
+        self._others: OtherNodes | None = None
 
-    def keep_checkpoint(self, interval: float) -> None:
+    def keep_checkpoint(self, key: str, interval: float) -> None:
         """Store the function's checkpoint while it runs, and restore it before.
 
         Args:
+            key: Its object.
             interval: Seconds between storing it and storing it again.
         """
         from .checkpoint import Checkpoint
 
-        key = checkpoint_key(self._key)
         self._checkpoint = Checkpoint(self._client, self._bucket, key, interval, log_line)
 
     def watch_for_notice(self) -> None:
@@ -92,6 +93,12 @@ class Supervisor:
         from . import spot_notice
 
         self._start_thread(spot_notice.watch, lambda: self._events.put(self._on_notice), log_line)
+
+    def wait_for_nodes(self) -> None:
+        """Have the job end well only when all of its nodes have left a result, and fail with the first that did not."""
+        from .others import OtherNodes
+
+        self._others = OtherNodes(self._client, self._bucket, self._key)
 
     def run(self, function_key: str) -> int:
         """Send the task to the worker, wait for its answer, and write the envelope.
@@ -117,6 +124,8 @@ class Supervisor:
         code = self._watch()
         self._worker.listener.remove()
         self._drain()
+        if self._others and code == 0:
+            code = self._wait_for(self._others)
         if not self._write_envelope():
             code = 1
         if self._checkpoint and code:
@@ -142,6 +151,20 @@ class Supervisor:
                 event = self._on_deadline
             event()
         return self._exit_status
+
+    def _wait_for(self, others: OtherNodes) -> int:
+        """Wait for the results of the other nodes. Returns the exit status of the job."""
+        try:
+            while others.missing() and not self._terminated:
+                with contextlib.suppress(Empty):
+                    self._events.get(timeout=others.pause)()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the envelope has to say it)
+            self._fail("failed", str(error), getattr(error, "exception", type(error).__name__))
+            return 1
+        if self._terminated:
+            self._fail("terminated", "Terminated: while it waited for the results of the other nodes", "Terminated")
+            return _EXIT_STATUSES["terminated"]
+        return 0
 
     def _on_termination_signal(self) -> None:
         if self._terminated:

@@ -27,3 +27,10 @@ def test_all_objects_of_a_task() -> None:
     """What the executor and both programs in the container may write, and nothing of another task."""
     written = ["func-X-1.pkl", "result-X-1.pkl", "result-X-1.output", "io_output-X-1.json", "checkpoint-X-1.tar"]
     assert task_keys("X", 1) == written
+    nodes = task_keys("X", 1, nodes=2, attempts=2)
+    assert nodes == [
+        *written,
+        "checkpoint-X-1.node-1.tar",
+        *("result-X-1.node-1.attempt-1.pkl", "result-X-1.node-1.attempt-1.output"),
+        *("result-X-1.node-1.attempt-2.pkl", "result-X-1.node-1.attempt-2.output"),
+    ]
