@@ -165,7 +165,9 @@ def _parted(text: str, task: Task, job: Job | None, settings: Settings) -> tuple
     """The sentence and the traceback of what stands at the end of an electron's error stream."""
     # Of a job that did not survive a sentence stands there, which names the job; what was printed before is no reason.
     raised_at = max((match.start() for match in _TRACEBACK.finditer(text)), default=-1)
-    if task.job_id and (begin := text.rfind(f"Job {task.job_id} ")) > raised_at:
+    named_job = re.finditer(rf"(?:Job|Node \d+ of job) {re.escape(task.job_id)} ", text)
+    begin = max((match.start() for match in named_job), default=-1)
+    if task.job_id and begin > raised_at:
         lines = text[begin:].split(_LOG, maxsplit=1)[0].strip().split("\n")
         return "\n".join(line for line in lines if not line.startswith(_CONSOLE)), ""
     if raised_at >= 0:

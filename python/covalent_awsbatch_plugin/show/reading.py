@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from covalent_awsbatch_plugin._core import Client, Job
 
@@ -113,8 +113,26 @@ class Reader:
         self._look += 1
         for one in self.jobs:
             one.looks += one.has_ended
+        await self._describe_some()
+        if nodes := list(self._new_nodes()):
+            self.follow(nodes)
+            await self._describe_some()
+
+    def _new_nodes(self) -> Iterable[Task]:
+        """The nodes of jobs that have several, as jobs of their own."""
+        for job_id, one in self._jobs.items():
+            for index in range(one.job.nodes if one.job is not None else 0):
+                if (node_id := f"{job_id}#{index}") not in self._jobs:
+                    yield replace(one.task, label=f"{one.task.label}#{index}", job_id=node_id)
+
+    async def _describe_some(self) -> None:
         new = [job_id for job_id in self._jobs if job_id not in self._described_at]
-        live = [job_id for job_id, one in self._jobs.items() if not one.has_ended and job_id not in new]
+        now = self._look
+        live = [
+            job_id
+            for job_id, one in self._jobs.items()
+            if not one.has_ended and job_id not in new and self._described_at[job_id] != now
+        ]
         live.sort(key=lambda job_id: self._described_at[job_id])
         chosen = [*new, *live[:_DESCRIBED_A_LOOK]]
         found = await self._connection.describe_all(chosen) if chosen else {}
