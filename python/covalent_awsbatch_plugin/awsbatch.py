@@ -110,8 +110,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
                 await self._stop_if_cancelled(task_metadata)
                 guard.submitting = True
                 guard.job_id = await self.submit_task(task_metadata, caller)
-            # A subclass submits in its own way, and knows nothing of a job after the first.
-            job_id = await task.resubmission.last_job(self, guard, None if submits else function, task_metadata)
+            job_id = await task.resubmission.last_job(self, guard, None if submits else function, task_metadata, caller)
             # A subclass may look at what it gets, which has no other keys than in 0.42.0.
             own = task.subclasses.overrides(self, AWSBatchExecutor, "query_result")
             metadata = task_metadata if own else {**task_metadata, "job_id": job_id}
@@ -148,7 +147,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
 
         Args:
-            task_metadata: `dispatch_id` and `node_id`.
+            task_metadata: `dispatch_id` and `node_id`; `attempts_before`, if earlier jobs of the task have failed.
             identity: What `_validate_credentials` returned; not needed.
 
         Returns:

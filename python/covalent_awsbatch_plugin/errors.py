@@ -22,7 +22,8 @@ class AWSBatchError(TaskRuntimeError):  # type: ignore[misc]  # covalent ships n
         message: What happened, why, and what to do. What it quotes of AWS or of a function is made printable.
         **details: Plain values that a program may want: `job_id`, `queue`, `operation`, `bucket`, `key`, `code`
             (AWS's error code), `request_id`, `endpoint` (host that did not answer), `exit_code`, `attempts`, `cause`,
-            `console` (link to the job's page); where there are no credentials, `found`, `fix` and `providers`.
+            `console` (link to the job's page), `node` (the one of several that failed); where there are no
+            credentials, `found`, `fix` and `providers`.
     """
 
     def __init__(self, message: str = "", **details: Any) -> None:

@@ -22,7 +22,7 @@ _CHECKED = 256
 _EXPLAINED = {
     *("memory", "platform", "ephemeral_storage", "runtime", "scheduling_priority", "shared_memory", "privileged"),
     *("read_only_root", "stop_timeout", "ipc_mode", "job_definition", "init", "user", "eks_namespace"),
-    "eks_service_account",
+    *("eks_service_account", "nodes"),
 }
 # Options of several entries, of which the validator names the one that is wrong; no value is shown beside that.
 _NAMED = {

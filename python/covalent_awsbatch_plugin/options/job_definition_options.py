@@ -20,8 +20,8 @@ _IN_DEFINITION = {
 # What another option says, or what would be another kind of job.
 _OTHERS = {
     "jobDefinitionName": "batch_job_definition_name says it",
-    "type": "the executor waits for one container",
-    "nodeProperties": "the executor waits for one container",
+    "type": "nodes says it",
+    "nodeProperties": "nodes says how many there are, and the rest is said as of one container",
     "platformCapabilities": "platform says it",
     "retryStrategy": "retry_attempts and retry_on say it of each job",
 }

@@ -44,12 +44,18 @@ def problems(settings: Settings, environment: dict[str, Any]) -> list[str]:
         environment: What the core tells of the environment.
     """
     there = platform(environment)
+    machines = environment["kind"] or environment.get("management", "")
+    if settings.nodes > 1 and (there == "EKS" or machines not in ("EC2", "MANAGED", "")):
+        # https://docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html
+        told = kind(environment) or machines
+        return [f"it is {told}, and AWS Batch runs jobs of several nodes (nodes={settings.nodes}) on EC2 alone"]
     if there and settings.platform and there != settings.platform:
         return [f"it is {kind(environment)}, and the job is for {settings.platform}"]
     found = []
     limit = environment["max_vcpus"]
-    if limit is not None and limit < settings.vcpu:
-        found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu:g}")
+    if limit is not None and limit < settings.vcpu * settings.nodes:
+        times = f" on each of nodes={settings.nodes}" * (settings.nodes > 1)
+        found.append(f"it has at most {limit} vCPUs and the job asks for vcpu={settings.vcpu:g}{times}")
     if there == "FARGATE":
         return found
     types, job = environment["instance_types"], _size(settings)

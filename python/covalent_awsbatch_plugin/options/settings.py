@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from . import fargate
-from .pod_options import PodOptions
+from .node_options import NodeOptions
 
 FORMER_IMAGE = "public.ecr.aws/covalent/covalent-executor-base:stable"
 """The default up to version 1.0, which older versions also wrote into the configuration.
@@ -24,7 +24,7 @@ It has Python 3.8 and an older Covalent, so that no supported server can use it.
 """
 
 
-class Settings(PodOptions, BaseModel):
+class Settings(NodeOptions, BaseModel):
     """The options of one executor, checked: types, units, defaults and limits.
 
     A new option comes last, since the first sixteen are positional. Numbers may be written as strings, as configuration

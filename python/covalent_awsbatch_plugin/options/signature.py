@@ -211,6 +211,19 @@ class OptionKeywords:
     """Service account of the pod on EKS, whose IAM role takes the place of `batch_job_role_name`; empty for the
     namespace's own.
     """
+    nodes: int
+    """Machines of a queue of on-demand instances that run the function at the same time, 1 to 1,000, each as large as
+    the other options say (`from covalent_awsbatch_plugin import nodes`). The job is placed when there is room for all
+    of them, and ends when node 0 has ended or another one has failed.
+    """
+    node_results: Literal["main", "all"]
+    """Which of several nodes make the electron's result: `main` for node 0, whose return ends the job; `all` for a list
+    of what each of them returns, for which node 0 waits.
+    """
+    efa: bool
+    """Whether the container has its machine's Elastic Fabric Adapter, and may lock as much memory as that needs. The
+    machine has to have one, with its driver. Not on Fargate.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the order is that of the public plugin)
         self,
@@ -274,6 +287,9 @@ class OptionKeywords:
         job_definition_overrides: dict[str, Any] | None = None,
         eks_namespace: str | None = None,
         eks_service_account: str | None = None,
+        nodes: int | None = None,
+        node_results: Literal["main", "all"] | None = None,
+        efa: bool | None = None,
         **unknown: Any,
     ) -> None:
         """An option that is left out, or None, gets its value where and when the task runs.
@@ -403,6 +419,13 @@ class OptionKeywords:
             eks_namespace: Namespace of the pod on EKS; empty for the one of the compute environment. Default: empty.
             eks_service_account: Service account of the pod on EKS, whose IAM role takes the place of
                 `batch_job_role_name`; empty for the namespace's own. Default: empty.
+            nodes: Machines of a queue of on-demand instances that run the function at the same time, 1 to 1,000, each
+                as large as the other options say (`from covalent_awsbatch_plugin import nodes`). The job is placed when
+                there is room for all of them, and ends when node 0 has ended or another one has failed. Default: `1`.
+            node_results: Which of several nodes make the electron's result: `main` for node 0, whose return ends the
+                job; `all` for a list of what each of them returns, for which node 0 waits. Default: `main`.
+            efa: Whether the container has its machine's Elastic Fabric Adapter, and may lock as much memory as that
+                needs. The machine has to have one, with its driver. Not on Fargate. Default: `False`.
             **unknown: Keys that another version left in the configuration: not used, with one warning.
 
         Raises:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NAME = "default"
 """Of the container, where it is described as one of several; Batch itself calls a single one so."""
 
+_EFA = "/dev/infiniband/uverbs0:/dev/infiniband/uverbs0:rwm"
+"""As https://docs.aws.amazon.com/batch/latest/userguide/efa.html wants it."""
+
 _PERMISSIONS = {"r": "READ", "w": "WRITE", "m": "MKNOD"}
 # What belongs to an ECS task and not to one of its containers, with its name there.
 _OF_TASK = {
@@ -28,12 +31,14 @@ _OF_TASK = {
 def properties(settings: Settings) -> dict[str, Any]:
     """The fields of `containerProperties` that follow from the options of the container; absent where none is given."""
     volumes = sorted(settings.volumes.items())
+    # What an adapter transfers from has to stay in memory: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa.html
+    ulimits = {**({"memlock": -1} if settings.efa else {}), **settings.ulimits}
     found = {
         "linuxParameters": _linux(settings),
         "volumes": [_volume(f"volume-{number}", volume) for number, (_, volume) in enumerate(volumes)],
         "mountPoints": [_mount(f"volume-{number}", *volume) for number, volume in enumerate(volumes)],
         "secrets": [{"name": name, "valueFrom": source} for name, source in settings.secrets.items()],
-        "ulimits": [_ulimit(name, limit) for name, limit in settings.ulimits.items()],
+        "ulimits": [_ulimit(name, limit) for name, limit in ulimits.items()],
         "privileged": settings.privileged,
         "user": settings.user,
         "readonlyRootFilesystem": settings.read_only_root,
@@ -78,7 +83,7 @@ def _linux(settings: Settings) -> dict[str, Any]:
     found = {
         "sharedMemorySize": _mib(shared),
         "tmpfs": [{"containerPath": path, "size": _mib(size)} for path, size in settings.tmpfs.items()],
-        "devices": [_device(device) for device in settings.devices],
+        "devices": [_device(device) for device in (*settings.devices, *([_EFA] if settings.efa else []))],
         "initProcessEnabled": settings.init,
     }
     return {name: value for name, value in found.items() if value}

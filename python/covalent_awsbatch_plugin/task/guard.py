@@ -148,7 +148,8 @@ class TaskGuard:
             settings = self._settings()
             deletes = settings.s3_cleanup == "always" or (settings.s3_cleanup == "success" and succeeded)
             if deletes and over and self.uploading:
-                keys = naming.task_keys(self._task_metadata["dispatch_id"], self._task_metadata["node_id"])
+                task = self._task_metadata["dispatch_id"], self._task_metadata["node_id"]
+                keys = naming.task_keys(*task, settings.nodes, settings.retry_attempts)
         except Exception as error:  # noqa: BLE001  (an option that cannot work)
             _log.debug("The objects of %s stay where they are: %r", name, error)
         keys += self._arguments.release(is_needed=not keys) if self._arguments else []

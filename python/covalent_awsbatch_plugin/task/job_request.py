@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from covalent_awsbatch_plugin.agreement.naming import (
+    ATTEMPTS_BEFORE,
     BUCKET_OWNER,
     CHECKPOINT,
     ENVIRONMENT,
@@ -13,6 +14,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     FUNC_FILENAME,
     JOB_NAME,
     KMS_KEY,
+    NODE_RESULTS,
     RESULT_FILENAME,
     SIGNING_KEY,
     SPOT_NOTICE,
@@ -21,7 +23,7 @@ from covalent_awsbatch_plugin.environment import platforms
 from covalent_awsbatch_plugin.environment.program import program
 
 from . import container as containers
-from . import pod
+from . import node_request, pod
 from .merging import merged
 
 if TYPE_CHECKING:
@@ -63,8 +65,14 @@ _HOST_LOST = {
 _EC2_LOST = "Host EC2*"
 
 
-def job_request(
-    settings: Settings, dispatch_id: str, node_id: int, account: str, environment: Environment | None = None
+def job_request(  # noqa: PLR0913
+    settings: Settings,
+    dispatch_id: str,
+    node_id: int,
+    account: str,
+    environment: Environment | None = None,
+    *,
+    attempts_before: int = 0,
 ) -> dict[str, Any]:
     """Describes the job of a task.
 
@@ -75,6 +83,7 @@ def job_request(
         account: Account that the bucket has to belong to; empty for no check.
         environment: What the job fetches first, or the image that has it; None for an image of the user's that has its
             packages and starts the runner itself.
+        attempts_before: How many attempts earlier jobs of the task have had.
 
     Returns:
         What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
@@ -88,7 +97,8 @@ def job_request(
         "job": _job(
             settings,
             JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
-            _environment(settings, dispatch_id, node_id, account),
+            _environment(settings, dispatch_id, node_id, account, attempts_before),
+            attempts_before,
         ),
     }
 
@@ -129,7 +139,8 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     if containers.is_task(settings):
         definition = merged(definition, {"containerProperties": theirs.pop("containerProperties", {})})
         definition["ecsProperties"] = containers.as_task(definition.pop("containerProperties"), settings)
-    return merged(definition, theirs)
+    definition = merged(definition, theirs)
+    return node_request.definition(definition) if settings.nodes > 1 else definition
 
 
 def _of_platform(settings: Settings) -> dict[str, Any]:
@@ -157,22 +168,23 @@ def _named(settings: Settings) -> dict[str, Any]:
     return named if settings.platform == "EKS" else {**named, "platformCapabilities": [settings.platform or "EC2"]}
 
 
-def _job(settings: Settings, name: str, environment: dict[str, str]) -> dict[str, Any]:
+def _job(settings: Settings, name: str, environment: dict[str, str], attempts_before: int) -> dict[str, Any]:
     """What travels with the job."""
     resources = {"VCPU": f"{settings.vcpu:.12g}", "MEMORY": str(settings.memory_mib)}
     if settings.num_gpus:
         resources["GPU"] = str(settings.num_gpus)
-    retry: dict[str, Any] = {"attempts": settings.retry_attempts}
+    retry: dict[str, Any] = {"attempts": settings.retry_attempts - attempts_before}
     if rules := _rules(settings):
         retry["evaluateOnExit"] = rules
     job: dict[str, Any] = {"jobName": name, "jobQueue": settings.batch_queue, "retryStrategy": retry}
     overrides = {"resourceRequirements": _resources(resources), "environment": _pairs(environment)}
     if settings.platform == "EKS":
-        job["eksPropertiesOverride"] = pod.as_pod_overrides(overrides)
+        single = {"eksPropertiesOverride": pod.as_pod_overrides(overrides)}
     elif containers.is_task(settings):
-        job["ecsPropertiesOverride"] = containers.as_task_overrides(overrides)
+        single = {"ecsPropertiesOverride": containers.as_task_overrides(overrides)}
     else:
-        job["containerOverrides"] = overrides
+        single = {"containerOverrides": overrides}
+    job.update(node_request.overrides(single, settings.nodes) if settings.nodes > 1 else single)
     if settings.share_identifier:
         job["shareIdentifier"] = settings.share_identifier
         job["schedulingPriorityOverride"] = settings.scheduling_priority
@@ -213,9 +225,14 @@ def _resources(amounts: dict[str, str]) -> list[dict[str, str]]:
     return [{"type": kind, "value": value} for kind, value in amounts.items()]
 
 
-def _environment(settings: Settings, dispatch_id: str, node_id: int, account: str) -> dict[str, str]:
+def _environment(
+    settings: Settings, dispatch_id: str, node_id: int, account: str, attempts_before: int
+) -> dict[str, str]:
     """The container's variables: the user's, and what tells it what to run and what to demand of the bucket."""
     demands = {BUCKET_OWNER: account, KMS_KEY: settings.s3_kms_key_id}
+    if settings.nodes > 1:
+        results = settings.node_results if settings.node_results == "all" else ""
+        demands |= {NODE_RESULTS: results, ATTEMPTS_BEFORE: str(attempts_before or "")}
     return {
         # Nothing else tells a container on EC2 its region. Our runner's S3 client needs one, and so does the boto3 of a
         # function, which knows the older name alone.

@@ -11,7 +11,7 @@ from covalent_awsbatch_plugin.agreement import naming
 from covalent_awsbatch_plugin.environment import prepare, requested
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import resubmission, retrieval, termination, unstarted
+from . import nodes, resubmission, retrieval, termination, unstarted
 
 
 async def wait(
@@ -30,7 +30,7 @@ async def wait(
         TaskCancelledError: It was terminated because Covalent asked for it.
         JobFailedError: It failed. What the function printed is then on the task's streams.
     """
-    job = await connection.end_of(job_id, settings.poll_freq, settings.runnable_timeout)
+    job, seen = await nodes.end_of(connection, settings, job_id)
     if job.status == "SUCCEEDED":
         return
     settings = resubmission.as_submitted(settings, job)
@@ -44,9 +44,9 @@ async def wait(
     report, unread = await retrieval.fetch_last_words(connection, settings.s3_bucket_name, key, job_id)
     if report and report.succeeded and job.cause != "cancelled":
         return  # It did finish: the agent could not tell, or the host was lost right after, or the record expired.
-    if report:
-        print(report.stdout, end="", file=executor.task_stdout)
-        print(report.stderr, end="", file=executor.task_stderr)
+    failed = await nodes.first_to_fail(connection, settings, job, key, seen)
+    _show(executor, report)
+    _show(executor, failed.report if failed else None)
     if job.cause == "cancelled" or await executor.get_cancel_requested():
         raise TaskCancelledError(f"Job {job_id} was cancelled from Covalent.")
     if job.status == "VANISHED":
@@ -55,9 +55,16 @@ async def wait(
         termination.request(connection, job_id, reason)
     if job.cause == "stuck":
         raise await unstarted.stuck(connection, settings, job)
-    failure = await retrieval.failure(connection, settings, job, report, unread)
+    failure = await nodes.failure(connection, settings, job, nodes.Failure(job, report, unread), failed)
     if report is None:
         # It may have missed its environment, which the next task then brings at once.
         prepare.forget(connection, settings.s3_bucket_name)
         requested.forget(connection, settings.s3_bucket_name)
     raise failure
+
+
+def _show(executor: Any, report: retrieval.Report | None) -> None:
+    """Puts what a function printed on the task's streams."""
+    if report:
+        print(report.stdout, end="", file=executor.task_stdout)
+        print(report.stderr, end="", file=executor.task_stderr)

@@ -1,8 +1,9 @@
-"""The next job of a task, after one that took more memory than it had or lost its machine.
+"""The next job of a task, after one that took more memory than it had or lost its machine, or of which a node failed.
 
-AWS Batch tries a job again as it is, in its queue; what is to be larger or elsewhere has to be a new job, under the
-same name. How a job is followed depends on its options and its record alone: so a server that goes on with a task after
-another one's end submits what that one would have, and nothing that it has submitted already.
+AWS Batch tries a job again as it is, in its queue, and never for a node but the main one; what is to be larger or
+elsewhere, or to have all of its nodes again, has to be a new job, under the same name. How a job is followed depends on
+its options and its record alone: so a server that goes on with a task after another one's end submits what that one
+would have, and nothing that it has submitted already.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from covalent_awsbatch_plugin import environment, errors
 from covalent_awsbatch_plugin.options import fargate, limits, placement
 
-from . import submission
+from . import nodes, submission
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin._core import Client, Job
@@ -30,14 +31,16 @@ _LOOK_SECONDS = 10.0  # for what only bounds the memory
 _log = logging.getLogger(__name__)
 
 
-async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata: dict[str, Any]) -> str:
+async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata: dict[str, Any], caller: Any) -> str:
     """Wait for a task's job, and for those that follow it.
 
     Args:
         executor: The task's executor.
         guard: Has the job, and is told of those that follow.
-        function: What Covalent wants to be run, whose packages they have, too; None if nothing may follow.
+        function: What Covalent wants to be run, whose packages they have, too; None if none may follow that differs
+            from the first.
         task_metadata: `dispatch_id` and `node_id`.
+        caller: What `_validate_credentials` returned.
 
     Returns:
         The id of the job that has succeeded.
@@ -54,6 +57,12 @@ async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata
         await executor._stop_if_cancelled(task_metadata, job_id)  # noqa: SLF001  (a step of its `run`)
         try:
             await executor._poll_task(job_id, task_metadata["dispatch_id"], task_metadata["node_id"])  # noqa: SLF001
+        except nodes.TryAgainError as error:
+            before = error.details["attempts_before"]
+            _log.warning("Job %s is followed by attempt %s of its task: %s", job_id, before + 1, error.message)
+            guard.job_id = None
+            await executor._stop_if_cancelled(task_metadata)  # noqa: SLF001
+            guard.job_id = await executor.submit_task({**task_metadata, "attempts_before": before}, caller)
         except errors.JobFailedError as error:
             settings = executor._settings()  # noqa: SLF001
             following = None if function is None else await _following(guard.client, settings, job_id)

@@ -10,7 +10,8 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement import naming
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import retrieval
+from . import nodes, retrieval, threads
+from .own_nodes import values
 
 
 async def fetch(connection: Client, settings: Settings, task_metadata: Mapping[str, Any]) -> tuple[Any, str, str]:
@@ -33,7 +34,24 @@ async def fetch(connection: Client, settings: Settings, task_metadata: Mapping[s
         raise errors.ResultError(_absence(settings, key, task_metadata, report), bucket=bucket, key=key)
     dispatch_id = task_metadata["dispatch_id"] if settings.s3_cleanup == "never" else None
     returned = await retrieval.fetch_result(connection, bucket, key, report, dispatch_id)
+    if settings.node_results == "all":
+        returned = await _of_all_nodes(connection, settings, task_metadata, key, (report, returned))
     return returned, report.stdout, report.stderr
+
+
+async def _of_all_nodes(
+    connection: Client,
+    settings: Settings,
+    task_metadata: Mapping[str, Any],
+    key: str,
+    main: tuple[retrieval.Report, Any],
+) -> Any:
+    """A list of what each node returned, made without loading anything."""
+    report, returned = main
+    others = []
+    if settings.nodes > 1:
+        others = await nodes.results(connection, settings, task_metadata.get("job_id"), key, report)
+    return await threads.run(threads.LARGE_BYTES, values.list_of, returned, *others)
 
 
 def _absence(settings: Settings, key: str, task_metadata: Mapping[str, Any], report: retrieval.Report | None) -> str:

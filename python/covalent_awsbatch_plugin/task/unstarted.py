@@ -27,6 +27,7 @@ async def never_started(client: Client, settings: Settings, job: Job) -> errors.
     reasons = [f"AWS Batch says: {job.status_reason}"] if job.status_reason else []
     reasons += await _queue_problems(client, settings)
     asked = f"{settings.vcpu:g} vCPUs, {settings.memory:g} GB and {settings.num_gpus} GPUs"
+    asked += f" on each of {settings.nodes} nodes at the same time" * (settings.nodes > 1)
     message = (
         f"Job {job.id} was terminated because no machine was found for it within runnable_timeout="
         f"{settings.runnable_timeout:g} s. It asks for {asked}. {'; '.join(reasons) or 'AWS Batch gives no reason'}."
@@ -55,9 +56,8 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
 
 async def _queue_problems(client: Client, settings: Settings) -> list[str]:
     """The problems of the queue, if they can be looked up in time."""
-    looking = client.queue_problems(
-        settings.batch_queue, settings.vcpu, settings.platform, bool(settings.share_identifier)
-    )
+    vcpu, has_share = settings.vcpu * settings.nodes, bool(settings.share_identifier)
+    looking = client.queue_problems(settings.batch_queue, vcpu, settings.platform, has_share)
     try:
         return await asyncio.wait_for(looking, _DETAIL_TIMEOUT_SECONDS)
     except (errors.AWSBatchError, asyncio.TimeoutError) as error:

@@ -64,6 +64,8 @@ CHANGED = {
 }
 IN_A_SHARE = {"share_identifier": "blue", "scheduling_priority": 9999, "consumable_resources": {"licence": 2}}
 MINE: dict[str, Any] = {"job_definition": "mine:1", "consumable_resources": {"licence": 2}}
+ON_NODES = {**CONTAINER, "nodes": 3, "node_results": "all"}
+ON_NODES_AS_TASK = {**AS_TASK, "nodes": 3, "consumable_resources": {"licence": 2}}
 ON_FARGATE = {"platform": "FARGATE", "vcpu": 0.25, "memory": 0.5, "ephemeral_storage": 30, "assign_public_ip": False}
 
 MANAGED: dict[str, Any] = {"platform": "MANAGED_INSTANCES", "vcpu": 0.5, "num_gpus": 1, "architecture": "ARM64"}
@@ -106,16 +108,18 @@ def test_the_core_knows_no_field_that_the_model_does_not_have(script: ModuleType
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        EVERYTHING,
-        ON_FARGATE,
-        {**CONTAINER, **MANAGED},
-        IN_A_SHARE,
-        CONTAINER,
-        AS_TASK,
-        FARGATE_AS_TASK,
-        CHANGED,
-        IN_A_POD,
+        *(
+            {},
+            EVERYTHING,
+            ON_FARGATE,
+            {**CONTAINER, **MANAGED},
+            IN_A_SHARE,
+            CONTAINER,
+            AS_TASK,
+            FARGATE_AS_TASK,
+            CHANGED,
+        ),
+        *(IN_A_POD, ON_NODES, ON_NODES_AS_TASK),
     ],
 )
 def test_what_is_submitted_fits_the_model(options: dict[str, Any]) -> None:

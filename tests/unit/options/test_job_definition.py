@@ -68,7 +68,7 @@ def test_its_image_has_the_packages_and_nothing_is_registered() -> None:
         ({"containerProperties": {"linuxParameters": {"maxSwap": "1"}}}, "LinuxParameters.maxSwap is no integer"),
         ({"containerProperties": {"colour": "secret"}}, "ContainerProperties has no field colour)"),
         ({"jobDefinitionName": "x"}, "batch_job_definition_name says it"),
-        ({"nodeProperties": {}}, "the executor waits for one container"),
+        ({"nodeProperties": {}}, "nodes says how many there are"),
         ({"platformCapabilities": ["FARGATE"]}, "platform says it"),
         ({"retryStrategy": {"attempts": 3}}, "retry_attempts and retry_on say it"),
         ({"containerProperties": None}, "without containerProperties there is no container"),

@@ -85,6 +85,22 @@ def test_whether_a_job_would_ever_fit_on_fargate(kind: str, job: dict[str, Any],
     assert (not placement.problems(Settings(**job), environment)) == fits
 
 
+@pytest.mark.parametrize(
+    ("environment", "fits"),
+    [
+        ({"kind": "EC2", "max_vcpus": 6}, True),
+        ({"kind": "EC2", "max_vcpus": 5}, False),
+        ({"kind": "SPOT", "max_vcpus": 16}, False),
+        ({"kind": "FARGATE", "max_vcpus": 16}, False),
+        ({"kind": "ECS_MANAGED_INSTANCES", "max_vcpus": 16}, False),
+        ({"kind": "", "max_vcpus": None, "management": "UNMANAGED"}, False),
+    ],
+)
+def test_where_several_nodes_would_ever_fit(environment: dict[str, Any], fits: bool) -> None:
+    job = Settings(nodes=3, vcpu=2)
+    assert (not placement.problems(job, {"instance_types": ["c5"], **environment})) == fits
+
+
 def test_what_instances_are_made_of() -> None:
     def of(*types: str) -> set[str]:
         return placement.architectures({"instance_types": list(types)})

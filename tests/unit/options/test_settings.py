@@ -82,6 +82,7 @@ GOOD = [
     ("packages_required", True, True),
     ("on_server_stop", "terminate", "terminate"),
     ("resume_on_start", True, True),
+    *(("nodes", "1000", 1000), ("node_results", "all", "all"), ("efa", True, True)),
     ("share_identifier", "blue7", "blue7"),
     ("consumable_resources", {"licence": "2"}, {"licence": 2}),
     ("consumable_resources", "licence:1", {"licence": 1}),
@@ -206,6 +207,7 @@ BAD = [
     ("packages_required", 1),
     ("on_server_stop", "leave"),
     ("resume_on_start", 1),
+    *(("nodes", 0), ("nodes", 1001), ("nodes", 1.5), ("node_results", "some")),
     ("share_identifier", "team-blue"),
     ("share_identifier", "a" * 256),
     ("share_identifier", 7),
@@ -346,6 +348,9 @@ def test_the_options_have_their_order_and_defaults() -> None:
         ("job_definition_overrides", {}),
         ("eks_namespace", ""),
         ("eks_service_account", ""),
+        ("nodes", 1),
+        ("node_results", "main"),
+        ("efa", False),
     ]
     checks.checked(DEFAULTS)
 

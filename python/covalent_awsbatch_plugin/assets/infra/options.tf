@@ -427,6 +427,24 @@ variable "eks_service_account" {
   description = "Service account of the pod on EKS, whose IAM role takes the place of 'batch_job_role_name'; empty for the namespace's own."
 }
 
+variable "nodes" {
+  type        = number
+  default     = 1
+  description = "Machines of a queue of on-demand instances that run the function at the same time, 1 to 1,000, each as large as the other options say ('from covalent_awsbatch_plugin import nodes'). The job is placed when there is room for all of them, and ends when node 0 has ended or another one has failed."
+}
+
+variable "node_results" {
+  type        = string
+  default     = "main"
+  description = "Which of several nodes make the electron's result: 'main' for node 0, whose return ends the job; 'all' for a list of what each of them returns, for which node 0 waits."
+}
+
+variable "efa" {
+  type        = bool
+  default     = false
+  description = "Whether the container has its machine's Elastic Fabric Adapter, and may lock as much memory as that needs. The machine has to have one, with its driver. Not on Fargate."
+}
+
 locals {
   options = {
     credentials               = var.credentials
@@ -488,5 +506,8 @@ locals {
     job_definition_overrides  = var.job_definition_overrides
     eks_namespace             = var.eks_namespace
     eks_service_account       = var.eks_service_account
+    nodes                     = var.nodes
+    node_results              = var.node_results
+    efa                       = var.efa
   }
 }

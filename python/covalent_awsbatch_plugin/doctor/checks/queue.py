@@ -125,12 +125,15 @@ def _environment(settings: Settings, answer: dict[str, Any]) -> Check:
         platform = placement.platform(answer)
         if platform != settings.platform:
             fix = f'set `platform="{platform}"` or leave it out, or set `batch_queue` to a queue of {settings.platform}'
+        if settings.nodes > 1 and answer["kind"] != "EC2":
+            fix = "set `batch_queue` to a queue of on-demand instances (`covalent deploy` makes one), or `nodes=1`"
         return failed(name, f"this job will never fit: {'; '.join(misfits)}", fix)
     if not answer["kind"]:
         kind = f"{answer['management']} {placement.kind(answer)}".strip()
         return passed(name, f"{found}, {kind}: whether the job fits is for you to know")
     job = f"vcpu={settings.vcpu:g}, memory={settings.memory_mib / 1024:g}"
     job += f", num_gpus={settings.num_gpus}" * bool(settings.num_gpus)
+    job += f" on each of nodes={settings.nodes}" * (settings.nodes > 1)
     found += f", {placement.kind(answer)}, up to {answer['max_vcpus']} vCPUs"
     if doubt := placement.doubt(settings, answer):
         return unknown(name, f"{found}; could not tell whether a job of {job} fits: {doubt}")

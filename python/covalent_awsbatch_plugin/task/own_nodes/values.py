@@ -55,7 +55,15 @@ async def made(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         return None
 
 
-def _list(*parents: Any) -> Any:
+def list_of(*parents: Any) -> Any:
+    """A list of results, made without loading them.
+
+    Args:
+        parents: The results, still serialised.
+
+    Returns:
+        A `TransportableObject`.
+    """
     items = [_value(parent) for parent in parents]
     texts = [_shown(item) or parent.object_string for item, parent in zip(items, parents, strict=True)]
     return _transportable(structure.list_of(items), f"[{', '.join(texts)}]", parents)
@@ -86,7 +94,7 @@ def _item(parent: Any, key: Any) -> Any:
     return _transportable(item, text, (parent,))
 
 
-_MAKERS = {Kind.LIST: _list, Kind.DICT: _dict, Kind.ITEM: _item}
+_MAKERS = {Kind.LIST: list_of, Kind.DICT: _dict, Kind.ITEM: _item}
 
 
 def _value(parent: Any) -> Value:

@@ -1,0 +1,213 @@
+"""The nodes of a job that has several: which of them failed, and what becomes of its task then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from covalent_awsbatch_plugin import errors
+from covalent_awsbatch_plugin._core import Client, Job
+from covalent_awsbatch_plugin.agreement import naming
+from covalent_awsbatch_plugin.options.settings import Settings
+
+from . import retrieval
+
+_REASON = "One of its nodes has failed, and AWS Batch lets the others run on: node "
+# What says nothing of a node, since it ended all of them.
+_OF_ALL = ("cancelled", "time_limit", "state_time_limit", "stuck", "vanished")
+# What a node raises when another one has gone, by Python's sockets or PyTorch.
+_LOST_ANOTHER = {
+    *("ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "ConnectionRefusedError"),
+    *("BrokenPipeError", "DistBackendError", "DistNetworkError", "DistStoreError"),
+}
+_MOST_READ = 20  # of those that failed first
+_CONCURRENT_READS = 20
+
+_log = logging.getLogger(__name__)
+
+
+class TryAgainError(errors.JobFailedError):
+    """A node failed, and the task has attempts left: after such a failure AWS Batch makes none by itself.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/multi-node-parallel-jobs.html
+    """
+
+
+async def end_of(connection: Client, settings: Settings, job_id: str) -> tuple[Job, Job | None]:
+    """Wait until a job is over, and end it if one of its nodes fails.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        job_id: The job.
+
+    Returns:
+        The job as it ended, and the node for whose failure it was ended, if it was.
+    """
+    failed: Job | None = None
+    while True:
+        job = await connection.end_of(job_id, settings.poll_freq, settings.runnable_timeout)
+        if job.failed_node is None:
+            break
+        if failed is None:
+            failed = job.failed_node
+            _log.warning("Node %s of job %s has failed: the job is ended", number(failed), job_id)
+            await connection.terminate(job_id, f"{_REASON}{number(failed)}")
+    return job, failed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A node that failed, or a job of one.
+
+    Attributes:
+        node: The node.
+        report: What it left, if anything.
+        unread: Why that could not be read, if so.
+    """
+
+    node: Job
+    report: retrieval.Report | None
+    unread: str
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Of several failures the least one came first: a node that was stopped, or lost another one, did so later."""
+        exception = (self.report and self.report.exception) or ""
+        is_stopped = bool(self.report and self.report.interrupted)
+        return is_stopped, exception.rpartition(".")[2] in _LOST_ANOTHER, self.node.stopped_at or 0
+
+
+async def first_to_fail(
+    connection: Client, settings: Settings, job: Job, task_key: str, seen: Job | None
+) -> Failure | None:
+    """The node whose failure ended a job.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        job: The job as it ended.
+        task_key: Key of the task's result.
+        seen: A node that was seen to have failed while the job ran.
+
+    Returns:
+        The node, unless it is the main one, or the job did not end so.
+    """
+    if not job.nodes or job.cause in _OF_ALL:
+        return None
+    if job.cause == "terminated" and not (job.status_reason or "").startswith(_REASON):
+        return None
+    found = await connection.describe_all([f"{job.id}#{index}" for index in range(job.nodes)])
+    failed = [node for node in found.values() if node.status == "FAILED" and node.stopped_at is not None]
+    failed = [node for node in failed if node.attempts >= job.attempts]  # the others missed the last attempt
+    failed.sort(key=lambda node: (node.stopped_at, number(node)))
+    failures = await asyncio.gather(
+        *(_failure_of(connection, settings, job, task_key, node) for node in failed[:_MOST_READ])
+    )
+    first = min(failures, key=lambda one: one.rank, default=None)
+    if seen is not None and (first is None or not number(first.node)):
+        first = await _failure_of(connection, settings, job, task_key, seen)
+    return first if first is not None and number(first.node) else None
+
+
+async def _failure_of(connection: Client, settings: Settings, job: Job, task_key: str, node: Job) -> Failure:
+    index = number(node)
+    attempt = attempts_before(settings, job) + max(1, job.attempts)
+    key = naming.node_result_key(task_key, index, attempt)
+    wrote = node.id if index else job.id
+    return Failure(node, *await retrieval.fetch_last_words(connection, settings.s3_bucket_name, key, wrote))
+
+
+def number(node: Job) -> int:
+    """The number of a node in its job.
+
+    Args:
+        node: The node.
+    """
+    return int(node.id.rpartition("#")[2])
+
+
+def attempts_before(settings: Settings, job: Job) -> int:
+    """How many attempts earlier jobs of a task have had, as the job itself tells.
+
+    Args:
+        settings: The task's options.
+        job: Its newest job.
+    """
+    return max(0, settings.retry_attempts - (job.allowed_attempts or settings.retry_attempts))
+
+
+async def failure(
+    connection: Client, settings: Settings, job: Job, main: Failure, failed: Failure | None
+) -> errors.JobFailedError:
+    """Explain a job that failed, by the node that did if it is another one than the main one.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        job: The job as it ended.
+        main: The job itself, with what its program said.
+        failed: What `first_to_fail` returned.
+
+    Returns:
+        The error to raise; a `TryAgainError` if there is to be another attempt.
+    """
+    if failed is None:
+        return await retrieval.failure(connection, settings, main.node, main.report, main.unread)
+    error = await retrieval.failure(connection, settings, failed.node, failed.report, failed.unread)
+    node = number(failed.node)
+    message = f"{error.message}\nThat was node {node} of the {job.nodes} of job {job.id}, which ended with it."
+    details = {**error.details, "job_id": job.id, "node": node, "attempts": job.attempts}
+    used = max(1, job.attempts)
+    left = (job.allowed_attempts or settings.retry_attempts) - used
+    if left < 1 or not _is_repeated(settings, failed.node):
+        return errors.JobFailedError(message, **details)
+    before = attempts_before(settings, job) + used
+    return TryAgainError(message, **{**details, "attempts_before": before})
+
+
+def _is_repeated(settings: Settings, failed: Job) -> bool:
+    """Whether the failure is one that `retry_on` has repeated, by the same rules as AWS Batch."""
+    if settings.retry_on == "any" or (failed.container_reason or "").startswith("Cannot"):
+        return True
+    return not (failed.status_reason or "").startswith("Essential container in task exited")
+
+
+async def results(
+    connection: Client, settings: Settings, job_id: str | None, task_key: str, main: retrieval.Report
+) -> list[Any]:
+    """What the nodes other than the main one have returned, in their order.
+
+    Args:
+        connection: Connection to use.
+        settings: The task's options.
+        job_id: The task's job, which succeeded; None if it is not known.
+        task_key: Key of the task's result.
+        main: What the main node left.
+
+    Returns:
+        A `TransportableObject` of each.
+
+    Raises:
+        ResultError: One of them is missing, or cannot be used.
+    """
+    job = await connection.describe(job_id) if job_id else None
+    before = attempts_before(settings, job) if job else 0
+    bucket, reads = settings.s3_bucket_name, asyncio.Semaphore(_CONCURRENT_READS)
+
+    async def result(node: int) -> Any:
+        key = naming.node_result_key(task_key, node, before + (main.attempt or 1))
+        async with reads:
+            report = await retrieval.fetch_report(connection, bucket, key, job_id and f"{job_id}#{node}")
+            if report is None or report.of_job or not report.succeeded:
+                raise errors.ResultError(
+                    f"Node {node} of job {job_id}, which succeeded, left no result at s3://{bucket}/{key}: "
+                    "node_results='all' needs this package's runner on each node.",
+                    bucket=bucket,
+                    key=key,
+                )
+            return await retrieval.fetch_result(connection, bucket, key, report)
+
+    return list(await asyncio.gather(*map(result, range(1, settings.nodes))))

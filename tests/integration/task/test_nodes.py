@@ -1,0 +1,208 @@
+"""Tasks whose job has several nodes, on the embedded AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from covalent._shared_files.exceptions import TaskCancelledError
+from support.task_bench import BUCKET, TaskBench, result_of
+
+from covalent_awsbatch_plugin import nodes
+from covalent_awsbatch_plugin.errors import JobFailedError, ResultError
+
+
+def all_reduce() -> Any:
+    """A function that adds up a number of each node, over sockets."""
+
+    def total(base: int) -> list[int]:
+        import os
+        import socket
+
+        own = base + nodes.index()
+        place = nodes.main_address(), int(os.environ["MASTER_PORT"])
+        if nodes.index():
+            nodes.barrier()
+            with socket.create_connection(place) as main:
+                main.sendall(f"{own}\n".encode())
+                return [nodes.index(), int(main.makefile().readline())]
+        with socket.create_server(place) as listener:
+            nodes.barrier()
+            others = [listener.accept()[0] for _ in range(1, nodes.count())]
+            summed = own + sum(int(other.makefile().readline()) for other in others)
+            for other in others:
+                other.sendall(f"{summed}\n".encode())
+        return [0, summed]
+
+    return total
+
+
+def failing(where: int, path: Path | None = None) -> Any:
+    """A function that raises on one node, while the others wait for it; only where a file is not there yet."""
+
+    def fail(*_: int) -> str:
+        import pathlib
+
+        from covalent_awsbatch_plugin import nodes
+
+        told = pathlib.Path(path) if path else None
+        nodes.barrier()
+        if nodes.index() == where and not (told and told.exists()):
+            if told:
+                told.touch()
+            raise ArithmeticError(f"node {where} gives up")
+        nodes.barrier()
+        return "done"
+
+    return fail
+
+
+def jobs_of(bench: TaskBench, task: dict[str, Any]) -> list[dict[str, Any]]:
+    name = f"covalent-batch-{task['dispatch_id']}-{task['node_id']}"
+    ids = [job.id for job in bench.aws.jobs() if job.name == name]
+    return [bench.batch.describe_jobs(jobs=[one])["jobs"][0] for one in ids]
+
+
+def test_the_function_runs_on_every_node_and_node_0_has_the_result(bench: TaskBench) -> None:
+    task = bench.task()
+    assert bench.run(bench.executor(nodes=3), all_reduce(), 10, task=task) == [0, 33]
+    job = bench.job(task)
+    assert job is not None
+    assert (job["nodeProperties"]["numNodes"], job["retryStrategy"]["attempts"]) == (3, 1)
+
+
+def test_the_result_can_be_a_list_of_what_all_nodes_return(bench: TaskBench) -> None:
+    executor = bench.executor(nodes=3, node_results="all")
+    assert bench.run(executor, all_reduce(), 1) == [[0, 6], [1, 6], [2, 6]]
+    assert bench.run(bench.executor(node_results="all")) == [2], "of a single node, too"
+
+
+def test_large_results_of_nodes_are_brought_too(bench: TaskBench) -> None:
+    def large(*_: int) -> bytes:
+        return bytes([nodes.index()]) * 9_000_000
+
+    found = bench.run(bench.executor(nodes=2, node_results="all"), large)
+    assert [(len(one), one[-1]) for one in found] == [(9_000_000, 0), (9_000_000, 1)]
+
+
+def test_one_definition_serves_every_number_of_nodes(bench: TaskBench) -> None:
+    name = "nodes-of-any-number"
+    for count in (2, 3):
+        bench.run(bench.executor(nodes=count, batch_job_definition_name=name))
+    assert len(bench.revisions(name)) == 1
+
+
+def test_a_node_that_raises_ends_the_job_with_its_own_traceback(bench: TaskBench) -> None:
+    task, executor = bench.task(), bench.executor(nodes=3)
+    with pytest.raises(JobFailedError, match="ArithmeticError: node 2 gives up") as caught:
+        bench.run(executor, failing(2), task=task)
+    [job] = jobs_of(bench, task)
+    assert f"That was node 2 of the 3 of job {job['jobId']}" in str(caught.value)
+    details = caught.value.details
+    assert (details["job_id"], details["node"], details["cause"]) == (job["jobId"], 2, "exception")
+    assert job["status"] == "FAILED"
+    assert executor.task_stderr.getvalue().endswith(f"{caught.value}\n")
+
+
+def test_a_node_that_loses_its_host_is_named(bench: TaskBench) -> None:
+    instead = '[ "$AWS_BATCH_JOB_NODE_INDEX" = 2 ] && kill -9 $PPID; exec sleep 60'
+    task = bench.task()
+    with pytest.raises(JobFailedError, match=r"Node 2 of job \S+ lost the machine it ran on") as caught:
+        bench.run(bench.executor(instead, nodes=3), task=task)
+    assert (caught.value.details["cause"], caught.value.details["node"]) == ("host_lost", 2)
+    [job] = jobs_of(bench, task)
+    assert job["isTerminated"]
+    assert job["statusReason"].endswith("node 2")
+
+
+def test_where_the_main_node_fails_because_of_another_one_that_one_is_told_of(bench: TaskBench) -> None:
+    # The sweeps are a second apart, so that the main node mostly meets with it first.
+    with pytest.raises(JobFailedError, match="ArithmeticError: node 1 gives up") as caught:
+        bench.run(bench.executor(nodes=2, poll_freq=10), failing(1))
+    assert caught.value.details["node"] == 1
+
+
+def test_the_main_nodes_own_failure_is_the_jobs(bench: TaskBench) -> None:
+    with pytest.raises(JobFailedError, match="ArithmeticError: node 0 gives up") as caught:
+        bench.run(bench.executor(nodes=2), failing(0))
+    assert "node" not in caught.value.details
+
+
+def test_the_failure_of_a_node_is_followed_by_another_attempt(bench: TaskBench, tmp_path: Path) -> None:
+    task = bench.task()
+    executor = bench.executor(nodes=3, node_results="all", retry_attempts=3, poll_freq=0.2, s3_cleanup="always")
+    assert bench.run(executor, failing(2, tmp_path / "told"), task=task) == ["done"] * 3
+    assert jobs_of(bench, task)[-1]["status"] == "SUCCEEDED"
+    assert bench.keys(task) == []
+
+
+def test_a_node_fails_as_often_as_there_are_attempts(bench: TaskBench) -> None:
+    instead = '[ "$AWS_BATCH_JOB_NODE_INDEX" = 1 ] && kill -9 $PPID; exec sleep 60'
+    task = bench.task()
+    with pytest.raises(JobFailedError, match="Node 1 of job"):
+        bench.run(bench.executor(instead, nodes=2, retry_attempts=3, retry_on="infrastructure"), task=task)
+    jobs = jobs_of(bench, task)
+    assert [job["retryStrategy"]["attempts"] for job in jobs] == [3, 2, 1]
+    assert {job["status"] for job in jobs} == {"FAILED"}
+
+
+def test_an_exception_on_a_node_is_not_repeated_if_only_machines_are_to_be(bench: TaskBench) -> None:
+    task = bench.task()
+    with pytest.raises(JobFailedError, match="node 1 gives up"):
+        bench.run(bench.executor(nodes=2, retry_attempts=3, retry_on="infrastructure"), failing(1), task=task)
+    assert len(jobs_of(bench, task)) == 1
+
+
+def test_a_cancellation_ends_all_nodes_and_no_other_attempt_follows(bench: TaskBench) -> None:
+    task, executor = bench.task(), bench.executor("exec sleep 60", nodes=3, retry_attempts=3)
+
+    async def cancelled() -> None:
+        running = asyncio.create_task(result_of(executor, max, (1, 2), task))
+        job_id = await bench.running(task)
+        executor.get_cancel_requested = requested  # type: ignore[method-assign]
+        assert await executor.cancel(task, job_id)
+        await running
+
+    async def requested() -> bool:
+        return True
+
+    with pytest.raises(TaskCancelledError):
+        asyncio.run(cancelled())
+    [job] = jobs_of(bench, task)
+    ids = [f"{job['jobId']}#{index}" for index in range(3)]
+    deadline = time.monotonic() + 30
+    while {node["status"] for node in bench.batch.describe_jobs(jobs=ids)["jobs"]} != {"FAILED"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_job_that_a_former_server_submitted_is_watched_with_its_nodes(bench: TaskBench) -> None:
+    task, executor = bench.task(), bench.executor("exec sleep 60", nodes=2)
+
+    async def submitted() -> str:
+        await executor._upload_task(max, [1, 2], {}, task)
+        await executor.submit_task(task)
+        return await bench.running(task)
+
+    async def taken_over(job_id: str) -> None:
+        await executor._poll_task(job_id, task["dispatch_id"], task["node_id"])
+
+    job_id = asyncio.run(submitted())
+    bench.batch.terminate_job(jobId=f"{job_id}#1", reason="somebody's mistake")
+    with pytest.raises(JobFailedError, match=r"Node 1 of job .* was terminated: somebody's mistake"):
+        asyncio.run(taken_over(job_id))
+
+
+def test_a_planted_result_of_a_node_is_refused(bench: TaskBench) -> None:
+    task, executor = bench.task(), bench.executor(nodes=2, node_results="all")
+    key = f"result-{task['dispatch_id']}-{task['node_id']}.node-1.attempt-1.pkl"
+    bench.run(executor, task=task)
+    left = bench.s3.get_object(Bucket=BUCKET, Key=key)
+    wrong = {**left["Metadata"], "covalent-awsbatch-signature": "00" * 32}
+    bench.s3.put_object(Bucket=BUCKET, Key=key, Body=left["Body"].read(), Metadata=wrong)
+    [job] = jobs_of(bench, task)
+    with pytest.raises(ResultError, match="was refused: the task's job did not write it"):
+        asyncio.run(executor.query_result({**task, "job_id": job["jobId"]}))
