@@ -34,7 +34,7 @@ def run(folder: Path, *arguments: str) -> list[str]:
 def test_every_example_is_told_of() -> None:
     told = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in EXAMPLES.glob("*/workflow.*")}
-    assert len(folders) == 7
+    assert len(folders) == 8
     assert all(f"[{name}]({name})" in told and (EXAMPLES / name / "README.md").exists() for name in folders)
 
 
@@ -55,6 +55,12 @@ def test_a_training_falls_back_to_the_processor() -> None:
     shown = run(EXAMPLES / "gpu_training")
     assert "training on the processor (ModuleNotFoundError)" in shown
     assert float(shown[-2].removeprefix("told apart: ")) > 0.95
+
+
+def test_three_nodes_find_the_same_slope() -> None:
+    *_, found, jobs = run(EXAMPLES / "nodes")
+    assert found == "slope: 1.50; the same on all 3 nodes: True"
+    assert jobs.startswith("jobs: 1 SUCCEEDED;")
 
 
 def test_movies_are_imported() -> None:
