@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from lab import QUEUE, Lab, endings
+from lab import QUEUE, Lab, Queue, endings
 from support.covalent_client import dispatcher_at
 
 from covalent_awsbatch_plugin.cli import main
+from covalent_awsbatch_plugin.options.settings import DEFAULTS, Settings
+from covalent_awsbatch_plugin.show import jobs
+from covalent_awsbatch_plugin.task.connection import client
 
 REASON = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than …"
 NOWHERE = 9
@@ -66,6 +69,22 @@ def test_each_job_is_one_line_with_its_reason(lab: Lab, columns: int) -> None:
     assert by_electron["node[2]"].endswith("out of memory")
     for line in done.stderr.splitlines():
         assert len(line) <= columns, "messages are broken, too"
+
+
+def test_the_jobs_of_each_queue_are_shown_that_a_task_may_go_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COVALENT_DATABASE_URL", f"sqlite:///{tmp_path}/none.sqlite")
+    with dispatcher_at(NOWHERE), Lab(queues={QUEUE: Queue(), "other": Queue()}, job_seconds=60) as running:
+        batch = running.boto3("batch")
+        container = {"image": "image:1", "vcpus": 1, "memory": 2048}
+        batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=container)
+        for queue in ("other", QUEUE):
+            batch.submit_job(jobName=f"covalent-batch-{DISPATCH}-1", jobQueue=queue, jobDefinition="d")
+        settings = Settings(**{**DEFAULTS, **running.options, "retry_queues": ["other"]})
+        shown = jobs.look(client(settings), settings, jobs.Flags())
+        assert [row.job.id for row in shown.rows] == [job.id for job in running.jobs()]
+        assert jobs.nothing(settings, jobs.Flags()).startswith(f"No live job in queue {QUEUE} or other, region")
 
 
 def test_an_empty_queue_says_how_to_see_jobs_that_have_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

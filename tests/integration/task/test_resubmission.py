@@ -13,7 +13,7 @@ from covalent._shared_files.exceptions import TaskCancelledError
 from covalent.executor.utils import Signals
 from lab import Lab, Queue, endings, faults
 from lab.control import JobView
-from support.tasks import becomes, dispatcher
+from support.tasks import becomes, becomes_by_itself, dispatcher
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AccessError, JobFailedError
@@ -262,8 +262,7 @@ def test_the_job_that_runs_is_the_one_that_is_cancelled(lab: Lab, metadata: dict
                 await running
 
     asyncio.run(cancelled())
-    await_end = [job.is_terminated for job in jobs(lab, metadata)]
-    assert await_end == [False, True]
+    becomes_by_itself(lambda: [job.is_terminated for job in jobs(lab, metadata)] == [False, True])
 
 
 @pytest.mark.lab(endings={"*": endings.takes_memory(5_000)})

@@ -81,12 +81,7 @@ GOOD = [
     ("consumable_resources", {"licence": "2"}, {"licence": 2}),
     ("consumable_resources", "licence:1", {"licence": 1}),
     ("retry_memory_factor", "1.5", 1.5),
-    ("retry_memory_factor", 16, 16.0),
-    ("retry_queues", ["on-demand"], ["on-demand"]),
     ("retry_queues", "spot-2, on-demand", ["spot-2", "on-demand"]),
-    ("retry_queues", '["on-demand"]', ["on-demand"]),
-    ("retry_queues", "", ""),
-    ("spot_notice", True, True),
     ("vcpu", "0.75", 0.75),
     ("eks_service_account", "team.runner-1", "team.runner-1"),
 ]
@@ -215,15 +210,7 @@ BAD = [
     ("consumable_resources", {"licence": 0}),
     ("consumable_resources", {str(number): 1 for number in range(6)}),
     ("retry_memory_factor", 0.5),
-    ("retry_memory_factor", 17),
-    ("retry_memory_factor", True),
-    ("spot_notice", 1),
-    ("retry_queues", 7),
     ("retry_queues", ["a queue"]),
-    ("retry_queues", [""]),
-    ("retry_queues", ["on-demand", "on-demand"]),
-    ("retry_queues", ["covalent-batch-queue"]),
-    ("retry_queues", ["arn:aws:batch:us-east-1:123456789012:job-queue/covalent-batch-queue"]),
 ]
 
 
