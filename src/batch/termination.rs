@@ -113,8 +113,8 @@ impl Terminations {
         for job in jobs {
             let (this, reason) = (self.clone(), reason.clone());
             calls.spawn(async move {
-                let outcome = this.terminate_once(&job.id, &reason).await;
-                answer(vec![job], || outcome.as_ref().map(|()| ()).map_err(Error::replicate));
+                // The caller may have been dropped.
+                let _ = job.reply.send(this.terminate_once(&job.id, &reason).await);
             });
         }
         calls.join_all().await;
