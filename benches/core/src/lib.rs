@@ -133,7 +133,7 @@ pub fn failures() -> Vec<Job> {
 /// Says of each job why it failed; returns how much there is to read.
 #[must_use]
 pub fn classify(jobs: &[Job]) -> usize {
-    let context = JobContext { memory: 3.75, time_limit: 300, fargate: false, dispatcher: None };
+    let context = JobContext { memory: 3.75, time_limit: 300, dispatcher: None };
     jobs.iter().map(|job| cause(job).as_str().len() + sentence(job, context).len()).sum()
 }
 
