@@ -15,8 +15,9 @@ resource "aws_launch_template" "machine" {
     }
   }
 
-  # IMDSv2 alone, and no hop further than the machine: a task cannot fetch the machine's credentials. It needs nothing from
-  # there: its own come from ECS, its region from the executor.
+  # IMDSv2 alone, so that no request which a program passes on for somebody else reaches it. A job itself does: it has the
+  # network of its machine (https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html), whose role
+  # has no more rights than the ECS agent needs. A job of several nodes has one of its own, a hop further.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
