@@ -43,6 +43,7 @@ class NodeOptions(PodOptions):
         doc="Machines of a queue of on-demand instances that run the function at the same time, 1 to 1,000, each as "
         "large as the other options say (`from covalent_awsbatch_plugin import nodes`). The job is placed when there "
         "is room for all of them, and ends when node 0 has ended or another one has failed.",
+        command_line=True,
     )
     node_results: Literal["main", "all"] = option(
         "main",

@@ -88,6 +88,13 @@ def test_a_platform_that_the_queue_has_not() -> None:
     assert 'set `platform="FARGATE"` or leave it out' in wrong
 
 
+def test_several_nodes_on_a_queue_of_spot_machines() -> None:
+    with Lab(queues={"lab-queue": Queue(kind="SPOT")}) as lab:
+        wrong = ask({**lab.options, "nodes": 3}).wrong()["environment lab-queue-environment"]
+    assert "it is SPOT, and AWS Batch runs jobs of several nodes (nodes=3) on EC2 alone" in wrong
+    assert "set `batch_queue` to a queue of on-demand instances" in wrong
+
+
 def test_the_platform_of_the_queue_where_none_is_given() -> None:
     with Lab(queues={"lab-queue": Queue(kind="FARGATE_SPOT")}) as lab:
         report = ask({**lab.options, "vcpu": 0.5, "memory": 1.5})
