@@ -88,6 +88,8 @@ def test_a_job_costs_what_it_asked_for_while_it_ran() -> None:
     found = prices.cost(work(*attempts, asked=Asked(2, 4096, 1)), TABLE, 3800.0)
     assert (found.vcpu_hours, found.gb_hours, found.gpu_hours) == pytest.approx((2.0, 4.0, 1.0))
     assert found.amount == pytest.approx(2 * TABLE.EC2.vcpu_hour + 4 * TABLE.EC2.gb_hour + TABLE.EC2.gpu_hour)
+    of_four = prices.cost(work(*attempts, asked=Asked(2, 4096, 1, nodes=4)), TABLE, 3800.0)
+    assert of_four.amount == pytest.approx(4 * found.amount)
     fargate = Asked(1, 2048, is_fargate=True)
     assert prices.cost(work(Attempt(1, 0.0, 100.0, 101.0, 0), asked=fargate), TABLE, 0).vcpu_hours == 60 / 3600
     pulled = work(Attempt(1, 0.0, 1000.0, 3600.0, 0), asked=fargate, usage=Usage(1, None, None, 400.0, 900.0))

@@ -140,6 +140,7 @@ def _electrons(works: Sequence[Work], costs: Sequence[Cost], prices: PriceTable,
     for work, of_one in zip(works, costs, strict=True):
         asked = "" if work.asked is None else f"{work.asked.vcpus:g} vCPU, {_gb(work.asked.memory_mib)}"
         asked += f", {work.asked.gpus:g} GPU" if work.asked is not None and work.asked.gpus else ""
+        asked += f" on each of {work.asked.nodes} nodes" if work.asked is not None and work.asked.nodes > 1 else ""
         rows.append(
             (
                 breakable(work.label),

@@ -125,7 +125,7 @@ def cost(work: Work, prices: PriceTable, now: float) -> Cost:
             seconds = max(
                 _FARGATES_SHORTEST, seconds + max(0.0, attempt.started_at - (pulled_at or attempt.started_at))
             )
-        hours = max(0.0, seconds) / _HOUR
+        hours = max(0.0, seconds) / _HOUR * asked.nodes
         vcpus, gb, gpus = asked.vcpus * hours, asked.memory_mib / 1024 * hours, asked.gpus * hours
         total += Cost(vcpus, gb, gpus, vcpus * chosen.vcpu_hour + gb * chosen.gb_hour + gpus * chosen.gpu_hour)
     return total

@@ -72,16 +72,18 @@ class Asked:
     """What a job asked for.
 
     Attributes:
-        vcpus: How many vCPUs.
-        memory_mib: MiB of memory.
-        gpus: How many GPUs.
+        vcpus: How many vCPUs, on each of its nodes.
+        memory_mib: MiB of memory of each.
+        gpus: How many GPUs of each.
         is_fargate: Whether it is for Fargate, and not for EC2.
+        nodes: How many nodes it has.
     """
 
     vcpus: float
     memory_mib: float
     gpus: float = 0.0
     is_fargate: bool = False
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def _work(task: Task, job: Job | None, usage: Usage, settings: Settings) -> Work
         return Work(task, usage=usage)
     return Work(
         task,
-        Asked(job.vcpus or 0.0, job.memory_mib or 0.0, job.gpus or 0.0, job.is_fargate),
+        Asked(job.vcpus or 0.0, job.memory_mib or 0.0, job.gpus or 0.0, job.is_fargate, max(1, job.nodes)),
         job.status == "FAILED" and job.cause == "out_of_memory",
         tuple(_attempts(job)),
         usage,
