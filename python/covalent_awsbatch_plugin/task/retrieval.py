@@ -188,6 +188,13 @@ async def fetch_result(client: Client, bucket: str, key: str, report: Report, di
         ) from error
 
 
+def _may_be_its_reason(report: Report, job: Job) -> bool:
+    """Whether AWS Batch tells no other reason than what the program left."""
+    # A node that failed by itself may be ended with the job before its process has.
+    failed_before = job.cause == "terminated" and "#" in job.id and not report.interrupted
+    return job.cause in _UNSPECIFIC_CAUSES or failed_before
+
+
 async def failure(
     client: Client, settings: Settings, job: Job, report: Report | None, unread: str = ""
 ) -> errors.JobFailedError:
@@ -205,7 +212,7 @@ async def failure(
         a sentence, followed by the log's last lines where the program could not report.
     """
     known = details(job)
-    if report and report.traceback and _is_of_last_attempt(report, job) and job.cause in _UNSPECIFIC_CAUSES:
+    if report and report.traceback and _is_of_last_attempt(report, job) and _may_be_its_reason(report, job):
         if report.python and _minor(report.python) != _minor(platform.python_version()):
             hint = f"The container runs Python {report.python} and this server {platform.python_version()}"
             report = replace(report, traceback=f"{report.traceback}\n{hint}: their minor versions must be the same.")

@@ -19,8 +19,11 @@ def request(**options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"platform": "FARGATE"}, "AWS Batch has no jobs of several nodes on Fargate"),
+        ({"platform": "FARGATE"}, "jobs of several nodes run on EC2 alone, and platform is FARGATE"),
+        ({"platform": "EKS"}, "jobs of several nodes run on EC2 alone, and platform is EKS"),
         ({"job_definition": "mine"}, "job_definition is one of a single container"),
+        ({"retry_memory_factor": 2}, "retry_memory_factor and retry_queues are for jobs of one container"),
+        ({"retry_queues": "other"}, "retry_memory_factor and retry_queues are for jobs of one container"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: dict[str, Any], why: str) -> None:
