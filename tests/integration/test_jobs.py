@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 import pytest
-from covalent._shared_files.exceptions import TaskCancelledError
 from support.processes import python
 from support.task_bench import BUCKET, TaskBench, failure_of, result_of
 
@@ -198,15 +197,7 @@ def test_the_awaiting_task_is_cancelled(bench: TaskBench) -> None:
 
 def test_covalent_cancels_by_the_jobs_id(bench: TaskBench) -> None:
     task, executor = bench.task(), bench.executor("exec sleep 60")
-
-    async def cancel() -> None:
-        running = asyncio.create_task(result_of(executor, max, (1, 2), task))
-        job_id = await bench.running(task)
-        assert await bench.executor().cancel(task, job_id) is True
-        with pytest.raises(TaskCancelledError, match=job_id):
-            await running
-
-    asyncio.run(cancel())
+    bench.cancelled(executor, task)
     job = bench.ended(task)
     assert job["statusReason"] == f"{CANCEL_REASON}: dispatch {task['dispatch_id']}"
     assert job["isTerminated"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from covalent._shared_files.exceptions import TaskCancelledError
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.errors import AWSBatchError, JobFailedError
@@ -106,6 +107,18 @@ class TaskBench:
             assert time.monotonic() < deadline, f"{task} does not run: {job}"
             await asyncio.sleep(0.02)
         return str(job["jobId"])
+
+    def cancelled(self, executor: AWSBatchExecutor, task: dict[str, Any]) -> None:
+        """Runs a task until Covalent cancels it by its job's id, as another executor made of the same options does."""
+
+        async def cancel() -> None:
+            running = asyncio.create_task(result_of(executor, max, (1, 2), task))
+            job_id = await self.running(task)
+            assert await self.executor().cancel(task, job_id) is True
+            with pytest.raises(TaskCancelledError, match=job_id):
+                await running
+
+        asyncio.run(cancel())
 
     def ended(self, task: dict[str, Any]) -> dict[str, Any]:
         """Waits until the task's job has ended, and returns what Batch says of it."""

@@ -5,7 +5,6 @@ Sources: `ContainerProperties` and `EcsTaskProperties` in the API reference of A
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -36,26 +35,15 @@ _VALUE_FROM = (
 _DEVICE = r"(/[^:]+)(?::(/[^:]+))?(?::([rwm]{1,3}))?"
 
 
-def on_machines_only(value: Any, info: ValidationInfo) -> Any:
-    """Refuses what a container on Fargate cannot have.
+def _not_on(platform: str, name: str) -> AfterValidator:
+    """What refuses a value that jobs on a platform cannot have."""
 
-    Raises:
-        ValueError: It is asked for, and `platform` is Fargate.
-    """
-    if value and info.data.get("platform") == "FARGATE":
-        raise ValueError("there is none on Fargate")
-    return value
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("platform") == platform:
+            raise ValueError(f"there is none on {name}")
+        return value
 
-
-def not_in_pods(value: Any, info: ValidationInfo) -> Any:
-    """Refuses what a pod of AWS Batch cannot have.
-
-    Raises:
-        ValueError: It is asked for, and `platform` is EKS.
-    """
-    if value and info.data.get("platform") == "EKS":
-        raise ValueError("there is none on EKS")
-    return value
+    return AfterValidator(check)
 
 
 def user_of_pod(user: str, info: ValidationInfo) -> str:
@@ -191,16 +179,7 @@ def _apart_from_volumes(tmpfs: dict[str, float], info: ValidationInfo) -> dict[s
 
 
 def _devices(value: Any) -> str | list[str]:
-    if value == "":
-        return ""
-    if isinstance(value, str):
-        value = json.loads(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",")]
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"it is a {type(value).__name__}")  # noqa: TRY004
-    for device in value:
-        if not isinstance(device, str) or not re.fullmatch(_DEVICE, device):
-            raise ValueError(f"{limits.shown(device)} is not allowed")
-    return list(value)
+    return limits.texts(value, _DEVICE)
 
 
 def device_parts(device: str) -> tuple[str, str, str]:
@@ -226,10 +205,10 @@ def _stop(seconds: int, info: ValidationInfo) -> int:
     return seconds
 
 
-MachinesOnly = AfterValidator(on_machines_only)
+MachinesOnly = _not_on("FARGATE", "Fargate")
 """Marks an option that there is on machines, and not on Fargate."""
 
-NotInPods = AfterValidator(not_in_pods)
+NotInPods = _not_on("EKS", "EKS")
 """Marks an option that there is on ECS, and not on EKS."""
 
 Volumes = Annotated[dict[str, str | dict[str, Any]], BeforeValidator(_each(_volume)), AfterValidator(_mountable)]

@@ -85,6 +85,28 @@ def written(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
+def texts(value: Any, pattern: str) -> str | list[str]:
+    """A list of texts, which may be written as JSON or with commas between them; empty if there is none.
+
+    Args:
+        value: What was given.
+        pattern: What each of them has to match as a whole.
+
+    Raises:
+        ValueError: It is no list, or one of them does not match.
+    """
+    if value == "":
+        return ""
+    if isinstance(value, str):
+        value = json.loads(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",")]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"it is a {type(value).__name__}")  # noqa: TRY004  (pydantic collects ValueErrors only)
+    for text in value:
+        if not isinstance(text, str) or not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"{shown(text)} is not allowed")
+    return list(value)
+
+
 def shown(value: Any) -> str:
     """A value in an error message: as Python writes it, and not too long."""
     text = written(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
@@ -16,16 +14,7 @@ _LARGEST_FACTOR = 16
 
 
 def _queues(value: Any) -> str | list[str]:
-    if value == "":
-        return ""
-    if isinstance(value, str):
-        value = json.loads(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",")]
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"it is a {type(value).__name__}")  # noqa: TRY004  (pydantic collects ValueErrors only)
-    for queue in value:
-        if not isinstance(queue, str) or not re.fullmatch(limits.QUEUE, queue, re.ASCII):
-            raise ValueError(f"{limits.shown(queue)} is not allowed")
-    return list(value)
+    return limits.texts(value, limits.QUEUE)
 
 
 def _once(queues: str | list[str], info: ValidationInfo) -> str | list[str]:

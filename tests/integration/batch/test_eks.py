@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from covalent._shared_files.exceptions import TaskCancelledError
 from support.doctor import ask
 from support.queues import add_queue
-from support.task_bench import TaskBench, result_of
+from support.task_bench import TaskBench
 
 from covalent_awsbatch_plugin.errors import JobFailedError, ServiceError, SettingsError
 
@@ -118,15 +116,7 @@ def test_only_a_pod_that_was_told_to_end_is_tried_again(bench: TaskBench, queue:
 
 def test_a_pod_is_cancelled(bench: TaskBench, queue: str) -> None:
     task, executor = bench.task(), bench.executor("exec sleep 60", batch_queue=queue)
-
-    async def cancel() -> None:
-        running = asyncio.create_task(result_of(executor, max, (1, 2), task))
-        job_id = await bench.running(task)
-        assert await bench.executor().cancel(task, job_id) is True
-        with pytest.raises(TaskCancelledError, match=job_id):
-            await running
-
-    asyncio.run(cancel())
+    bench.cancelled(executor, task)
 
 
 def test_a_job_for_ecs_is_refused_with_what_to_do(bench: TaskBench, queue: str) -> None:

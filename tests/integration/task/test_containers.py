@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 from typing import Any
 
 import pytest
-from covalent._shared_files.exceptions import TaskCancelledError
-from support.task_bench import TaskBench, failure_of, result_of
+from support.task_bench import TaskBench, failure_of
 
 from covalent_awsbatch_plugin.errors import JobFailedError
 
@@ -89,12 +87,4 @@ def test_a_task_of_one_container_that_fails_says_why(bench: TaskBench) -> None:
 
 def test_a_task_of_one_container_is_cancelled(bench: TaskBench) -> None:
     task, executor = bench.task(), bench.executor("exec sleep 60", **AS_TASK)
-
-    async def cancel() -> None:
-        running = asyncio.create_task(result_of(executor, max, (1, 2), task))
-        job_id = await bench.running(task)
-        assert await bench.executor().cancel(task, job_id) is True
-        with pytest.raises(TaskCancelledError, match=job_id):
-            await running
-
-    asyncio.run(cancel())
+    bench.cancelled(executor, task)
