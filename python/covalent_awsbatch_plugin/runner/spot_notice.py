@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-no
 
 from __future__ import annotations
 
+import http.client
 import os
 import time
 import urllib.error
@@ -35,7 +36,7 @@ def watch(told: Callable[[], None], log: Callable[[str], None]) -> None:
             if _is_announced():
                 told()
             failures = None
-        except OSError as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # also an address that is none
             if failures is not None:
                 failures += 1
                 if failures == _TRIES:

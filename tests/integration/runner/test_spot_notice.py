@@ -142,6 +142,15 @@ def test_where_there_is_no_metadata_at_all_the_function_runs(bench: Bench) -> No
     assert "Whether this machine is to be taken back is not known" in err
 
 
+def test_what_is_no_metadata_is_in_nobodys_way(bench: Bench) -> None:
+    bench.environment |= {SPOT_NOTICE: "1", ENDPOINT: "nowhere"}
+    bench.put_by_value(slow)
+    code, _, err = bench.run()
+    assert (code, bench.value()) == (0, "done")
+    assert "is not known: its metadata does not answer" in err
+    assert "Traceback" not in err
+
+
 def test_without_the_option_nobody_is_asked(bench: Bench) -> None:
     with Metadata(is_reclaimed=True) as metadata:
         bench.environment |= {ENDPOINT: metadata.url}
