@@ -16,6 +16,7 @@ _ADDRESS, _PORT = "MASTER_ADDR", "MASTER_PORT"
 _HERE, _FIRST_PORT = "127.0.0.1", 29500
 _PAUSE_SECONDS = 0.1
 _LONGEST_LINE = 256
+_INTRODUCTION_SECONDS = 10.0  # that one connection may keep the nodes waiting
 
 # The connections of this process: of node 0 to all the others, of another one to node 0.
 _others: list[socket.socket] = []
@@ -109,10 +110,13 @@ def _connection(deadline: float | None) -> socket.socket | None:
 
 def _introduced(connection: socket.socket) -> int | None:
     """The number of the node that has connected; None if it is none of this job."""
-    connection.settimeout(10)
+    deadline = time.monotonic() + _INTRODUCTION_SECONDS
     said = b""
     try:
-        while not said.endswith(b"\n") and len(said) < _LONGEST_LINE and (piece := connection.recv(1)):
+        while not said.endswith(b"\n") and len(said) < _LONGEST_LINE:
+            connection.settimeout(_left(deadline))
+            if not (piece := connection.recv(1)):
+                break
             said += piece
         name, _, number = said.decode().strip().partition(" ")
         return int(number) if name == _name() and 0 < int(number) < count() else None

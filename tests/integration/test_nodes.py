@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -76,19 +77,36 @@ def test_a_node_that_has_gone_is_told_of(job: Job) -> None:
     assert "ConnectionError: node 1: another node has gone" in other.communicate(timeout=60)[1]
 
 
-def test_a_stranger_at_the_port_is_no_node(job: Job) -> None:
-    main = job.start(0, count=2)
+def stranger_of(main: subprocess.Popen[str], port: int) -> socket.socket:
+    """A connection to a main node that listens, of somebody who is no node."""
     while True:
         try:
-            stranger = socket.create_connection(("127.0.0.1", job.port))
-            break
+            return socket.create_connection(("127.0.0.1", port))
         except ConnectionError:
             assert main.poll() is None
-    with stranger:
+
+
+def test_a_stranger_at_the_port_is_no_node(job: Job) -> None:
+    main = job.start(0, count=2)
+    with stranger_of(main, job.port) as stranger:
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with suppress(ConnectionResetError):
             assert stranger.recv(1) == b""
     assert job.start(1, count=2).communicate(timeout=60)[0] == "1 2 0\n1 2 1\n"
+    assert main.communicate(timeout=60)[0] == "0 2 0\n0 2 1\n"
+
+
+def test_a_stranger_who_speaks_slowly_does_not_hold_up_the_nodes(job: Job) -> None:
+    main = job.start(0, count=2)
+    with stranger_of(main, job.port) as stranger:
+        node = job.start(1, count=2)
+        with suppress(ConnectionError):
+            for _ in range(20):
+                stranger.sendall(b"x")
+                time.sleep(3)
+                if node.poll() is not None:
+                    break
+        assert node.poll() == 0
     assert main.communicate(timeout=60)[0] == "0 2 0\n0 2 1\n"
 
 
