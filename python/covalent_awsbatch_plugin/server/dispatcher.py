@@ -172,28 +172,22 @@ async def import_sublattice(dispatch_id: str, node: int) -> str:
     return sub
 
 
-async def undo_stop(dispatches: list[Dispatch], stop: Stop, own: str) -> None:
+async def undo_stop(dispatches: list[Dispatch], stop: Stop) -> None:
     """Take back what the end of a server that was stopped did to dispatches: cancellations, and failures by its end.
 
-    What has ended since then is as if it had not: an executor's `run` finds its job. Covalent writes down, too, that an
-    electron without a job was cancelled, when it is about to begin; one that has a job was cancelled by a user before.
+    What has ended since then is as if it had not: an executor's `run` finds its job. Covalent writes down, too, that a
+    task was cancelled which was about to begin, for the first time or again.
 
     Args:
         dispatches: What `records.family` returned.
         stop: The end of the server.
-        own: Short name of this package's executor, of which is known what a user had cancelled.
     """
     from covalent._shared_files.util_classes import Status
     from covalent_dispatcher._core import data_manager
     from covalent_dispatcher._core.data_modules.utils import run_in_executor
 
     for dispatch in dispatches:
-        going_on = [
-            node
-            for node in dispatch.nodes.values()
-            if (dispatch.id, node.id) not in stop.cancelled
-            and not (node.executor == own and node.job_handle and node.is_cancel_accepted)
-        ]
+        going_on = [node for node in dispatch.nodes.values() if (dispatch.id, node.id) not in stop.cancelled]
         withdraw_cancellation(going_on)
         cut_off = {
             node.id: "DISPATCHING" if node.sub_dispatch else "RUNNING" if node.has_begun else "NEW_OBJECT"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from . import dispatcher, handles, presence, records, stops
+from . import dispatcher, handles, presence, records, shutdown, stops
 from .records import Dispatch, Node
 
 OWN = "awsbatch"
@@ -92,8 +92,9 @@ async def take_up(dispatches: list[Dispatch]) -> None:
     """
     root = dispatches[0].id
     if stop := stops.read(root):
-        await dispatcher.undo_stop(dispatches, stop, OWN)
+        await dispatcher.undo_stop(dispatches, stop)
         dispatches = await records.family(root)
+    shutdown.note_resumed(dispatches)
     _taken_up.update(dispatch.id for dispatch in dispatches)
     for dispatch in dispatches:
         presence.note(dispatch.id)

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Iterable
 from typing import Any
 
-from . import records, stops
+from . import presence, records, stops
+from .records import Dispatch
 
 _server: Any = None
 _kept: set[str] = set()
 _cancelled: dict[str, set[int]] = {}
 """Nodes that were cancelled by a user, by their dispatch."""
+
+_resumed: set[str] = set()
+"""Dispatches that this server goes on with, and those of their sublattices."""
 
 _MOST_DISPATCHES = 256
 _room = _MOST_DISPATCHES
@@ -61,6 +66,18 @@ def note_cancellation(dispatch_id: str, node_id: int) -> None:
         _log.exception("Electron %s of dispatch %s goes on when it is resumed", node_id, dispatch_id)
 
 
+def note_resumed(dispatches: Iterable[Dispatch]) -> None:
+    """Note what a user had cancelled of dispatches that this server goes on with, before it submits any of their tasks.
+
+    Args:
+        dispatches: As the database has them now.
+    """
+    for dispatch in dispatches:
+        if cancelled := _cancelled_of(dispatch):
+            _cancelled[dispatch.id] = cancelled
+        _resumed.add(dispatch.id)
+
+
 def keep(dispatch_id: str, node_id: int) -> bool:
     """Have a dispatch go on after the end of this server, which asks for its cancellation. Waits for the database.
 
@@ -81,9 +98,21 @@ def keep(dispatch_id: str, node_id: int) -> bool:
             _log.exception("Dispatch %s will be cancelled when it is resumed", dispatch_id)
         else:
             _kept.update(dispatch.id for dispatch in dispatches)
-            cancelled = ((dispatch.id, node) for dispatch in dispatches for node in _cancelled.get(dispatch.id, ()))
+            cancelled = ((dispatch.id, node) for dispatch in dispatches for node in _cancelled_of(dispatch))
             stops.note(dispatches[0].id, cancelled)
     return True
+
+
+def _cancelled_of(dispatch: Dispatch) -> set[int]:
+    """Nodes of a dispatch that were cancelled by a user.
+
+    The database has that of a task with a job, and the same of a task that was about to begin when its server stopped.
+    So it is trusted only where this server has begun none.
+    """
+    noted = _cancelled.get(dispatch.id, set())
+    if dispatch.id in _resumed or dispatch.begun_at >= presence.BEGAN:
+        return noted
+    return noted | {node.id for node in dispatch.nodes.values() if node.is_cancel_accepted and not node.has_ended}
 
 
 def _forget_ended() -> None:

@@ -215,3 +215,23 @@ def test_a_submission_that_is_answered_as_the_server_stops_is_kept(cloud: Cloud)
     assert cloud.client.completed(dispatch, 25).result == 1
     assert cloud.calls() == {"runs": 1}
     assert len(cloud.jobs(dispatch)) == 1
+
+
+def test_electrons_with_jobs_that_are_about_to_be_taken_up_again_when_the_server_stops(cloud: Cloud) -> None:
+    """Covalent writes down of each that it was cancelled, as it does of what a user has cancelled."""
+    names = [f"runs_{number}" for number in range(12)]
+    electrons = [cloud.electron(name, gated=True) for name in names]
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return [electron(number) for electron in electrons]
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called(*names)
+    for end in ("kill", "interrupt", "kill"):
+        getattr(cloud.server, end)()
+        cloud.server.start()
+        assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open(*names)
+    assert cloud.client.completed(dispatch).result == [1] * len(names)
+    assert cloud.calls() == dict.fromkeys(names, 1)
