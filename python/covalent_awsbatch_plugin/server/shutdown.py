@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 from . import presence, records, stops
 from .records import Dispatch
 
 _server: Any = None
+_stops_since: datetime | None = None
 _kept: set[str] = set()
 _cancelled: dict[str, set[int]] = {}
 """Nodes that were cancelled by a user, by their dispatch."""
@@ -42,7 +44,11 @@ def is_server() -> bool:
 
 def is_stopping() -> bool:
     """Whether this process is a server that stops; see `is_server`."""
-    return is_server() and bool(_server.should_exit)
+    global _stops_since  # noqa: PLW0603
+    if not is_server() or not _server.should_exit:
+        return False
+    _stops_since = _stops_since or datetime.now(timezone.utc)
+    return True
 
 
 def note_cancellation(dispatch_id: str, node_id: int) -> None:
@@ -81,6 +87,8 @@ def note_resumed(dispatches: Iterable[Dispatch]) -> None:
 def keep(dispatch_id: str, node_id: int) -> bool:
     """Have a dispatch go on after the end of this server, which asks for its cancellation. Waits for the database.
 
+    To be called while `is_stopping`.
+
     Args:
         dispatch_id: The dispatch.
         node_id: The node whose executor was asked to cancel it.
@@ -99,7 +107,7 @@ def keep(dispatch_id: str, node_id: int) -> bool:
         else:
             _kept.update(dispatch.id for dispatch in dispatches)
             cancelled = ((dispatch.id, node) for dispatch in dispatches for node in _cancelled_of(dispatch))
-            stops.note(dispatches[0].id, cancelled)
+            stops.note(dispatches[0].id, cancelled, _stops_since)
     return True
 
 

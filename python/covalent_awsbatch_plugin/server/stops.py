@@ -40,15 +40,16 @@ class Stop:
     cancelled: frozenset[tuple[str, int]]
 
 
-def note(dispatch_id: str, cancelled: Iterable[tuple[str, int]]) -> None:
+def note(dispatch_id: str, cancelled: Iterable[tuple[str, int]], since: datetime | None = None) -> None:
     """Note that this server stops, and a dispatch is to go on.
 
     Args:
         dispatch_id: The whole dispatch, none of its sublattices.
         cancelled: Tasks that a user had cancelled: dispatch and node.
+        since: When the server was first seen to stop; now if it is not known.
     """
     earlier = read(dispatch_id)
-    at = datetime.now(timezone.utc) - _BEFORE
+    at = (since or datetime.now(timezone.utc)) - _BEFORE
     content = {
         "at": (min(earlier.at, at) if earlier else at).isoformat(),
         "cancelled": sorted({*cancelled, *(earlier.cancelled if earlier else ())}),
