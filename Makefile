@@ -49,6 +49,16 @@ test: build $(CHECKOV)/done ## Build and run every test
 	cargo test --quiet --no-default-features
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# PyTorch beside the environment, since its wheel for Linux and what that needs take 5 GB. Jobs of the embedded AWS see what
+# is in a directory of this name on the path.
+TORCH := target/torch/site-packages
+$(TORCH)/torch: | $(BIN)/maturin
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $(TORCH) torch
+
+.PHONY: test-torch
+test-torch: build $(TORCH)/torch ## Test jobs of several nodes with PyTorch, of which 5 GB are fetched once
+	PYTHONPATH=$(CURDIR)/$(TORCH) $(BIN)/pytest tests/integration/task/test_torch_distributed.py
+
 .PHONY: soak
 soak: build ## Run the soak test longer, 20 random histories, 20 resumed runs and 5 nights, and fuzz each decoder for a minute
 	for seed in 1 2 3; do \
