@@ -58,6 +58,9 @@ class Job:
     def meaning(self) -> str | None:
         """What the reason of a RUNNABLE job means and what to do; None where that is not known."""
     @property
+    def state_meaning(self) -> str | None:
+        """Why a job may stay in a state before RUNNING; None for RUNNABLE, and once it runs."""
+    @property
     def container_reason(self) -> str | None: ...
     @property
     def exit_code(self) -> int | None:
@@ -96,6 +99,9 @@ class Job:
     @property
     def failed_node(self) -> Job | None:
         """The node that failed while the job runs on, if one did; see `Client.end_of`."""
+    @property
+    def unstarted_node(self) -> Job | None:
+        """The node that had not begun to run in time while the job runs, if so; see `Client.end_of`."""
     @property
     def image(self) -> str | None: ...
     @property
@@ -189,12 +195,14 @@ class Client:
         """Wait until a job has ended, or has no record in Batch, or could not start for too long.
 
         A job that stays SUBMITTED, PENDING or STARTING for hours is returned with that status and the cause `stuck`.
-        A job that is RUNNING although one of its nodes has failed is returned with `failed_node`.
+        A job that is RUNNING although one of its nodes has failed is returned with `failed_node`, and where one has not
+        begun to run in time, with `unstarted_node`.
 
         Args:
             job_id: The job.
             poll: Seconds that its end may go unnoticed.
-            runnable: Seconds that it may be RUNNABLE; 0 for no limit. The job is then returned with that status.
+            runnable: Seconds that it may be RUNNABLE, and that each node may take to run after it; 0 for no limit. The
+                job is then returned with that status.
         """
 
     def states(self, job_ids: list[str]) -> Awaitable[dict[str, dict[str, Any]]]:

@@ -60,6 +60,8 @@ pub struct Job {
     pub nodes: usize,
     /// The node that failed while the job runs on; AWS Batch itself does not act on it.
     pub failed_node: Option<Box<Self>>,
+    /// The node that has not begun to run for too long while the job runs; AWS Batch itself does not act on it.
+    pub unstarted_node: Option<Box<Self>>,
 }
 
 /// One attempt of a job.
@@ -103,12 +105,6 @@ impl Job {
             _ => return None,
         };
         Some(format!("https://{region}.{host}/batch/home?region={region}#jobs/detail/{}", self.job_id()))
-    }
-
-    /// The job with a node of it that failed.
-    #[must_use]
-    pub fn with_failed_node(&self, node: Box<Self>) -> Self {
-        Self { failed_node: Some(node), ..self.clone() }
     }
 
     /// Takes over from its main node what AWS says of containers alone.
@@ -255,6 +251,7 @@ impl From<&JobDetail> for Job {
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or_default(),
             failed_node: None,
+            unstarted_node: None,
         }
     }
 }

@@ -43,6 +43,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn state_meaning(&self) -> Option<&'static str> {
+        waiting::state_meaning(&self.0.status, self.0.has_dependencies)
+    }
+
+    #[getter]
     fn container_reason(&self) -> Option<&str> {
         self.0.container_reason.as_deref()
     }
@@ -108,6 +113,11 @@ impl PyJob {
     #[getter]
     fn failed_node(&self) -> Option<Self> {
         self.0.failed_node.as_deref().cloned().map(Self)
+    }
+
+    #[getter]
+    fn unstarted_node(&self) -> Option<Self> {
+        self.0.unstarted_node.as_deref().cloned().map(Self)
     }
 
     #[getter]

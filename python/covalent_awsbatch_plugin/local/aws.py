@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import botocore.config
 import botocore.session
+from moto.batch.utils import JobStatus
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 
@@ -21,6 +22,7 @@ from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import patched_batch
 from .ecr import patched_ecr
+from .held_nodes import HeldNodes
 from .iam import patched_iam
 from .job import LocalJob
 from .keys import Keys
@@ -89,6 +91,7 @@ class LocalAWS:
         self._pid = 0
         self._keys = Keys()
         self._notices = SpotNotices()
+        self._held_nodes = HeldNodes()
         self._session: boto3.session.Session | None = None
         self._session_lock = threading.Lock()  # a session is not made for threads, unlike its clients
         self._server: Server | None = None
@@ -192,6 +195,21 @@ class LocalAWS:
         losing.daemon = True
         losing.start()
 
+    @contextmanager
+    def node_held(self, number: int, reason: str | None = None, *, starting: bool = False) -> Iterator[None]:
+        """Holds back a node of each job while the `with` block runs: it does not begin, and its job runs without it.
+
+        Args:
+            number: The node's number in its job; not the main one's, without which no job runs.
+            reason: Its `statusReason`.
+            starting: Whether it stays STARTING, as where its image cannot be pulled, and not RUNNABLE.
+        """
+        self._held_nodes.hold(number, JobStatus.STARTING if starting else JobStatus.RUNNABLE, reason)
+        try:
+            yield
+        finally:
+            self._held_nodes.release(number)
+
     def _running_jobs(self) -> list[LocalJob]:
         if self._scheduler is None:
             raise RuntimeError(_NOT_RUNNING)
@@ -228,7 +246,8 @@ class LocalAWS:
             run_attempt = AttemptRunner(
                 self._program, self._directory / "jobs", self.environment, self._region, self._stop_grace, self.client
             )
-            self._scheduler = Scheduler(NodeRunner(run_attempt, self._stop_grace), self._stop_grace)
+            run_nodes = NodeRunner(run_attempt, self._stop_grace, self._held_nodes)
+            self._scheduler = Scheduler(run_nodes, self._stop_grace)
             cleanup.enter_context(patched_batch(self._scheduler, self._shortest_timeout))
             cleanup.callback(self._server.stop)
             cleanup.callback(self._scheduler.stop, min(self._stop_grace, _STOP_GRACE_SECONDS))

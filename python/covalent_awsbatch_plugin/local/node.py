@@ -19,6 +19,7 @@ from moto.batch.models import ComputeEnvironment
 from moto.batch.utils import JobStatus
 
 from .api import api_lock
+from .held_nodes import HeldNodes
 from .job import ENDED, LocalJob
 from .retry import Outcome
 from .scheduler import Runner
@@ -158,11 +159,13 @@ class NodeRunner:
     Args:
         run_attempt: Runs an attempt of one container.
         stop_grace: Seconds between SIGTERM and SIGKILL for nodes that are stopped, if the job does not say.
+        held: Which nodes are not to begin.
     """
 
-    def __init__(self, run_attempt: Runner, stop_grace: float) -> None:
+    def __init__(self, run_attempt: Runner, stop_grace: float, held: HeldNodes) -> None:
         self._run_attempt = run_attempt
         self._stop_grace = stop_grace
+        self._held = held
         self._stopping: dict[str, list[threading.Thread]] = {}
 
     def __call__(self, job: LocalJob, environment: ComputeEnvironment, cleanup: ExitStack) -> Outcome:
@@ -197,6 +200,8 @@ class NodeRunner:
 
     def _run_other(self, node: LocalNode, main: LocalNode, environment: ComputeEnvironment) -> None:
         main.is_up.wait()
+        if not self._held.wait_until_free(node, node.index):
+            return
         with ExitStack() as cleanup:
             self._run(node, environment, cleanup)
 

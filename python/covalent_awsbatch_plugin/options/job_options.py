@@ -178,8 +178,8 @@ class JobOptions(OptionGroup):
         le=limits.LONGEST_WAIT,
         rule="must be the seconds that a job may wait for a machine, at most 31,536,000 (a year), or 0 to wait for "
         "ever",
-        doc="Seconds that a job may wait for a machine before the task gives up and says why, up to 31,536,000 "
-        "(a year); 0 for ever.",
+        doc="Seconds that a job may wait for a machine before the task gives up and says why, and that a node may take "
+        "to run after its job does, up to 31,536,000 (a year); 0 for ever.",
     )
     s3_bucket_owner: limits.BucketOwner = option(
         "",

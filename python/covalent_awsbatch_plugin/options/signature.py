@@ -72,8 +72,8 @@ class OptionKeywords:
     and exited, so no exception of the function.
     """
     runnable_timeout: float
-    """Seconds that a job may wait for a machine before the task gives up and says why, up to 31,536,000 (a year); 0 for
-    ever.
+    """Seconds that a job may wait for a machine before the task gives up and says why, and that a node may take to run
+    after its job does, up to 31,536,000 (a year); 0 for ever.
     """
     s3_bucket_owner: str
     """Account that the bucket has to belong to, as twelve digits, else S3 refuses each call; empty for the one of the
@@ -330,8 +330,8 @@ class OptionKeywords:
                 @`. Default: none.
             retry_on: Which failures of an attempt are followed by another one; `infrastructure`: all but those of a
                 container that ran and exited, so no exception of the function. Default: `any`.
-            runnable_timeout: Seconds that a job may wait for a machine before the task gives up and says why, up to
-                31,536,000 (a year); 0 for ever. Default: `0`.
+            runnable_timeout: Seconds that a job may wait for a machine before the task gives up and says why, and that
+                a node may take to run after its job does, up to 31,536,000 (a year); 0 for ever. Default: `0`.
             s3_bucket_owner: Account that the bucket has to belong to, as twelve digits, else S3 refuses each call;
                 empty for the one of the credentials, `any` for no check. Default: empty.
             s3_kms_key_id: KMS key (id, ARN or `alias/…`) for what is written to the bucket; empty for the bucket's own

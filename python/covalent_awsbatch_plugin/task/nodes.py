@@ -12,12 +12,13 @@ from covalent_awsbatch_plugin._core import Client, Job
 from covalent_awsbatch_plugin.agreement import naming
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import retrieval
+from . import retrieval, unstarted
 
-_REASON = "One of its nodes has failed, and AWS Batch lets the others run on: node "
+_FAILED = "One of its nodes has failed, and AWS Batch lets the others run on: node "
+_UNSTARTED = "One of its nodes does not begin to run, and AWS Batch lets the others wait for it: node "
 # What says nothing of a node, since it ended all of them.
 _OF_ALL = ("cancelled", "time_limit", "state_time_limit", "stuck", "vanished")
-# What a node raises when another one has gone, by Python's sockets or PyTorch.
+# What a node raises when another one has gone or is not there, by Python's sockets or PyTorch.
 _LOST_ANOTHER = {
     *("ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "ConnectionRefusedError"),
     *("BrokenPipeError", "DistBackendError", "DistNetworkError", "DistStoreError"),
@@ -35,8 +36,21 @@ class TryAgainError(errors.JobFailedError):
     """
 
 
-async def end_of(connection: Client, settings: Settings, job_id: str) -> tuple[Job, Job | None]:
-    """Wait until a job is over, and end it if one of its nodes fails.
+@dataclass(frozen=True)
+class Seen:
+    """A node for which a job was ended while it ran.
+
+    Attributes:
+        node: The node.
+        unstarted: What is to be said of a node that did not begin to run; empty if it failed.
+    """
+
+    node: Job
+    unstarted: str = ""
+
+
+async def end_of(connection: Client, settings: Settings, job_id: str) -> tuple[Job, Seen | None]:
+    """Wait until a job is over, and end it if one of its nodes fails, or does not begin within `runnable_timeout`.
 
     Args:
         connection: Connection to use.
@@ -44,18 +58,24 @@ async def end_of(connection: Client, settings: Settings, job_id: str) -> tuple[J
         job_id: The job.
 
     Returns:
-        The job as it ended, and the node for whose failure it was ended, if it was.
+        The job as it ended, and the node for which it was ended, if it was.
     """
-    failed: Job | None = None
+    seen: Seen | None = None
     while True:
         job = await connection.end_of(job_id, settings.poll_freq, settings.runnable_timeout)
-        if job.failed_node is None:
+        if (node := job.failed_node or job.unstarted_node) is None:
             break
-        if failed is None:
-            failed = job.failed_node
-            _log.warning("Node %s of job %s has failed: the job is ended", number(failed), job_id)
-            await connection.terminate(job_id, f"{_REASON}{number(failed)}")
-    return job, failed
+        if seen is not None:
+            continue
+        if job.failed_node:
+            seen = Seen(node)
+            _log.warning("Node %s of job %s has failed: the job is ended", number(node), job_id)
+            await connection.terminate(job_id, f"{_FAILED}{number(node)}")
+        else:
+            seen = Seen(node, unstarted.node(settings, node))
+            _log.warning("Node %s of job %s: %s The job is ended", number(node), job_id, seen.unstarted)
+            await connection.terminate(job_id, f"{_UNSTARTED}{number(node)}: {seen.unstarted}")
+    return job, seen
 
 
 @dataclass(frozen=True)
@@ -66,50 +86,88 @@ class Failure:
         node: The node.
         report: What it left, if anything.
         unread: Why that could not be read, if so.
+        unstarted: What is to be said of a node that did not begin to run; empty if it failed.
     """
 
     node: Job
     report: retrieval.Report | None
-    unread: str
+    unread: str = ""
+    unstarted: str = ""
+
+    @property
+    def exception(self) -> str:
+        """Class name of the exception, without its module; empty if it left none."""
+        return ((self.report and self.report.exception) or "").rpartition(".")[2]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its container was asked to end."""
+        return bool(self.report and self.report.interrupted)
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether it was stopped, or failed because another one has gone."""
+        return self.is_stopped or self.exception in _LOST_ANOTHER
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
         """Of several failures the least one came first: a node that was stopped, or lost another one, did so later."""
-        exception = (self.report and self.report.exception) or ""
-        is_stopped = bool(self.report and self.report.interrupted)
-        return is_stopped, exception.rpartition(".")[2] in _LOST_ANOTHER, self.node.stopped_at or 0
+        return self.is_stopped, self.exception in _LOST_ANOTHER, self.node.stopped_at or 0
 
 
 async def first_to_fail(
-    connection: Client, settings: Settings, job: Job, task_key: str, seen: Job | None
+    connection: Client, settings: Settings, main: Failure, task_key: str, seen: Seen | None
 ) -> Failure | None:
-    """The node whose failure ended a job.
+    """The node whose failure ended a job, or that did not begin to run.
 
     Args:
         connection: Connection to use.
         settings: The task's options.
-        job: The job as it ended.
+        main: The job as it ended, with what its main node's program said.
         task_key: Key of the task's result.
-        seen: A node that was seen to have failed while the job ran.
+        seen: The node for which it was ended while it ran, if it was.
 
     Returns:
         The node, unless it is the main one, or the job did not end so.
     """
+    job = main.node
     if not job.nodes or job.cause in _OF_ALL:
         return None
-    if job.cause == "terminated" and not (job.status_reason or "").startswith(_REASON):
+    reason = job.status_reason or ""
+    if job.cause == "terminated" and not reason.startswith((_FAILED, _UNSTARTED)):
         return None
+    if seen is not None and seen.unstarted:
+        return Failure(seen.node, None, unstarted=seen.unstarted)
     found = await connection.describe_all([f"{job.id}#{index}" for index in range(job.nodes)])
+    if reason.startswith(_UNSTARTED):  # by a server that has ended
+        named, _, said = reason.removeprefix(_UNSTARTED).partition(": ")
+        node = found.get(f"{job.id}#{named}")
+        return None if node is None else Failure(node, None, unstarted=said)
+    late = [node for node in found.values() if _is_late(job, node, found.get(f"{job.id}#0"))]
     failed = [node for node in found.values() if node.status == "FAILED" and node.stopped_at is not None]
-    failed = [node for node in failed if node.attempts >= job.attempts]  # the others missed the last attempt
+    # The others missed the last attempt.
+    failed = [node for node in failed if node.attempts >= job.attempts and node not in late]
     failed.sort(key=lambda node: (node.stopped_at, number(node)))
     failures = await asyncio.gather(
         *(_failure_of(connection, settings, job, task_key, node) for node in failed[:_MOST_READ])
     )
     first = min(failures, key=lambda one: one.rank, default=None)
     if seen is not None and (first is None or not number(first.node)):
-        first = await _failure_of(connection, settings, job, task_key, seen)
+        first = await _failure_of(connection, settings, job, task_key, seen.node)
+    is_explained = first is not None and number(first.node) and not first.is_of_another
+    if late and not is_explained and main.exception in {*_LOST_ANOTHER, "TimeoutError"}:
+        return Failure(min(late, key=number), None, unstarted=unstarted.node_of_ended_job(main.exception))
     return first if first is not None and number(first.node) else None
+
+
+def _is_late(job: Job, node: Job, main: Job | None) -> bool:
+    """Whether a node had not begun to run in the last attempt of a job when the main node ended, and did not fail."""
+    since = job.started_at or 0
+    if node.status == "RUNNING" or (node.started_at or 0) >= since:
+        return False
+    ended = (main and main.stopped_at) or job.stopped_at or 0
+    has_failed = node.stopped_at is not None and since <= node.stopped_at < ended
+    return not has_failed and not node.container_reason
 
 
 async def _failure_of(connection: Client, settings: Settings, job: Job, task_key: str, node: Job) -> Failure:
@@ -156,13 +214,19 @@ async def failure(
     """
     if failed is None:
         return await retrieval.failure(connection, settings, main.node, main.report, main.unread)
-    error = await retrieval.failure(connection, settings, failed.node, failed.report, failed.unread)
     node = number(failed.node)
-    message = f"{error.message}\nThat was node {node} of the {job.nodes} of job {job.id}, which ended with it."
-    details = {**error.details, "job_id": job.id, "node": node, "attempts": job.attempts}
+    if failed.unstarted:
+        message = f"Node {node} of the {job.nodes} of job {job.id} did not run: {failed.unstarted}"
+        message += retrieval.console(settings, job)
+        details = {**retrieval.details(failed.node), "cause": "never_started"}
+    else:
+        error = await retrieval.failure(connection, settings, failed.node, failed.report, failed.unread)
+        message = f"{error.message}\nThat was node {node} of the {job.nodes} of job {job.id}, which ended with it."
+        details = error.details
+    details = {**details, "job_id": job.id, "node": node, "attempts": job.attempts}
     used = max(1, job.attempts)
     left = (job.allowed_attempts or settings.retry_attempts) - used
-    if left < 1 or not _is_repeated(settings, failed.node):
+    if left < 1 or not (failed.unstarted or _is_repeated(settings, failed.node)):
         return errors.JobFailedError(message, **details)
     before = attempts_before(settings, job) + used
     return TryAgainError(message, **{**details, "attempts_before": before})

@@ -44,7 +44,8 @@ async def wait(
     report, unread = await retrieval.fetch_last_words(connection, settings.s3_bucket_name, key, job_id)
     if report and report.succeeded and job.cause != "cancelled":
         return  # It did finish: the agent could not tell, or the host was lost right after, or the record expired.
-    failed = await nodes.first_to_fail(connection, settings, job, key, seen)
+    main = nodes.Failure(job, report, unread)
+    failed = await nodes.first_to_fail(connection, settings, main, key, seen)
     _show(executor, report)
     _show(executor, failed.report if failed else None)
     if job.cause == "cancelled" or await executor.get_cancel_requested():
@@ -55,7 +56,7 @@ async def wait(
         termination.request(connection, job_id, reason)
     if job.cause == "stuck":
         raise await unstarted.stuck(connection, settings, job)
-    failure = await nodes.failure(connection, settings, job, nodes.Failure(job, report, unread), failed)
+    failure = await nodes.failure(connection, settings, job, main, failed)
     if report is None:
         # It may have missed its environment, which the next task then brings at once.
         prepare.forget(connection, settings.s3_bucket_name)

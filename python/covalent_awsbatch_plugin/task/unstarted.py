@@ -1,4 +1,4 @@
-"""Explains jobs that were terminated before they ran."""
+"""Explains jobs that were terminated before they ran, and nodes without which their job was."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from covalent_awsbatch_plugin.options.settings import Settings
 
 from . import retrieval
 
+_MAX_REASON_CHARS = 250  # of each of the reasons in that of a termination
 _DETAIL_TIMEOUT_SECONDS = 10.0  # for details that only improve an explanation
 
 
@@ -52,6 +53,43 @@ async def stuck(client: Client, settings: Settings, job: Job) -> errors.JobFaile
     if job.status != "STARTING" and (problems := await _queue_problems(client, settings)):
         message += f" Of the queue is known: {'; '.join(problems)}."
     return errors.JobFailedError(message + retrieval.console(settings, job), **retrieval.details(job))
+
+
+def node(settings: Settings, waiting: Job) -> str:
+    """Explain a node that has not begun to run for too long while its job runs.
+
+    Args:
+        settings: The task's options.
+        waiting: The node as it was when it was given up.
+
+    Returns:
+        A sentence of less than the 1,024 characters of a termination's reason: in which state it is, and why if AWS
+        Batch tells.
+    """
+    state = waiting.status
+    if state in ("SUCCEEDED", "FAILED"):
+        state = "shown as it ended in the attempt before"
+    reasons = [reason for reason in (waiting.status_reason, waiting.container_reason) if reason]
+    said = "; ".join(reason.rstrip(" .")[:_MAX_REASON_CHARS] for reason in reasons)
+    meaning = waiting.meaning or waiting.state_meaning
+    why = (f"AWS Batch says: {said}" if said else "AWS Batch gives no reason") + (f": {meaning}." if meaning else ".")
+    limit = f"runnable_timeout={settings.runnable_timeout:g} s"
+    return f"it was still {state} when {limit} had passed since its job began. {why}"
+
+
+def node_of_ended_job(exception: str) -> str:
+    """Explain a node that had not begun to run when its job ended because of that.
+
+    Args:
+        exception: Name of the exception by which the main node ended the job.
+
+    Returns:
+        A sentence.
+    """
+    return (
+        f"it had not begun when the main node ended with {exception}. AWS Batch starts the main node first, and the "
+        "others when there are machines for them: `runnable_timeout` is the time that they are given."
+    )
 
 
 async def _queue_problems(client: Client, settings: Settings) -> list[str]:

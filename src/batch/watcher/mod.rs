@@ -57,7 +57,7 @@ pub struct Watcher {
 pub struct Watch {
     /// How long its end may go unnoticed, if the account's call rate allows it.
     pub poll_interval: Duration,
-    /// How long it may be RUNNABLE; zero for no limit.
+    /// How long it may be RUNNABLE, and how long after it each of its nodes may take to run; zero for no limit.
     pub runnable_timeout: Duration,
 }
 
@@ -87,7 +87,7 @@ impl Watcher {
 
     /// Waits until the job has ended, or has no record (status `VANISHED`), or was RUNNABLE for too long, or is stuck
     /// in another state before `RUNNING` (see [`Job::stuck_seconds`]), or runs on although one of its nodes has failed
-    /// (see [`Job::failed_node`]).
+    /// (see [`Job::failed_node`]) or has not begun in time (see [`Job::unstarted_node`]).
     ///
     /// Dropping the future stops watching. Must be called within a tokio runtime.
     pub async fn end_of(&self, id: &str, watch: Watch) -> Result<Job> {
@@ -246,7 +246,7 @@ impl Actor {
         let (nodes, jobs): (Vec<Job>, Vec<Job>) =
             found.into_iter().partition(|job| parts_of_node_id(&job.id).is_some());
         self.states.note(&jobs);
-        self.note_nodes(&nodes, true);
+        self.note_nodes(&nodes, true, now);
         for job in jobs {
             let Some(watched) = self.watched.get_mut(&job.id) else { continue };
             if job.status.is_empty() {
@@ -257,16 +257,15 @@ impl Actor {
                 tracing::info!("job {} ({}) is {}", job.id, job.name, job.status);
                 watched.last = Some(job.clone());
             }
-            let failed_node = watched.nodes.note_job(&job).map(Box::new);
+            let ended_by_node = watched.nodes.note_job(&job, now);
             if job.nodes > 0 && !ids.contains(&node_id(&job.id, 0)) {
                 continue; // Its main node says how it ended.
             }
-            let outcome = watched.outcome(&job, now);
-            if let Some(outcome) = outcome.or_else(|| failed_node.map(|node| job.with_failed_node(node))) {
+            if let Some(outcome) = watched.outcome(&job, now).or(ended_by_node) {
                 self.finish(&job.id, || Ok(outcome.clone()));
             }
         }
-        self.note_nodes(&nodes, false);
+        self.note_nodes(&nodes, false, now);
         for id in ids {
             let Some(watched) = self.watched.get(id) else { continue };
             let timeout = if watched.last.is_none() { VANISHED_AFTER } else { EXPIRED_AFTER };
@@ -279,7 +278,7 @@ impl Actor {
     }
 
     /// Notes what main nodes are like, or the others.
-    fn note_nodes(&mut self, nodes: &[Job], main: bool) {
+    fn note_nodes(&mut self, nodes: &[Job], main: bool, now: Instant) {
         for node in nodes {
             let Some((job, index)) = parts_of_node_id(&node.id).filter(|(_, index)| main == (*index == 0)) else {
                 continue;
@@ -288,7 +287,7 @@ impl Actor {
             if index == 0 {
                 watched.nodes.note_main(node);
             } else {
-                watched.nodes.note_node(node);
+                watched.nodes.note_node(node, watched.watch.runnable_timeout, now);
             }
         }
     }

@@ -32,6 +32,8 @@ const GONE: &str = "GONE";
 
 /// What AWS's clock says; this machine's may say anything.
 const DATE: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
+/// The same in milliseconds since 1970.
+const NOW: i64 = 1_767_268_800_000;
 
 /// Answers `DescribeJobs` from a table of states and counts the calls. An entry is `(status, from this second on)`.
 #[derive(Clone, Debug, Default)]

@@ -106,6 +106,36 @@ def test_nothing_happens_when_another_node_dies(account: LocalAccount, tmp_path:
     assert account.wait(job_id)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.parametrize("starting", [False, True])
+def test_a_node_can_be_held_back_while_its_job_runs(account: LocalAccount, starting: bool) -> None:
+    held = "STARTING" if starting else "RUNNABLE"
+    with account.aws.node_held(1, "CAPACITY:none", starting=starting):
+        job_id = submit(account, "exec sleep 60")
+        account.wait(f"{job_id}#2", "RUNNING")
+        node = account.wait(f"{job_id}#1", held)
+        assert (node["statusReason"], node["attempts"], "startedAt" in node) == ("CAPACITY:none", [], False)
+        assert account.describe(job_id)["status"] == "RUNNING"
+        account.batch.terminate_job(jobId=job_id, reason="enough")
+        node = account.wait(f"{job_id}#1")
+        assert (node["status"], node["statusReason"], node["attempts"]) == ("FAILED", "enough", [])
+        other = submit(account, "exec sleep 60")
+        account.wait(f"{other}#2", "RUNNING")
+    account.wait(f"{other}#1", "RUNNING")
+    account.batch.terminate_job(jobId=other, reason="enough")
+    account.wait(other)
+
+
+def test_a_node_that_is_held_back_can_be_ended_alone(account: LocalAccount, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with account.aws.node_held(1):
+        job_id = submit(account, WAIT_FOR.format(go), count=2)
+        account.wait(job_id, "RUNNING")
+        account.batch.terminate_job(jobId=f"{job_id}#1", reason="enough")
+        assert account.wait(f"{job_id}#1")["status"] == "FAILED"
+    go.touch()
+    assert account.wait(job_id)["status"] == "SUCCEEDED"
+
+
 def test_the_failure_of_the_main_node_is_followed_by_another_attempt_of_all(account: LocalAccount) -> None:
     shell = f"echo $AWS_BATCH_JOB_ATTEMPT; {OTHER} && exec sleep 60; exit $((2 - $AWS_BATCH_JOB_ATTEMPT))"
     job_id = submit(account, shell, retryStrategy={"attempts": 3})

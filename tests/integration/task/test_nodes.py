@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from support.task_bench import BUCKET, TaskBench, result_of
+from support.tasks import becomes
 
 from covalent_awsbatch_plugin import nodes
 from covalent_awsbatch_plugin.errors import JobFailedError, ResultError
@@ -154,6 +155,125 @@ def test_an_exception_on_a_node_is_not_repeated_if_only_machines_are_to_be(bench
     with pytest.raises(JobFailedError, match="node 1 gives up"):
         bench.run(bench.executor(nodes=2, retry_attempts=3, retry_on="infrastructure"), failing(1), task=task)
     assert len(jobs_of(bench, task)) == 1
+
+
+CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - All compute environments have insufficient capacity."
+
+
+def meeting(path: Path, timeout: float | None = None) -> Any:
+    """A function whose nodes meet, and note that they began."""
+
+    def meet(*_: int) -> str:
+        import pathlib
+        import uuid
+
+        from covalent_awsbatch_plugin import nodes
+
+        (pathlib.Path(path) / f"{nodes.index()}-{uuid.uuid4().hex}").touch()
+        nodes.barrier(timeout)
+        return "met"
+
+    return meet
+
+
+def began(path: Path) -> list[str]:
+    """The numbers of the nodes that began."""
+    return sorted(file.name.partition("-")[0] for file in path.iterdir())
+
+
+@pytest.mark.parametrize("starting", [False, True])
+def test_a_node_that_does_not_begin_to_run_ends_the_job(bench: TaskBench, tmp_path: Path, starting: bool) -> None:
+    task, executor = bench.task(), bench.executor(nodes=3, runnable_timeout=1)
+    state, said = ("STARTING", "its container is not up") if starting else ("RUNNABLE", "more instance types")
+    with (
+        bench.aws.node_held(2, None if starting else CAPACITY, starting=starting),
+        pytest.raises(JobFailedError, match=f"Node 2 of the 3 of job .* did not run: it was still {state} ") as caught,
+    ):
+        bench.run(executor, meeting(tmp_path), task=task)
+    assert said in str(caught.value)
+    assert "runnable_timeout=1 s" in str(caught.value)
+    assert (CAPACITY.rstrip(".") in str(caught.value)) is not starting
+    details = caught.value.details
+    assert (details["cause"], details["node"]) == ("never_started", 2)
+    [job] = jobs_of(bench, task)
+    assert (job["status"], job["isTerminated"], details["job_id"]) == ("FAILED", True, job["jobId"])
+    assert f"node 2: it was still {state}" in job["statusReason"]
+    assert "2" not in began(tmp_path)
+    assert executor.task_stderr.getvalue().endswith(f"{caught.value}\n")
+
+
+def test_a_node_that_does_not_begin_to_run_is_followed_by_another_attempt(bench: TaskBench, tmp_path: Path) -> None:
+    """Also where exceptions are not to be tried again: it is AWS that has no machine."""
+    task = bench.task()
+    executor = bench.executor(nodes=2, runnable_timeout=2, retry_attempts=5, retry_on="infrastructure")
+
+    async def held_once() -> Any:
+        with bench.aws.node_held(1, CAPACITY):
+            running = asyncio.create_task(result_of(executor, meeting(tmp_path), (1, 2), task))
+            await becomes(lambda: any(job["status"] == "FAILED" for job in jobs_of(bench, task)))
+        return await running
+
+    assert asyncio.run(held_once()) == "met"
+    first, *_, last = jobs_of(bench, task)
+    assert (first["status"], last["status"]) == ("FAILED", "SUCCEEDED")
+    assert "1" in began(tmp_path)
+
+
+def test_the_main_nodes_own_timeout_does_not_hide_the_node_that_is_missing(bench: TaskBench, tmp_path: Path) -> None:
+    task = bench.task()
+    with (
+        bench.aws.node_held(1, CAPACITY),
+        pytest.raises(JobFailedError, match=r"Node 1 of the 2 .* had not begun when .* with TimeoutError") as caught,
+    ):
+        bench.run(bench.executor(nodes=2, runnable_timeout=500), meeting(tmp_path, 0.5), task=task)
+    assert (caught.value.details["cause"], caught.value.details["node"]) == ("never_started", 1)
+    [job] = jobs_of(bench, task)
+    assert "isTerminated" not in job or not job["isTerminated"]
+
+
+def test_a_connection_that_the_main_node_has_lost_elsewhere_is_its_own_failure(bench: TaskBench) -> None:
+    """The other node runs, and is being stopped."""
+
+    def lose(*_: int) -> None:
+        import time
+
+        nodes.barrier()
+        if nodes.index():
+            time.sleep(60)
+        raise ConnectionResetError("the database has gone")
+
+    with pytest.raises(JobFailedError, match="the database has gone") as caught:
+        bench.run(bench.executor(nodes=2), lose)
+    assert "node" not in caught.value.details
+
+
+def test_without_the_option_a_node_may_take_its_time(bench: TaskBench, tmp_path: Path) -> None:
+    task, executor = bench.task(), bench.executor(nodes=2)
+
+    async def held_for_a_while() -> Any:
+        with bench.aws.node_held(1, CAPACITY):
+            running = asyncio.create_task(result_of(executor, meeting(tmp_path), (1, 2), task))
+            await bench.running(task)
+            await asyncio.sleep(1.5)
+            assert not running.done()
+        return await running
+
+    assert asyncio.run(held_for_a_while()) == "met"
+
+
+def test_what_an_ended_server_saw_of_a_node_is_told_by_the_next_one(bench: TaskBench, tmp_path: Path) -> None:
+    """The job's own reason says it: the node's record does not any more."""
+    task, executor = bench.task(), bench.executor(nodes=2, runnable_timeout=1, retry_attempts=1)
+
+    async def poll_again() -> None:
+        job_id = jobs_of(bench, task)[0]["jobId"]
+        await bench.executor(nodes=2, retry_attempts=1)._poll_task(job_id, task["dispatch_id"], task["node_id"])
+
+    with bench.aws.node_held(1, CAPACITY), pytest.raises(JobFailedError) as first:
+        bench.run(executor, meeting(tmp_path), task=task)
+    with pytest.raises(JobFailedError) as second:
+        asyncio.run(poll_again())
+    assert str(second.value) == str(first.value)
 
 
 def test_a_cancellation_ends_all_nodes_and_no_other_attempt_follows(bench: TaskBench) -> None:

@@ -154,7 +154,7 @@ variable "retry_on" {
 variable "runnable_timeout" {
   type        = number
   default     = 0
-  description = "Seconds that a job may wait for a machine before the task gives up and says why, up to 31,536,000 (a year); 0 for ever."
+  description = "Seconds that a job may wait for a machine before the task gives up and says why, and that a node may take to run after its job does, up to 31,536,000 (a year); 0 for ever."
 }
 
 variable "s3_bucket_owner" {

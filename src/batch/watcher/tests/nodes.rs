@@ -7,6 +7,8 @@ fn nodes(count: u32, started: i64) -> serde_json::Value {
     json!({"nodeProperties": {"numNodes": count, "mainNode": 0, "nodeRangeProperties": []}, "startedAt": started})
 }
 
+const LIMITED: Watch = Watch { poll_interval: POLL, runnable_timeout: Duration::from_mins(2) };
+
 fn node(stopped: i64) -> serde_json::Value {
     json!({"stoppedAt": stopped, "nodeDetails": {"nodeIndex": 1, "isMainNode": false}})
 }
@@ -40,6 +42,63 @@ async fn a_node_that_is_stopped_with_the_main_node_has_not_failed() {
             .fields("a#1", node(10_000));
         let job = end_of(&script.watcher(), "a").await.unwrap();
         assert_eq!((job.status.as_str(), job.failed_node), (end, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_begin_to_run_is_told_when_its_time_is_over() {
+    for (state, then) in [("RUNNABLE", "RUNNABLE"), ("RUNNABLE", "STARTING")] {
+        let script = Script::default()
+            .job("a", &[("RUNNABLE", 0), ("RUNNING", 5)])
+            .fields("a", nodes(3, NOW))
+            .job("a#0", &[("RUNNING", 5)])
+            .job("a#1", &[(state, 5), (then, 30)])
+            .fields("a#1", json!({"statusReason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - none"}))
+            .job("a#2", &[("STARTING", 5), ("RUNNING", 60)]);
+        let watcher = script.watcher();
+        let start = Instant::now();
+        let job = watcher.end_of("a", LIMITED).await.unwrap();
+        assert!((125..=128).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        let node = job.unstarted_node.unwrap();
+        assert_eq!((job.status.as_str(), node.id.as_str(), node.status.as_str()), ("RUNNING", "a#1", then));
+        assert!(node.status_reason.unwrap().starts_with("CAPACITY"));
+        assert_eq!(job.failed_node, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_may_take_for_ever_to_begin_without_a_limit_and_less_than_it_with_one() {
+    let script = || {
+        Script::default()
+            .job("a", &[("RUNNING", 0), ("SUCCEEDED", 1_000)])
+            .fields("a", nodes(2, NOW))
+            .job("a#0", &[("RUNNING", 0), ("SUCCEEDED", 1_000)])
+    };
+    let late = script().job("a#1", &[("RUNNABLE", 0), ("RUNNING", 900), ("SUCCEEDED", 1_000)]);
+    let quick = script().job("a#1", &[("RUNNABLE", 0), ("STARTING", 100), ("RUNNING", 115), ("SUCCEEDED", 1_000)]);
+    assert_eq!(end_of(&late.watcher(), "a").await.unwrap().status, "SUCCEEDED");
+    assert_eq!(quick.watcher().end_of("a", LIMITED).await.unwrap().status, "SUCCEEDED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_node_counts_from_when_the_attempt_began_by_awss_times() {
+    let began = NOW - 100_000; // before this server looked
+    let submitted = NOW - 500_000;
+    let ended = json!([{ "stoppedAt": began - 50_000 }]);
+    for (attempts, after) in [(json!([]), 20), (ended, 20), (json!([{ "stoppedAt": began + 1 }]), 120)] {
+        let mut job = nodes(2, began);
+        let more = json!({"createdAt": submitted, "attempts": attempts});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let script = Script::default()
+            .job("a", &[("RUNNING", 0)])
+            .fields("a", job)
+            .job("a#0", &[("RUNNING", 0)])
+            .job("a#1", &[("FAILED+1", 0)])
+            .fields("a#1", node(began - 50_000));
+        let start = Instant::now();
+        let job = script.watcher().end_of("a", LIMITED).await.unwrap();
+        assert!((after..=after + 3).contains(&start.elapsed().as_secs()), "{attempts}: {:?}", start.elapsed());
+        assert_eq!(job.unstarted_node.map(|node| node.id), Some("a#1".into()));
     }
 }
 

@@ -3,8 +3,6 @@
 use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// [`DATE`] in milliseconds since 1970.
-const NOW: i64 = 1_767_268_800_000;
 
 /// Polls a job once a minute. Returns the outcome and when, or nothing after a day.
 async fn outcome(script: Script) -> Option<(Job, Duration)> {
