@@ -79,12 +79,21 @@ async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Whether a task may have a job after its first.
+    """Whether a task may have a job after its first that differs from it.
 
     Args:
         settings: The task's options.
     """
     return settings.retry_memory_factor > 1 or bool(settings.retry_queues)
+
+
+def is_possible(settings: Settings) -> bool:
+    """Whether a task may have a job after its first at all.
+
+    Args:
+        settings: The task's options.
+    """
+    return is_wanted(settings) or (settings.nodes > 1 and settings.retry_attempts > 1)
 
 
 def as_submitted(settings: Settings, job: Job) -> Settings:

@@ -40,7 +40,7 @@ async def job_of_earlier_server(
     Raises:
         AWSBatchError: The jobs of the queue could not be listed. Whether there is one is then unknown.
     """
-    if begun.job_id and not resubmission.is_wanted(settings):
+    if begun.job_id and not resubmission.is_possible(settings):
         return begun.job_id
     name = of_task(JOB_NAME, task_metadata)
     try:

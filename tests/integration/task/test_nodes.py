@@ -14,6 +14,7 @@ from support.tasks import becomes
 
 from covalent_awsbatch_plugin import nodes
 from covalent_awsbatch_plugin.errors import JobFailedError, ResultError
+from covalent_awsbatch_plugin.server import handles
 
 
 def all_reduce() -> Any:
@@ -314,6 +315,27 @@ def test_a_job_that_a_former_server_submitted_is_watched_with_its_nodes(bench: T
     bench.batch.terminate_job(jobId=f"{job_id}#1", reason="somebody's mistake")
     with pytest.raises(JobFailedError, match=r"Node 1 of job .* was terminated: somebody's mistake"):
         asyncio.run(taken_over(job_id))
+
+
+def test_the_newest_job_of_a_former_server_is_taken_up(bench: TaskBench) -> None:
+    """It was killed after it had submitted that one, and before it told Covalent; the job has ended since."""
+    task, executor = bench.task(), bench.executor(nodes=2, node_results="all", retry_attempts=2)
+
+    def all_ended() -> bool:
+        return {job["status"] for job in jobs_of(bench, task)} <= {"SUCCEEDED", "FAILED"}
+
+    async def submitted() -> str:
+        await executor._upload_task(max, [1, 2], {}, task)
+        first: str = await executor.submit_task(task)
+        bench.batch.terminate_job(jobId=first, reason="One of its nodes has failed")
+        await becomes(all_ended)
+        await executor.submit_task({**task, "attempts_before": 1})
+        await becomes(all_ended)
+        return first
+
+    handles.expect(task["dispatch_id"], task["node_id"], asyncio.run(submitted()))
+    assert bench.run(executor, task=task) == [2, 2]
+    assert len(jobs_of(bench, task)) == 2
 
 
 def test_a_planted_result_of_a_node_is_refused(bench: TaskBench) -> None:
