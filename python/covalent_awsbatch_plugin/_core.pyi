@@ -247,10 +247,10 @@ class Client:
             shares: Whether it has a share identifier, which goes with a scheduling policy of the queue.
         """
 
-    def queue_platform(self, queue: str) -> Awaitable[str]:
+    def queue_platform(self, queue: str) -> Awaitable[str | None]:
         """What the jobs of a queue run on: `EC2`, `FARGATE`, `MANAGED_INSTANCES` or `EKS`.
 
-        Asked once for all who want to know it. `EC2` where AWS does not say, with a warning in the log.
+        Asked once for all who want to know it. None where AWS does not say, with a warning in the log.
 
         Args:
             queue: Name or ARN.

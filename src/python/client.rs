@@ -157,7 +157,7 @@ impl Client {
 
     fn queue_platform<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
         let connection = self.connection()?;
-        awaitable(py, async move { Ok(connection.session().await?.platforms.of(&queue).await.name()) })
+        awaitable(py, async move { Ok(connection.session().await?.platforms.of(&queue).await.map(Platform::name)) })
     }
 
     fn stored_result<'py>(&self, py: Python<'py>, bucket: String, key: String) -> PyResult<Bound<'py, PyAny>> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug)]
 pub struct Platforms {
     clients: Arc<Clients>,
-    known: Mutex<HashMap<String, Arc<SingleFlight<Platform>>>>,
+    known: Mutex<HashMap<String, Arc<SingleFlight<Option<Platform>>>>>,
 }
 
 impl Platforms {
@@ -24,9 +24,9 @@ impl Platforms {
         Self { clients, known: Mutex::default() }
     }
 
-    /// What the jobs of a queue run on. Where AWS does not say it is EC2, as it was before anybody asked: if it is not,
-    /// AWS refuses the job, and that error has advice.
-    pub async fn of(&self, queue: &str) -> Platform {
+    /// What the jobs of a queue run on; `None` where AWS does not say. They are then made for EC2, as they were before
+    /// anybody asked: if that is wrong, AWS refuses the job, and that error has advice.
+    pub async fn of(&self, queue: &str) -> Option<Platform> {
         let cell =
             self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(queue.to_owned()).or_default().clone();
         let ask = || async {
@@ -36,29 +36,30 @@ impl Platforms {
                     tracing::warn!(
                         "{error}; the jobs of queue {queue} are made for EC2, unless `platform` says another"
                     );
-                    Ok(Platform::default())
+                    Ok(None)
                 }
-                found => {
-                    found.inspect(|platform| tracing::info!("the jobs of queue {queue} run on {}", platform.name()))
-                }
+                found => found.inspect(|platform| {
+                    let name = platform.map_or("nobody knows what", Platform::name);
+                    tracing::info!("the jobs of queue {queue} run on {name}");
+                }),
             }
         };
         cell.get_or_make(ask).await.copied().unwrap_or_else(|error| {
             tracing::warn!("{error}; the job is made for EC2, unless `platform` says another");
-            Platform::default()
+            None
         })
     }
 }
 
-async fn find(clients: &Clients, queue: &str) -> Result<Platform> {
+async fn find(clients: &Clients, queue: &str) -> Result<Option<Platform>> {
     let Some(detail) = look_up(clients, queue).await? else {
         return Err(Error::new(Kind::Refused, format!("there is no queue {queue} in region {}", clients.region)));
     };
     if let Some(platform) = Platform::of_queue(&detail.kind) {
-        return Ok(platform);
+        return Ok(Some(platform));
     }
     // A queue has environments of one platform alone.
-    let Some(first) = detail.environments.into_iter().next() else { return Ok(Platform::default()) };
+    let Some(first) = detail.environments.into_iter().next() else { return Ok(None) };
     let found = environments(clients, vec![first]).await?;
-    Ok(found.first().and_then(Environment::platform).unwrap_or_default())
+    Ok(found.first().and_then(Environment::platform))
 }

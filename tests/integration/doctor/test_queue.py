@@ -81,6 +81,24 @@ def test_each_queue_is_looked_at_that_a_task_may_go_to() -> None:
     assert "set `retry_queues`" in missing
 
 
+def test_queues_whose_machines_have_other_processors() -> None:
+    queues = {"lab-queue": Queue(instance_types=("m5",)), "arm": Queue(instance_types=("m7g",)), "mixed": Queue()}
+    with Lab(queues=queues) as lab:
+        options = {**lab.options, "container_image_uri": "127.0.0.1:1/jobs:v1"}
+        wrong = ask({**options, "runtime": "bucket", "retry_queues": "arm"}).wrong()["queue"]
+        same = ask({**options, "runtime": "bucket", "retry_queues": "mixed"}).wrong()
+        in_image = ask({**options, "runtime": "image", "retry_queues": "arm"}).wrong()
+    assert "arm has machines of arm64, lab-queue of amd64, and the packages of a task are for one" in wrong
+    assert "name queues of amd64 in `retry_queues`" in wrong
+    assert (same, in_image) == ({}, {})
+
+
+def test_a_queue_of_another_platform_for_the_attempts_after_the_first() -> None:
+    with Lab(queues={"lab-queue": Queue(kind="SPOT"), "serverless": Queue(kind="FARGATE")}) as lab:
+        wrong = ask({**lab.options, "retry_queues": "serverless"}).wrong()["environment"]
+    assert "retry_queues has serverless, which is of FARGATE, and the task's first job is for EC2" in wrong
+
+
 def test_a_platform_that_the_queue_has_not() -> None:
     with Lab(queues={"lab-queue": Queue(kind="FARGATE")}) as lab:
         wrong = ask({**lab.options, "platform": "EC2"}).wrong()["environment lab-queue-environment"]

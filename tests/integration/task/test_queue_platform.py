@@ -86,6 +86,24 @@ def test_an_option_that_the_queues_platform_has_not_is_refused_before_anything_i
     assert (bench.job(task), bench.keys(task)) == (None, [])
 
 
+@pytest.mark.parametrize("platform", ["", "EC2"])
+def test_a_queue_of_another_platform_for_later_attempts_is_refused_before_anything_is_uploaded(
+    bench: TaskBench, platform: str
+) -> None:
+    queue = add_queue(bench.aws, f"later-{platform or 'unsaid'}")
+    task = bench.task()
+    with pytest.raises(SettingsError) as caught:
+        bench.run(bench.executor(retry_queues=[queue], platform=platform), task=task)
+    assert f"retry_queues has {queue}, which is of FARGATE, and the task's first job is for EC2" in str(caught.value)
+    assert (bench.job(task), bench.keys(task)) == (None, [])
+
+
+def test_a_queue_for_later_attempts_that_nobody_can_look_at_is_taken(bench: TaskBench) -> None:
+    queue = add_queue(bench.aws, "first")
+    executor = bench.executor(batch_queue=queue, retry_queues=["not-there"], vcpu=1, memory=2)
+    assert bench.run(executor, max, 1, 2) == 2
+
+
 @pytest.mark.parametrize(
     ("queue", "platform"),
     [
@@ -99,7 +117,7 @@ def test_an_option_that_the_queues_platform_has_not_is_refused_before_anything_i
 def test_a_queue_without_a_type_has_that_of_its_environment(queue: Queue, platform: str) -> None:
     """As AWS described queues before 2025, and compatible services do."""
 
-    async def ask(lab: Lab) -> list[str]:
+    async def ask(lab: Lab) -> list[str | None]:
         client = Client(Settings(**lab.options).connection())
         return await asyncio.gather(*(client.queue_platform("lab-queue") for _ in range(2)))
 
@@ -109,11 +127,11 @@ def test_a_queue_without_a_type_has_that_of_its_environment(queue: Queue, platfo
 
 
 def test_a_queue_that_nobody_can_look_at_is_asked_about_again(caplog: pytest.LogCaptureFixture) -> None:
-    async def ask(lab: Lab, *queues: str) -> list[str]:
+    async def ask(lab: Lab, *queues: str) -> list[str | None]:
         client = Client(Settings(**lab.options).connection())
         return [await client.queue_platform(queue) for queue in queues]
 
     with Lab(queues={"lab-queue": Queue(kind="FARGATE")}) as lab, caplog.at_level(logging.WARNING):
-        assert asyncio.run(ask(lab, "not-there", "not-there", "lab-queue")) == ["EC2", "EC2", "FARGATE"]
+        assert asyncio.run(ask(lab, "not-there", "not-there", "lab-queue")) == [None, None, "FARGATE"]
         assert len(lab.calls("DescribeJobQueues")) == 3
     assert "there is no queue not-there in region" in caplog.text

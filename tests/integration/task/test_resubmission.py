@@ -20,6 +20,7 @@ from covalent_awsbatch_plugin.errors import AccessError, JobFailedError
 from covalent_awsbatch_plugin.server import handles
 
 SPOT = {"lab-queue": Queue(kind="SPOT"), "on-demand": Queue()}
+FARGATE_SPOT = {"lab-queue": Queue(kind="FARGATE_SPOT"), "on-demand": Queue(kind="FARGATE")}
 
 
 def executor_of(lab: Lab, kind: Any = AWSBatchExecutor, **options: Any) -> Any:
@@ -150,9 +151,12 @@ def test_after_a_lost_machine_the_next_job_goes_to_the_next_queue(lab: Lab, meta
     assert "in queue on-demand: 2 of 3 attempts left." in executor._task_stderr.getvalue()
 
 
-@pytest.mark.lab(queues=SPOT)
 @pytest.mark.parametrize(
-    ("lost", "platform"), [(endings.spot_reclaim(), "EC2"), (endings.fargate_spot_reclaim(), "FARGATE")]
+    ("lost", "platform"),
+    [
+        pytest.param(endings.spot_reclaim(), "EC2", marks=pytest.mark.lab(queues=SPOT)),
+        pytest.param(endings.fargate_spot_reclaim(), "FARGATE", marks=pytest.mark.lab(queues=FARGATE_SPOT)),
+    ],
 )
 def test_in_the_last_queue_batch_itself_tries_again(
     lab: Lab, metadata: dict[str, Any], lost: endings.Ending, platform: str

@@ -55,7 +55,8 @@ class Case:
         answered: Whether AWS has answered at all.
         unresponsive_host: Host that did not answer the call for the caller's identity; empty if it did.
         allowed_actions: Actions that have succeeded.
-        architectures: Possible architectures of the queue's instances.
+        architectures: Possible architectures of the queues' instances.
+        architectures_of_queues: The same of each queue.
     """
 
     settings: Settings
@@ -66,6 +67,7 @@ class Case:
     unresponsive_host: str = ""
     allowed_actions: set[str] = field(default_factory=set)
     architectures: set[str] = field(default_factory=lambda: {"amd64"})
+    architectures_of_queues: list[set[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.inspector = self.connection.inspector()

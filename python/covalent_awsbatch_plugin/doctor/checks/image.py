@@ -56,8 +56,9 @@ async def _image(case: Case) -> Check:
         return unknown("image", f"{uri}: could not tell: {found.note}")
     if not found.exists:
         return failed("image", f"{uri}: {found.note}", fix)
-    if found.architectures and not found.architectures & case.architectures:
-        made, needed = (" and ".join(sorted(names)) for names in (found.architectures, case.architectures))
+    lacking = [needed for needed in case.architectures_of_queues if not found.architectures & needed]
+    if found.architectures and lacking:
+        made, needed = (" and ".join(sorted(names)) for names in (found.architectures, lacking[0]))
         fix = f"build it for {needed}: `docker build --platform linux/{needed.split()[0]} …`"
         return failed("image", f"{uri} is for {made}, and the queue's instances are {needed}", fix)
     own = "{}.{}".format(*sys.version_info)

@@ -20,12 +20,22 @@ _TRANSITIONAL_STATUSES = {"CREATING", "UPDATING"}
 async def queue(case: Case) -> Sequence[Check]:
     """Whether the queues take jobs, and whether an environment behind each can ever run this one."""
     checks: list[Check] = []
-    architectures: set[str] = set()
+    each: list[set[str]] = []
     for name in case.settings.queues:
         checks += await _checks(case, name)
-        architectures |= case.architectures
-    case.architectures = architectures
+        each.append(case.architectures)
+        if not each[0] & each[-1] and case.settings.source != "image":
+            checks.append(_other_processor(case.settings, name, each))
+    case.architectures = set().union(*each)
+    case.architectures_of_queues = each
     return checks
+
+
+def _other_processor(settings: Settings, name: str, each: list[set[str]]) -> Check:
+    """Only an image with all that a job needs can be for several."""
+    here, there = (" and ".join(sorted(names)) for names in (each[0], each[-1]))
+    found = f"{name} has machines of {there}, {settings.batch_queue} of {here}, and the packages of a task are for one"
+    return failed("queue", found, f"name queues of {here} in `retry_queues`")
 
 
 async def _checks(case: Case, name: str) -> Sequence[Check]:
