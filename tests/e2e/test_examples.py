@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from support.documentation import blocks
 from support.paths import ROOT
 from support.terraform import install
 
+from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
 from covalent_awsbatch_plugin.local import LocalAWS
+from covalent_awsbatch_plugin.options.settings import OPTIONS
 
 EXAMPLES = ROOT / "examples"
 TIMEOUT = 280
@@ -34,7 +41,7 @@ def run(folder: Path, *arguments: str) -> list[str]:
 def test_every_example_is_told_of() -> None:
     told = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in EXAMPLES.glob("*/workflow.*")}
-    assert len(folders) == 8
+    assert len(folders) == 9
     assert all(f"[{name}]({name})" in told and (EXAMPLES / name / "README.md").exists() for name in folders)
 
 
@@ -78,6 +85,41 @@ def test_texts_are_read_from_the_directory_that_jobs_share() -> None:
     *_, found, jobs = run(EXAMPLES / "volumes")
     assert found == "most common: a 7, machine 4"
     assert jobs.startswith("jobs: 4 SUCCEEDED;")
+
+
+def test_pods_draw_samples() -> None:
+    *_, found, jobs = run(EXAMPLES / "pods")
+    assert re.fullmatch(r"mean 5\.01; 95 of 100 between 4\.[5-8]\d and 5\.[2-5]\d", found)
+    assert jobs.startswith("jobs: 5 SUCCEEDED;")
+
+
+def test_the_pods_of_the_example_are_what_its_cluster_is_made_for() -> None:
+    """Namespace and service account are the same everywhere, and AWS Batch may see the one and use the other."""
+    folder = EXAMPLES / "pods"
+    made = list(yaml.safe_load_all((folder / "cluster.yaml").read_text(encoding="utf-8")))
+    kinds = {one["kind"]: one for one in made}
+    assert len(kinds) == len(made)
+    namespace, account = kinds["Namespace"]["metadata"]["name"], kinds["ServiceAccount"]["metadata"]
+    assert {one["metadata"].get("namespace", namespace) for one in made} == {namespace}
+    for role in ("Role", "ClusterRole"):
+        binding = kinds[f"{role}Binding"]
+        assert binding["roleRef"]["name"] == kinds[role]["metadata"]["name"]
+        assert [subject["name"] for subject in binding["subjects"]] == ["aws-batch"]
+    with LocalAWS() as aws:
+        batch = aws.client("batch")
+        section = runpy.run_path(str(folder / "prepare.py"))["prepare"](aws)
+        [environment] = batch.describe_compute_environments(computeEnvironments=["pods"])["computeEnvironments"]
+        assert environment["eksConfiguration"]["kubernetesNamespace"] == namespace
+        given = runpy.run_path(str(folder / "workflow.py"))["executor"].to_dict()["attributes"]
+        options = {name: given[name] for name in OPTIONS if name in given}
+        executor = AWSBatchExecutor(**{**options, **aws.options, **section, "container_image_uri": "team/jobs:1"})
+        executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+        task = {"dispatch_id": "pods", "node_id": 0}
+        assert asyncio.run(executor.run(max, [1, 2], {}, task)).get_deserialized() == 2
+        [job] = batch.describe_jobs(jobs=[job.id for job in aws.jobs()])["jobs"]
+        pod = job["eksProperties"]["podProperties"]
+        assert pod["serviceAccountName"] == account["name"]
+        assert pod["containers"][0]["resources"]["requests"] == {"cpu": "0.25"}
 
 
 def outputs(notebook: Path) -> str:

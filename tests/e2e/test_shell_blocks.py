@@ -31,6 +31,8 @@ BIN = Path(sys.executable).parent
 ELSEWHERE = {
     "aws ": "",
     "cd ": "",
+    "eksctl ": "",
+    "kubectl ": "",
     "terraform ": "",
     "covalent start": "tests/e2e/test_shell_blocks.py::test_the_first_steps",
     "covalent-awsbatch completion": "tests/unit/test_cli_options.py::test_the_script_of_a_shell_calls_the_program",

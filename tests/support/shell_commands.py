@@ -13,7 +13,7 @@ from support.paths import ROOT
 
 from covalent_awsbatch_plugin.cli import main
 
-OTHERS = {"aws", "cd", "curl", "docker", "export", "git", "source", "terraform"}
+OTHERS = {"aws", "cd", "curl", "docker", "eksctl", "export", "git", "kubectl", "source", "terraform"}
 """Programs of others, whose arguments are theirs."""
 
 
