@@ -95,7 +95,7 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
             self.platform = await task.queue_platform.found(self._settings(), guard.client)
             if begun:
                 guard.uploading = guard.submitting = True
-                guard.job_id = await task.takeover.job_of_earlier_server(
+                guard.job_id, guard.queue = await task.takeover.job_of_earlier_server(
                     guard.client, self._settings(), begun, task_metadata
                 )
             if guard.job_id is None:

@@ -33,7 +33,7 @@ class TaskGuard:
     objects of a task that is over are deleted if `s3_cleanup` says so.
 
     Args:
-        executor: The task's executor, for its streams and the name of its queue.
+        executor: The task's executor, for its streams.
         settings: Its options, whenever they are asked for.
         task_metadata: `dispatch_id` and `node_id`.
 
@@ -42,6 +42,7 @@ class TaskGuard:
         uploading: Whether there may be objects.
         submitting: Whether there may be a job.
         job_id: The job, once there is one.
+        queue: The job's queue, if it is known not to be the first one of the task.
     """
 
     client: Client
@@ -49,6 +50,7 @@ class TaskGuard:
     def __init__(self, executor: Any, settings: Callable[[], Settings], task_metadata: dict[str, Any]) -> None:
         self.uploading = self.submitting = False
         self.job_id: str | None = None
+        self.queue = ""
         self._executor = executor
         self._settings = settings
         self._task_metadata = task_metadata
@@ -134,7 +136,7 @@ class TaskGuard:
         return ended
 
     def _may_go_on(self, job_id: str) -> str:
-        queue = self._executor.batch_queue
+        queue = self.queue or self._executor.batch_queue
         return f"Job {job_id} may go on in queue {queue}: `covalent-awsbatch jobs` shows and ends it."
 
     async def _clean_up(self, *, over: bool, succeeded: bool) -> None:

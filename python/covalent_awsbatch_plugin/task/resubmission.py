@@ -73,6 +73,7 @@ async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata
             await executor._stop_if_cancelled(task_metadata)  # noqa: SLF001
             _tell(executor, following, settings)
             environment.requested.begin(following, guard.client, function)
+            guard.queue = following.batch_queue
             guard.job_id = await submission.submit_task(following, task_metadata, executor)
         else:
             return job_id

@@ -168,6 +168,23 @@ def test_in_the_last_queue_batch_itself_tries_again(
     assert [(queue(job), job.attempts) for job in jobs(lab, metadata)] == [("lab-queue", 1), ("on-demand", 3)]
 
 
+@pytest.mark.lab(endings={"*": endings.spot_in("lab-queue")}, queues=SPOT)
+def test_what_is_said_of_a_job_that_may_go_on_names_its_own_queue(lab: Lab, metadata: dict[str, Any]) -> None:
+    class Mistaken(AWSBatchExecutor):  # type: ignore[misc]  # covalent ships no types
+        async def query_result(self, task_metadata: dict[str, Any]) -> Any:
+            raise KeyError(task_metadata["node_id"])
+
+    lab.faults(faults.denied("TerminateJob"))
+    for _ in ("first", "resumed"):
+        executor = executor_of(lab, Mistaken, retry_queues=["on-demand"])
+        with pytest.raises(KeyError):
+            run(executor, metadata)
+        first, second = jobs(lab, metadata)
+        assert f"Job {second.id} may go on in queue on-demand: " in executor._task_stderr.getvalue()
+        handles.expect(metadata["dispatch_id"], metadata["node_id"], first.id)
+    handles.take(metadata)
+
+
 @pytest.mark.lab(endings={"*": endings.takes_memory(5_000)})
 def test_a_job_that_an_earlier_server_has_submitted_is_found_whichever_it_is(
     lab: Lab, metadata: dict[str, Any]
