@@ -123,6 +123,12 @@ class Job:
     def allowed_attempts(self) -> int | None:
         """How many there may be, by its retry strategy."""
     @property
+    def previous_job(self) -> str | None:
+        """Id of the job of its task that it follows; None if it is the first.
+
+        Of a job of several nodes AWS Batch may tell it of the nodes alone.
+        """
+    @property
     def cause(self) -> str:
         """Why it did not succeed.
 

@@ -147,7 +147,8 @@ class AWSBatchExecutor(questions.PatientQuestions, Options, RemoteExecutor):  # 
         """Submit the job, once, under a revision of the job definition that is registered only when it is new.
 
         Args:
-            task_metadata: `dispatch_id` and `node_id`; `attempts_before`, if earlier jobs of the task have failed.
+            task_metadata: `dispatch_id` and `node_id`; `attempts_before` and `previous_job`, if earlier jobs of the
+                task have failed.
             identity: What `_validate_credentials` returned; not needed.
 
         Returns:

@@ -7,6 +7,9 @@ use aws_sdk_batch::types::{
 };
 use serde::Serialize;
 
+/// Variable of a job that follows another one of its task: that one's id.
+const PREVIOUS_JOB: &str = "COVALENT_AWSBATCH_PREVIOUS_JOB";
+
 /// What is known about a job. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Job {
@@ -46,6 +49,9 @@ pub struct Job {
     pub attempts: Vec<Attempt>,
     /// How many it may have.
     pub allowed_attempts: Option<i32>,
+    /// Id of the job of its task that it follows; `None` if it is the first. Of a job of several nodes AWS Batch may
+    /// tell it of the nodes alone.
+    pub previous_job: Option<String>,
     /// vCPUs that it asked for.
     pub vcpus: Option<f64>,
     /// MiB of memory that it asked for.
@@ -165,6 +171,13 @@ pub fn environment(detail: &JobDetail) -> impl Iterator<Item = (&str, &str)> {
     of_ecs.iter().filter_map(|variable| variable.name().zip(variable.value())).chain(of_pod)
 }
 
+/// The job that this one follows: a variable of its container says so, which whoever submits a job may set.
+fn previous_job(detail: &JobDetail) -> Option<String> {
+    let (_, id) = environment(detail).find(|(name, _)| *name == PREVIOUS_JOB)?;
+    let is_id = id.len() == 36 && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_owned())
+}
+
 /// The last pod of a job, as `namespace/name`.
 fn pod(detail: &JobDetail) -> Option<String> {
     let attempt = detail.eks_attempts().last().and_then(|attempt| attempt.pod_namespace().zip(attempt.pod_name()));
@@ -239,6 +252,7 @@ impl From<&JobDetail> for Job {
             stopped_at: detail.stopped_at(),
             attempts,
             allowed_attempts: detail.retry_strategy().and_then(RetryStrategy::attempts),
+            previous_job: previous_job(detail),
             vcpus: asked(ResourceType::Vcpu),
             memory_mib: asked(ResourceType::Memory),
             gpus: asked(ResourceType::Gpu),

@@ -136,6 +136,11 @@ impl PyJob {
     }
 
     #[getter]
+    fn previous_job(&self) -> Option<&str> {
+        self.0.previous_job.as_deref()
+    }
+
+    #[getter]
     fn created_at(&self) -> Option<i64> {
         self.0.created_at
     }

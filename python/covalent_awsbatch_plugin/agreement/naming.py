@@ -52,6 +52,9 @@ NODE_RESULTS = "COVALENT_AWSBATCH_NODE_RESULTS"
 ATTEMPTS_BEFORE = "COVALENT_AWSBATCH_ATTEMPTS_BEFORE"
 """Variable of a job of several nodes: how many attempts earlier jobs of its task have had; 0 without it."""
 
+PREVIOUS_JOB = "COVALENT_AWSBATCH_PREVIOUS_JOB"
+"""Variable of a job that follows another one of its task: that one's id."""
+
 ENVIRONMENT_DIRECTORY = "COVALENT_AWSBATCH_DIRECTORY"
 """Variable that a user may set: where in the container they are unpacked; else `/opt`, `/tmp` or `/var/tmp`."""
 

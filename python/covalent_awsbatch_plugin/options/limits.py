@@ -27,6 +27,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     KMS_KEY,
     NODE_RESULTS,
     PACKAGES,
+    PREVIOUS_JOB,
     SIGNING_KEY,
     SPOT_NOTICE,
 )
@@ -49,6 +50,7 @@ RESERVED_ENVIRONMENT = frozenset(
         INSTALLED,
         NODE_RESULTS,
         ATTEMPTS_BEFORE,
+        PREVIOUS_JOB,
     }
 )
 """Variables by which the executor tells the container what to run; nobody else may set them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from covalent_awsbatch_plugin.server.database import Electron, read_text
 from covalent_awsbatch_plugin.task.connection import client
 
 from . import named, source
+from .earlier import EarlierJob, earlier, with_earlier
 from .named import Named, Task
 
 _TRACEBACK = re.compile(r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE)
@@ -43,6 +44,8 @@ class Failure:
         attempts: How many attempts the job made; None if AWS did not tell.
         console: The job's page in AWS's console; None where there is none.
         next: What to type next.
+        earlier: The jobs before it, oldest first: a further one follows where an attempt is to have more memory or
+            another queue, or where a node failed.
     """
 
     dispatch_id: str
@@ -55,6 +58,7 @@ class Failure:
     attempts: int | None = None
     console: str | None = None
     next: tuple[str, ...] = ()
+    earlier: tuple[EarlierJob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,10 @@ def explained(word: str, settings: Settings) -> Explanation:
         AWSBatchError: Neither Covalent's database nor AWS answers.
     """
     connection = client(settings, interactive=True)
-    found = named.find(word, connection, settings.batch_queue)
+    found = named.find(word, connection, settings.queues)
     problems = [f"Only what AWS tells is known: {found.problem}."] if found.problem else []
     try:
-        tasks = named.tasks(found, connection, settings.batch_queue)
+        tasks = named.tasks(found, connection, settings.queues)
     except AWSBatchError as error:
         problems.append(error.message)
         tasks = named.known_tasks(found)
@@ -125,9 +129,10 @@ def explained(word: str, settings: Settings) -> Explanation:
     jobs: dict[str, Job] = {}
     try:
         jobs = orphans.described(connection, [task.job_id for task in failed if task.job_id])
+        jobs = with_earlier(connection, jobs)
     except AWSBatchError as error:
         problems.append(error.message)
-    failures = tuple(_failure(task, jobs.get(task.job_id), settings, found) for task in failed)
+    failures = tuple(_failure(task, jobs, settings, found) for task in failed)
     root = found.family[0] if found.family else None
     told = printable(read_text(root.error)).strip() if root is not None and not failures else ""
     return Explanation(found.dispatch_id, root.status if root else "", failures, told, tuple(map(printable, problems)))
@@ -140,8 +145,10 @@ def _that_failed(tasks: Iterable[Task], found: Named) -> list[Task]:
     return [task for task in failed if task.electron.sub_dispatch not in within - {found.dispatch_id}]
 
 
-def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> Failure:
-    electron = task.electron
+def _failure(task: Task, jobs: Mapping[str, Job], settings: Settings, found: Named) -> Failure:
+    electron, job = task.electron, jobs.get(task.job_id)
+    # The embedded AWS has none.
+    has_console = not settings.endpoint_url
     sentence, traceback = _parted(said(electron), task, job, settings)
     traceback = source.with_source(traceback, electron.text("function_string"), electron.files.get("function"))
     more = [f"covalent-awsbatch logs {electron.dispatch_id} {electron.node_id}"] if task.job_id else []
@@ -155,9 +162,9 @@ def _failure(task: Task, job: Job | None, settings: Settings, found: Named) -> F
         traceback=printable(traceback),
         job_id=one_line(task.job_id),
         attempts=None if job is None else job.attempts,
-        # The embedded AWS has none.
-        console=job.console if job is not None and not settings.endpoint_url else None,
+        console=job.console if job is not None and has_console else None,
         next=tuple(map(one_line, [*more, *([again] if found.family else [])])),
+        earlier=tuple(earlier(job, jobs, has_console=has_console)),
     )
 
 

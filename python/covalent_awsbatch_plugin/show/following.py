@@ -82,7 +82,7 @@ class Following:
         try:
             family = tuple(database.family(self.named.dispatch_id))
             self.named = Named(self.named.dispatch_id, self.named.node_id, family or self.named.family)
-            self.tasks = named.tasks(self.named, self._connection, self._settings.batch_queue, self._node_id)
+            self.tasks = named.tasks(self.named, self._connection, self._settings.queues, self._node_id)
         except (DatabaseError, AWSBatchError) as error:
             self.report(str(error))
 

@@ -14,7 +14,7 @@ from covalent_awsbatch_plugin.server import database
 from covalent_awsbatch_plugin.server.database import DatabaseError, Electron
 from covalent_awsbatch_plugin.server.orphans import Job, Verdict
 
-from . import explanation
+from . import earlier, explanation
 from .amounts import duration
 from .columns import aligned
 from .short_ids import short
@@ -113,13 +113,11 @@ def _reason(job: Job, known: CoreJob | None, electron: Electron | None) -> str:
 def _failure(known: CoreJob | None, electron: Electron | None) -> str:
     if known is None:
         return ""
-    if known.cause == "exited":
+    if known.cause == "exited" and electron is not None and electron.job_id in ("", known.id):
         # Of a function that raised, Covalent keeps the exception.
-        _, message = ("", "") if electron is None else explanation.raised(explanation.said(electron))
-        return message.partition("\n")[0] or f"exit code {known.exit_code}"
-    if known.cause in ("unknown", "terminated"):
-        return known.container_reason or known.status_reason or ""
-    return known.cause.replace("_", " ")
+        _, message = explanation.raised(explanation.said(electron))
+        return message.partition("\n")[0] or earlier.in_words(known)
+    return earlier.in_words(known)
 
 
 def _electrons(dispatch_ids: Collection[str]) -> Mapping[tuple[str, int], Electron]:

@@ -56,8 +56,8 @@ def run_logs(word: str, node_id: int | None, settings: Settings, flags: Flags, s
     connection = client(settings, interactive=True)
     spinner.show(f"looking for {word}")
     try:
-        found = named.find(word, connection, settings.batch_queue)
-        tasks = named.tasks(found, connection, settings.batch_queue, node_id)
+        found = named.find(word, connection, settings.queues)
+        tasks = named.tasks(found, connection, settings.queues, node_id)
     except UnknownError as error:
         spinner.hide()
         say(error)
@@ -115,9 +115,9 @@ class _Show:
     def _tell_states(self) -> None:
         """Says why there is nothing to show."""
         following = self._following
-        states = {one.task.label: f"{one.status} (job {one.task.job_id})" for one in following.reader.jobs}
+        states = {one.task.job_id: f"{one.status} (job {one.task.job_id})" for one in following.reader.jobs}
         for task in following.tasks:
-            state = states.get(task.label, task.electron.status)
+            state = states.get(task.job_id, task.electron.status)
             say(f"{one_line(task.label)} has written nothing; it is {state}.")
         if not following.tasks:
             say(f"Dispatch {following.named.dispatch_id} has no electron that is called.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from covalent_awsbatch_plugin._core import Client
@@ -60,13 +61,13 @@ class Named:
     problem: str = ""
 
 
-def find(word: str, connection: Client | None, queue: str) -> Named:
-    """Find what a word names: in Covalent's database, else among the jobs of the queue.
+def find(word: str, connection: Client | None, queues: Sequence[str]) -> Named:
+    """Find what a word names: in Covalent's database, else among the jobs of queues.
 
     Args:
         word: Id of a dispatch or a job, or its beginning, or `NEWEST`.
         connection: By which AWS is asked; None not to ask it.
-        queue: Whose jobs are looked through.
+        queues: Whose jobs are looked through.
 
     Raises:
         UnknownError: Nothing has that name, or several have.
@@ -85,13 +86,24 @@ def find(word: str, connection: Client | None, queue: str) -> Named:
         if connection is None:
             raise
         problem = str(error)
-    listed = [] if connection is None else orphans.list_jobs(connection, queue)
+    listed = [] if connection is None else _listed(connection, queues)
     of_dispatch = [job for job in listed if job.dispatch_id.startswith(word)]
     of_job = [(job.id, job.dispatch_id, job.node_id) for job in listed if job.id.startswith(word)]
     dispatch_id, node_id = _only(word, dict.fromkeys(job.dispatch_id for job in of_dispatch), of_job, problem)
+    family: tuple[Dispatch, ...] = ()
+    if not problem:
+        # Of several jobs of a task Covalent has the newest one alone.
+        with suppress(DatabaseError):
+            family = tuple(database.family(dispatch_id))
     return Named(
-        dispatch_id, node_id, jobs=tuple(job for job in listed if job.dispatch_id == dispatch_id), problem=problem
+        dispatch_id, node_id, family, tuple(job for job in listed if job.dispatch_id == dispatch_id), problem=problem
     )
+
+
+def _listed(connection: Client, queues: Sequence[str], dispatch_id: str = "") -> list[orphans.Job]:
+    """The executor's jobs of queues, oldest first."""
+    jobs = [job for queue in queues for job in orphans.list_jobs(connection, queue, dispatch_id)]
+    return sorted(jobs, key=lambda job: job.created_at)
 
 
 def _newest() -> str:
@@ -121,13 +133,13 @@ def _only(
     return next(iter(found.values()))
 
 
-def tasks(named: Named, connection: Client, queue: str, node_id: int | None = None) -> list[Task]:
+def tasks(named: Named, connection: Client, queues: Sequence[str], node_id: int | None = None) -> list[Task]:
     """The electrons of what is named, with their jobs, in the order of the graph.
 
     Args:
         named: What `find` returned.
         connection: By which the job of an electron is looked for that has named none.
-        queue: Whose jobs are looked through.
+        queues: Whose jobs are looked through.
         node_id: A node of the dispatch, with what is below it; None for that of the job, or all.
 
     Raises:
@@ -140,9 +152,7 @@ def tasks(named: Named, connection: Client, queue: str, node_id: int | None = No
         for task in found
         if not task.job_id and task.electron.executor == OWN and task.electron.status in _WITH_JOB
     }
-    jobs = {
-        (job.dispatch_id, job.node_id): job.id for one in without for job in orphans.list_jobs(connection, queue, one)
-    }
+    jobs = {(job.dispatch_id, job.node_id): job.id for one in without for job in _listed(connection, queues, one)}
     return [
         task if task.job_id else replace(task, job_id=jobs.get((task.electron.dispatch_id, task.electron.node_id), ""))
         for task in found

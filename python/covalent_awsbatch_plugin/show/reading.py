@@ -26,7 +26,7 @@ class Line:
 
     Attributes:
         task: The electron.
-        attempt: Which attempt wrote it, from 1.
+        attempt: Which attempt of the electron wrote it, from 1.
         at: When, in milliseconds since 1970.
         text: The line as it was written.
     """
@@ -46,12 +46,14 @@ class Followed:
         job: What AWS Batch said of it last; None if it has no record of it, or was not asked yet.
         lines: How many lines were read of it.
         looks: How often it was looked at since it had ended.
+        attempts_before: How many attempts earlier jobs of the electron have had.
     """
 
     task: Task
     job: Job | None = None
     lines: int = 0
     looks: int = 0
+    attempts_before: int = 0
     is_known: bool = True
     streams: dict[str, int] = field(default_factory=dict)
 
@@ -86,13 +88,15 @@ class Reader:
 
     @property
     def jobs(self) -> list[Followed]:
-        """The jobs that it reads."""
+        """The jobs that it reads, with nodes of them and earlier jobs of their electrons."""
         return list(self._jobs.values())
 
     @property
     def of_several_attempts(self) -> set[str]:
-        """Names of the electrons whose job made several attempts."""
-        return {one.task.label for one in self.jobs if one.job is not None and one.job.attempts > 1}
+        """Names of the electrons that made several attempts."""
+        return {
+            one.task.label for one in self.jobs if one.attempts_before or (one.job is not None and one.job.attempts > 1)
+        }
 
     def follow(self, tasks: Iterable[Task]) -> None:
         """Read those, too, that have a job.
@@ -114,9 +118,35 @@ class Reader:
         for one in self.jobs:
             one.looks += one.has_ended
         await self._describe_some()
-        if nodes := list(self._new_nodes()):
-            self.follow(nodes)
+        while more := [*self._new_nodes(), *self._new_earlier()]:
+            self.follow(more)
             await self._describe_some()
+        for job_id, one in self._jobs.items():
+            one.attempts_before = sum(map(_attempts, self.jobs_of(job_id)[:-1]))
+
+    def jobs_of(self, job_id: str) -> list[Followed]:
+        """The jobs of an electron up to one of it, oldest first, as far as AWS Batch has a record of those after them.
+
+        Args:
+            job_id: That one, or a node of it; empty for none.
+        """
+        found: dict[str, Followed] = {}
+        following = job_id.partition("#")[0]
+        while following in self._jobs and following not in found:
+            found[following] = self._jobs[following]
+            following = self._previous(following)
+        return [*reversed(found.values())]
+
+    def _new_earlier(self) -> Iterable[Task]:
+        """The jobs that others follow."""
+        for job_id, one in self._jobs.items():
+            if "#" not in job_id and (previous := self._previous(job_id)) and previous not in self._jobs:
+                yield replace(one.task, job_id=previous)
+
+    def _previous(self, job_id: str) -> str:
+        """The job that one follows, as that or its main node says; empty if it is the first, or that is not known."""
+        both = (self._jobs.get(job_id), self._jobs.get(f"{job_id}#0"))
+        return next((one.job.previous_job for one in both if one and one.job and one.job.previous_job), "")
 
     def _new_nodes(self) -> Iterable[Task]:
         """The nodes of jobs that have several, as jobs of their own."""
@@ -181,6 +211,11 @@ class Reader:
                     came, start = came + 1, max(start, at)
                     one = of_streams[stream]
                     one.lines += 1
-                    found.append(Line(one.task, one.streams[stream], at, text))
+                    found.append(Line(one.task, one.attempts_before + one.streams[stream], at, text))
             if not (came and whole):
                 return found
+
+
+def _attempts(one: Followed) -> int:
+    """How many attempts a job made; one of which AWS Batch has no record any more has made one at least."""
+    return max(1, one.job.attempts if one.job is not None else 1)

@@ -99,7 +99,7 @@ def _whole(words: Sequence[str]) -> tuple[list[str], list[Answer]]:
     refused = []
     for word in dict.fromkeys(words):
         try:
-            one = named.find(word, None, "").dispatch_id
+            one = named.find(word, None, ()).dispatch_id
         except UnknownError as error:
             refused.append(Answer(word, "refused", str(error)))
             continue

@@ -80,6 +80,10 @@ class _Page:
             self._write(f"job {failure.job_id}{attempts}", "  ")
         if failure.console:
             self._write(failure.console, "  ")
+        for one in failure.earlier:
+            self._write(f"earlier job {one.job_id}: {one.ended}", "  ")
+            if one.console:
+                self._write(one.console, "    ")
         for command in failure.next:
             self._write(f"→ {command}", "  ", "cyan")
 

@@ -15,6 +15,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     JOB_NAME,
     KMS_KEY,
     NODE_RESULTS,
+    PREVIOUS_JOB,
     RESULT_FILENAME,
     SIGNING_KEY,
     SPOT_NOTICE,
@@ -73,6 +74,7 @@ def job_request(  # noqa: PLR0913
     environment: Environment | None = None,
     *,
     attempts_before: int = 0,
+    previous_job: str = "",
 ) -> dict[str, Any]:
     """Describes the job of a task.
 
@@ -84,22 +86,21 @@ def job_request(  # noqa: PLR0913
         environment: What the job fetches first, or the image that has it; None for an image of the user's that has its
             packages and starts the runner itself.
         attempts_before: How many attempts earlier jobs of the task have had.
+        previous_job: Id of the job of the task that it follows; empty if it is the first.
 
     Returns:
         What `Client.submit` takes, as JSON. The fields of `definition` are those of `RegisterJobDefinition` and the
         fields of `job` those of `SubmitJob`; roles may be names. With a `revision` nothing is registered.
     """
     own = {"revision": settings.job_definition} if settings.job_definition else {}
+    variables = _environment(settings, dispatch_id, node_id, account, attempts_before)
+    if previous_job:
+        variables[PREVIOUS_JOB] = previous_job
     return {
         **own,
         "family": JOB_NAME.format(dispatch_id=dispatch_id, node_id=""),
         "definition": _named(settings) if own else _definition(settings, environment),
-        "job": _job(
-            settings,
-            JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id),
-            _environment(settings, dispatch_id, node_id, account, attempts_before),
-            attempts_before,
-        ),
+        "job": _job(settings, JOB_NAME.format(dispatch_id=dispatch_id, node_id=node_id), variables, attempts_before),
     }
 
 

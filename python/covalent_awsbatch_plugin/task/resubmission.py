@@ -62,7 +62,8 @@ async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata
             _log.warning("Job %s is followed by attempt %s of its task: %s", job_id, before + 1, error.message)
             guard.job_id = None
             await executor._stop_if_cancelled(task_metadata)  # noqa: SLF001
-            guard.job_id = await executor.submit_task({**task_metadata, "attempts_before": before}, caller)
+            follows = {"attempts_before": before, "previous_job": job_id}
+            guard.job_id = await executor.submit_task({**task_metadata, **follows}, caller)
         except errors.JobFailedError as error:
             settings = executor._settings()  # noqa: SLF001
             following = None if function is None else await _following(guard.client, settings, job_id)
@@ -74,7 +75,8 @@ async def last_job(executor: Any, guard: TaskGuard, function: Any, task_metadata
             _tell(executor, following, settings)
             environment.requested.begin(following, guard.client, function)
             guard.queue = following.batch_queue
-            guard.job_id = await submission.submit_task(following, task_metadata, executor)
+            follows = {**task_metadata, "previous_job": job_id}
+            guard.job_id = await submission.submit_task(following, follows, executor)
         else:
             return job_id
 
@@ -131,7 +133,7 @@ async def _following(connection: Client, settings: Settings, job_id: str) -> Set
     left = own.retry_attempts - max(job.attempts, 1)
     if left < 1:
         return None
-    if _is_out_of_memory(job) and settings.retry_memory_factor > 1:
+    if is_out_of_memory(job) and settings.retry_memory_factor > 1:
         memory = await _more_memory(connection, own)
         return own.model_copy(update={"memory": memory, "retry_attempts": left}) if memory > own.memory else None
     if job.cause == "host_lost" and own.retry_queues:
@@ -140,8 +142,12 @@ async def _following(connection: Client, settings: Settings, job_id: str) -> Set
     return None
 
 
-def _is_out_of_memory(job: Job) -> bool:
-    """Whether it was killed for want of memory: by what AWS says, or most likely, where a process got SIGKILL."""
+def is_out_of_memory(job: Job) -> bool:
+    """Whether a job was killed for want of memory: by what AWS says, or most likely, where a process got SIGKILL.
+
+    Args:
+        job: A job that failed.
+    """
     return job.cause == "out_of_memory" or (job.cause == "exited" and job.exit_code == 128 + signal.SIGKILL)
 
 

@@ -60,7 +60,8 @@ async def submit_task(settings: Settings, task_metadata: Mapping[str, Any], exec
 
     Args:
         settings: The options of this job.
-        task_metadata: `dispatch_id` and `node_id`; of a further job of several nodes also `attempts_before`.
+        task_metadata: `dispatch_id` and `node_id`; of a job that follows another one also that one's id as
+            `previous_job`, and `attempts_before`, if the task's jobs have several nodes.
         executor: The task's executor, on whose error stream it says what it waited for.
 
     Returns:
@@ -72,6 +73,7 @@ async def submit_task(settings: Settings, task_metadata: Mapping[str, Any], exec
     connection = client(settings)
     needed = await environment.prepare.environment(settings, connection, executor.task_stderr)
     needed = await environment.requested.complete(needed, settings, connection, executor.task_stderr)
-    place, before = (task_metadata["dispatch_id"], task_metadata["node_id"]), task_metadata.get("attempts_before", 0)
-    request = job_request(settings, *place, account, needed, attempts_before=before)
+    place = task_metadata["dispatch_id"], task_metadata["node_id"]
+    follows = {name: task_metadata[name] for name in ("attempts_before", "previous_job") if name in task_metadata}
+    request = job_request(settings, *place, account, needed, **follows)
     return await submit(connection, request, task_metadata, executor._settings)  # noqa: SLF001

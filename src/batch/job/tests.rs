@@ -73,6 +73,20 @@ fn a_pod_of_one_container_is_read_like_a_container() {
 }
 
 #[test]
+fn the_job_before_is_an_id_or_none() {
+    let (id, name) = ("9b1c0000-0000-4000-8000-00000000000a", "COVALENT_AWSBATCH_PREVIOUS_JOB");
+    let variable = |value: &str| KeyValuePair::builder().name(name).value(value).build();
+    let of_container = |value: &str| {
+        let container = ContainerDetail::builder().environment(variable(value)).build();
+        Job::from(&JobDetail::builder().container(container).build()).previous_job
+    };
+    assert_eq!(of_container(id).as_deref(), Some(id));
+    for wrong in ["", "1", &id[1..], &format!("{id}0"), &id.replace('b', "#"), &"ä".repeat(18)] {
+        assert_eq!(of_container(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn what_was_asked_for_is_a_number_or_not_known() {
     let asked = |kind: ResourceType, value: &str| ResourceRequirement::builder().r#type(kind).value(value).build();
     let container = ContainerDetail::builder()

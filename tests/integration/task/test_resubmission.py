@@ -71,6 +71,8 @@ def test_a_job_that_is_killed_for_want_of_memory_is_followed_by_a_larger_one(
     assert [memory(job) for job in (first, second, third)] == [3840, 7680, 15360]
     assert [allowed(job) for job in (first, second, third)] == [3, 2, 1]
     assert [job.attempts for job in (first, second, third)] == [1, 1, 1]
+    previous = [job.environment.get("COVALENT_AWSBATCH_PREVIOUS_JOB") for job in (first, second, third)]
+    assert previous == [None, first.id, second.id], "commands find the earlier jobs so"
     assert [one for one in told if one] == [first.id, second.id, third.id], "Covalent cancels the one that runs"
     said = executor._task_stderr.getvalue()
     assert f"Job {first.id} was killed because it took more memory than the 3.75 GB" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import covalent
@@ -15,7 +16,7 @@ from covalent_awsbatch_plugin.show.report import prices
 from covalent_awsbatch_plugin.show.report.markup import breakable
 from covalent_awsbatch_plugin.show.report.sizes import sizes
 from covalent_awsbatch_plugin.show.report.timeline import Span, spans, timeline
-from covalent_awsbatch_plugin.show.report.work import MIB, Asked, Attempt, Usage, Work, usage_of
+from covalent_awsbatch_plugin.show.report.work import MIB, Asked, Attempt, Submitted, Usage, Work, usage_of
 
 assert covalent  # it must be imported before its plugins
 
@@ -32,7 +33,7 @@ def work(
     status: str = "COMPLETED",
 ) -> Work:
     electron = Electron("d", 3, "train", status, "awsbatch", "j", started_at=100.0, ended_at=200.0)
-    return Work(Task(electron, label, "j"), asked, killed, attempts, usage)
+    return Work(Task(electron, label, "j"), (Submitted("j", status, "queue", asked, killed, attempts),), usage)
 
 
 def used(process: float | None = None, container: float | None = None) -> Usage:
@@ -81,6 +82,58 @@ def test_less_is_proposed_where_it_surely_is_enough_and_more_where_it_is_needed(
 ) -> None:
     (size,) = sizes([work(usage=usage, asked=asked, killed=killed) for usage in usages])
     assert (size.function, size.jobs, size.proposed_mib) == ("train", len(usages), proposed)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "usage", "proposed"),
+    [
+        ([(2048, True), (4096, False)], used(3000), 3840.0),
+        ([(2048, True), (4096, False)], used(500), 2304.0),
+        ([(2048, True), (4096, False)], used(100, 4096), 4096.0),
+        ([(2048, True), (4096, False)], used(), 4096.0),
+        ([(2048, True), (4096, True)], used(), 8192.0),
+        ([(4096, False), (4096, False)], used(600), 768.0),
+    ],
+)
+def test_what_was_not_enough_and_what_was_are_known_of_several_jobs(
+    jobs: list[tuple[int, bool]], usage: Usage, proposed: float
+) -> None:
+    submitted = [Submitted(str(mib), "", "", Asked(2, mib), killed) for mib, killed in jobs]
+    (size,) = sizes([replace(work(usage=usage), jobs=tuple(submitted))])
+    assert (size.jobs, size.asked_mib, size.largest_mib) == (2, jobs[0][0], jobs[1][0])
+    assert (size.proposed_mib, size.was_killed) == (proposed, any(killed for _, killed in jobs))
+
+
+def test_several_jobs_are_one_timeline_and_one_cost() -> None:
+    small = Submitted("1", "FAILED", "spot", Asked(2, 1024), True, (Attempt(1, 110.0, 120.0, 130.0, 137),))
+    large = Submitted("2", "SUCCEEDED", "spot", Asked(2, 2048), False, (Attempt(2, 135.0, 140.0, 190.0, 0),))
+    both = replace(work(usage=Usage(2, None, None, 136.0, 138.0)), jobs=(small, large))
+    assert spans(both, 999.0) == [
+        Span("prepared", 100.0, 110.0),
+        Span("queued", 110.0, 120.0, 1, "1.00 GB"),
+        Span("failed", 120.0, 130.0, 1, "1.00 GB"),
+        Span("prepared", 130.0, 135.0),
+        Span("queued", 135.0, 136.0, 2, "2.00 GB"),
+        Span("pulling", 136.0, 138.0, 2, "2.00 GB"),
+        Span("starting", 138.0, 140.0, 2, "2.00 GB"),
+        Span("running", 140.0, 190.0, 2, "2.00 GB"),
+        Span("fetched", 190.0, 200.0),
+    ]
+    found = prices.cost(both, TABLE, 0.0)
+    assert (found.vcpu_hours, found.gb_hours) == pytest.approx((2 * 60 / 3600, (10 + 2 * 50) / 3600))
+    elsewhere = replace(large, queue="<on-demand>")
+    assert replace(both, jobs=(small, elsewhere)).differing(elsewhere) == "2.00 GB, queue <on-demand>"
+    assert "queue &lt;on-demand&gt;" in timeline([replace(both, jobs=(small, elsewhere))], 999.0)
+
+
+def test_the_word_of_an_attempt_of_an_earlier_job_makes_a_later_one_no_dearer() -> None:
+    asked = Asked(1, 2048, is_fargate=True)
+    jobs = (
+        Submitted("1", "FAILED", "q", asked, False, (Attempt(1, 0.0, 1000.0, 4600.0, 1),)),
+        Submitted("2", "SUCCEEDED", "q", asked, False, (Attempt(2, 5000.0, 6000.0, 9600.0, 0),)),
+    )
+    left_by_the_first = replace(work(usage=Usage(2, None, None, 400.0, 900.0)), jobs=jobs)
+    assert prices.cost(left_by_the_first, TABLE, 0).vcpu_hours == pytest.approx(2.0)
 
 
 def test_a_job_costs_what_it_asked_for_while_it_ran() -> None:

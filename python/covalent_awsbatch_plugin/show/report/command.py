@@ -19,8 +19,9 @@ from covalent_awsbatch_plugin.show.wrapping import say
 
 from . import prices
 from .data import data
+from .gathering import gathered
 from .page import page
-from .work import Run, gathered
+from .work import Run
 
 FINE, FAILED, NOT_KNOWN = 0, 1, 2
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from .prices import Cost, PriceTable, cost
+from .prices import Cost, PriceTable, cost, cost_of_job
 from .sizes import sizes
-from .work import Run
+from .work import Run, Submitted, Work
 
 
 def data(run: Run, prices: PriceTable, now: float) -> dict[str, Any]:
@@ -37,9 +37,10 @@ def data(run: Run, prices: PriceTable, now: float) -> dict[str, Any]:
                 "started_at": work.task.electron.started_at,
                 "ended_at": work.task.electron.ended_at,
                 "job": work.task.job_id or None,
-                "console": work.console,
-                "asked": None if work.asked is None else asdict(work.asked),
-                "attempts": [asdict(attempt) for attempt in work.attempts],
+                "console": work.newest.console if work.newest else None,
+                "asked": asdict(work.newest.asked) if work.newest and work.newest.asked else None,
+                "attempts": [{**asdict(attempt), "job": job.id} for job in work.jobs for attempt in job.attempts],
+                "jobs": [_job(job, work, prices, now) for job in work.jobs],
                 "usage": asdict(work.usage),
                 "cost": asdict(of_one),
             }
@@ -48,3 +49,9 @@ def data(run: Run, prices: PriceTable, now: float) -> dict[str, Any]:
         "memory": [asdict(size) for size in sizes(run.works)],
         "problems": list(run.problems),
     }
+
+
+def _job(job: Submitted, work: Work, prices: PriceTable, now: float) -> dict[str, Any]:
+    told = {**asdict(job), "cost": asdict(cost_of_job(job, work, prices, now))}
+    del told["attempts"]
+    return told

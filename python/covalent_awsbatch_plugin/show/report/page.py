@@ -12,10 +12,10 @@ from covalent_awsbatch_plugin.show.explanation import Failure
 from covalent_awsbatch_plugin.show.named import count
 
 from .markup import breakable, escaped, table
-from .prices import Cost, PriceTable, cost
+from .prices import Cost, PriceTable, cost, cost_of_job
 from .sizes import Size, sizes
 from .timeline import timeline
-from .work import Run, Work
+from .work import Attempt, Run, Submitted, Work, gb
 
 _STYLE = Path(__file__).with_name("page.css")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -33,7 +33,7 @@ def page(run: Run, failures: Sequence[Failure], prices: PriceTable, now: float) 
         prices: By which jobs are priced.
         now: When it is written, in seconds since 1970.
     """
-    costs = [cost(work, prices, now) for work in run.works]
+    total = sum((cost(work, prices, now) for work in run.works), Cost())
     root = run.named.family[0] if run.named.family else None
     name = root.name if root else "Dispatch"
     parts = [
@@ -41,13 +41,13 @@ def page(run: Run, failures: Sequence[Failure], prices: PriceTable, now: float) 
         f'<p class="id">{escaped(run.named.dispatch_id)}</p>',
         f"<p>{_when(run, now)}</p>",
         *(f'<p class="bad">{escaped(problem)}</p>' for problem in run.problems),
-        _tiles(run, sum(costs, Cost()), prices),
+        _tiles(run, total, prices),
         *_failed(failures, run.named.dispatch_id),
         "<h2>When</h2>",
         timeline(run.works, now) or '<p class="dim">No time is known.</p>',
         *_memory(sizes(run.works)),
         "<h2>Electrons</h2>",
-        _electrons(run.works, costs, prices, now),
+        _electrons(run.works, prices, now),
         f'<p class="dim">{escaped(_about(prices))}</p>',
     ]
     style = _STYLE.read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def _when(run: Run, now: float) -> str:
 
 def _tiles(run: Run, total: Cost, prices: PriceTable) -> str:
     states = Counter(map(_state, run.works))
-    jobs = sum(bool(work.task.job_id) for work in run.works)
+    jobs = sum(len(work.jobs) for work in run.works)
     attempts = sum(len(work.attempts) for work in run.works)
     came_to = ", ".join(f"{number} {state}" for state, number in states.items())
     tiles = [
@@ -113,8 +113,8 @@ def _memory(found: Sequence[Size]) -> Iterator[str]:
             (
                 breakable(size.function),
                 str(size.jobs),
-                _gb(size.asked_mib),
-                "not known" if size.peak_mib is None else _gb(size.peak_mib),
+                gb(size.asked_mib) + (f", then {gb(size.largest_mib)}" if size.largest_mib > size.asked_mib else ""),
+                "not known" if size.peak_mib is None else gb(size.peak_mib),
                 _proposal(size),
             )
             for size in found
@@ -135,26 +135,57 @@ def _proposal(size: Size) -> str:
     return f"{proposed}, as one was killed for its memory" if size.was_killed else proposed
 
 
-def _electrons(works: Sequence[Work], costs: Sequence[Cost], prices: PriceTable, now: float) -> str:
-    rows = []
-    for work, of_one in zip(works, costs, strict=True):
-        asked = "" if work.asked is None else f"{work.asked.vcpus:g} vCPU, {_gb(work.asked.memory_mib)}"
-        asked += f", {work.asked.gpus:g} GPU" if work.asked is not None and work.asked.gpus else ""
-        asked += f" on each of {work.asked.nodes} nodes" if work.asked is not None and work.asked.nodes > 1 else ""
-        rows.append(
-            (
-                breakable(work.label),
-                escaped(_state(work)),
-                _exits(work),
-                _sum(work, now, ran=False),
-                _sum(work, now, ran=True),
-                asked,
-                escaped(_money(of_one.amount, prices)) if work.asked is not None else "",
-                _link(work),
-            )
-        )
+def _electrons(works: Sequence[Work], prices: PriceTable, now: float) -> str:
+    rows: list[tuple[str, ...]] = []
+    for work in works:
+        rows.append(_electron(work, prices, now))
+        if len(work.jobs) > 1:
+            rows += [_job(job, work, prices, now) for job in work.jobs]
     heads = ("electron", "state", "exit codes", "waited", "ran", "asked", "cost", "job")
     return table(heads, rows, numbers=(3, 4, 6))
+
+
+def _electron(work: Work, prices: PriceTable, now: float) -> tuple[str, ...]:
+    several = len(work.jobs) > 1
+    newest = work.newest
+    is_known = any(job.asked is not None for job in work.jobs)
+    return (
+        breakable(work.label),
+        escaped(_state(work)),
+        _exits(work.attempts),
+        _sum(work, now, ran=False),
+        _sum(work, now, ran=True),
+        "" if several or newest is None else _asked(newest),
+        escaped(_money(cost(work, prices, now).amount, prices)) if is_known else "",
+        count(len(work.jobs), "job") if several else _link(newest.id, newest.console) if newest else _link("", None),
+    )
+
+
+def _job(job: Submitted, work: Work, prices: PriceTable, now: float) -> tuple[str, ...]:
+    """A job of an electron that has several."""
+    numbers = [attempt.number for attempt in job.attempts]
+    last = f" to {numbers[-1]}" if len(numbers) > 1 else ""
+    which = f"attempt{'s' * (len(numbers) > 1)} {numbers[0]}{last}" if numbers else "attempts not known"
+    queue = f"in queue {escaped(job.queue)}" if len({one.queue for one in work.jobs if one.queue}) > 1 else ""
+    return (
+        f'<span class="of">{which}</span>',
+        escaped(job.status.lower()) + ", for its memory" * job.was_killed,
+        _exits(job.attempts),
+        _times(job.attempts, now, ran=False),
+        _times(job.attempts, now, ran=True),
+        " ".join(filter(None, (_asked(job), queue))),
+        escaped(_money(cost_of_job(job, work, prices, now).amount, prices)) if job.asked is not None else "",
+        _link(job.id, job.console),
+    )
+
+
+def _asked(job: Submitted) -> str:
+    asked = job.asked
+    if asked is None:
+        return ""
+    text = f"{asked.vcpus:g} vCPU, {gb(asked.memory_mib)}"
+    text += f", {asked.gpus:g} GPU" if asked.gpus else ""
+    return text + (f" on each of {asked.nodes} nodes" if asked.nodes > 1 else "")
 
 
 def _state(work: Work) -> str:
@@ -163,30 +194,32 @@ def _state(work: Work) -> str:
     return "not begun" if status == "NEW_OBJECT" else status.lower()
 
 
-def _exits(work: Work) -> str:
-    codes = ["-" if one.exit_code is None else str(one.exit_code) for one in work.attempts]
-    reasons = "; ".join(f"attempt {one.number}: {one.reason}" for one in work.attempts if one.reason)
+def _exits(attempts: Sequence[Attempt]) -> str:
+    codes = ["-" if one.exit_code is None else str(one.exit_code) for one in attempts]
+    reasons = "; ".join(f"attempt {one.number}: {one.reason}" for one in attempts if one.reason)
     return f'<span title="{escaped(reasons)}">{", ".join(codes)}</span>'
 
 
 def _sum(work: Work, now: float, *, ran: bool) -> str:
     """How long all attempts ran, or waited before they did."""
-    if not work.attempts:
-        electron = work.task.electron
-        known = ran and electron.started_at is not None
-        return duration((electron.ended_at or now) - (electron.started_at or 0)) if known else ""
+    if work.attempts:
+        return _times(work.attempts, now, ran=ran)
+    electron = work.task.electron
+    known = ran and electron.started_at is not None
+    return duration((electron.ended_at or now) - (electron.started_at or 0)) if known else ""
+
+
+def _times(attempts: Sequence[Attempt], now: float, *, ran: bool) -> str:
     pairs = [
         (one.started_at, one.stopped_at or now) if ran else (one.queued_at, one.started_at or one.stopped_at or now)
-        for one in work.attempts
+        for one in attempts
     ]
-    return duration(sum(end - begin for begin, end in pairs if begin is not None))
+    return duration(sum(end - begin for begin, end in pairs if begin is not None)) if pairs else ""
 
 
-def _link(work: Work) -> str:
-    shown = f'<span class="id">{escaped(work.task.job_id)}</span>'
-    if work.console is None:
-        return shown
-    return f'<a href="{escaped(work.console)}" rel="noreferrer">{shown}</a>'
+def _link(job_id: str, console: str | None) -> str:
+    shown = f'<span class="id">{escaped(job_id)}</span>'
+    return shown if console is None else f'<a href="{escaped(console)}" rel="noreferrer">{shown}</a>'
 
 
 def _about(prices: PriceTable) -> str:
@@ -203,10 +236,6 @@ def _about(prices: PriceTable) -> str:
 def _money(amount: float, prices: PriceTable) -> str:
     shown = "< 0.0001" if 0 < amount < 0.0001 else f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
     return f"{shown} {prices.currency}"
-
-
-def _gb(mib: float) -> str:
-    return f"{mib / 1024:.2f} GB"
 
 
 def _time(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from covalent_awsbatch_plugin.errors import SettingsError
 from covalent_awsbatch_plugin.printable import printable
 
-from .work import Work
+from .work import Submitted, Work
 
 OWN = Path(__file__).with_name("prices.json")
 """The table that counts where no other one is given."""
@@ -104,27 +104,37 @@ def table(path: Path) -> PriceTable:
 
 
 def cost(work: Work, prices: PriceTable, now: float) -> Cost:
-    """What the attempts of a job took; one that has not ended up to now.
+    """What the attempts of an electron's jobs took; one that has not ended up to now.
 
     Args:
         work: The electron.
         prices: What counts.
         now: Seconds since 1970.
     """
-    asked = work.asked
+    return sum((cost_of_job(job, work, prices, now) for job in work.jobs), Cost())
+
+
+def cost_of_job(job: Submitted, work: Work, prices: PriceTable, now: float) -> Cost:
+    """The same of one of its jobs.
+
+    Args:
+        job: The job.
+        work: The electron.
+        prices: What counts.
+        now: Seconds since 1970.
+    """
+    asked = job.asked
     if asked is None:
         return Cost()
     chosen = prices.FARGATE if asked.is_fargate else prices.EC2
     total = Cost()
-    for attempt in work.attempts:
+    for attempt in job.attempts:
         if attempt.started_at is None:
             continue
         seconds = (attempt.stopped_at or now) - attempt.started_at
         if asked.is_fargate:
-            pulled_at = work.usage.pull_started_at if attempt.number == work.usage.attempt else None
-            seconds = max(
-                _FARGATES_SHORTEST, seconds + max(0.0, attempt.started_at - (pulled_at or attempt.started_at))
-            )
+            pulled = work.pull(attempt, attempt.started_at)
+            seconds = max(_FARGATES_SHORTEST, seconds + (attempt.started_at - pulled[0] if pulled else 0.0))
         hours = max(0.0, seconds) / _HOUR * asked.nodes
         vcpus, gb, gpus = asked.vcpus * hours, asked.memory_mib / 1024 * hours, asked.gpus * hours
         total += Cost(vcpus, gb, gpus, vcpus * chosen.vcpu_hour + gb * chosen.gb_hour + gpus * chosen.gpu_hour)

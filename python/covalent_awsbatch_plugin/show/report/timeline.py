@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from covalent_awsbatch_plugin.show.amounts import duration
 
-from .markup import breakable
+from .markup import breakable, escaped
 from .work import Attempt, Work
 
 KINDS = {
@@ -34,12 +34,14 @@ class Span:
         begin: Seconds since 1970.
         end: Likewise.
         attempt: Which attempt it belongs to; 0 for none.
+        job: The memory and the queue of its job, where the electron's jobs do not have the same.
     """
 
     kind: str
     begin: float
     end: float
     attempt: int = 0
+    job: str = ""
 
 
 def spans(work: Work, now: float) -> list[Span]:
@@ -55,33 +57,35 @@ def spans(work: Work, now: float) -> list[Span]:
         kind = "failed" if electron.status == "FAILED" else "running"
         return [] if begun is None else [Span(kind, begun, ended or now)]
     found: list[Span] = []
-    first = work.attempts[0].queued_at
-    if begun is not None and first is not None:
-        found.append(Span("prepared", begun, first))
-    for attempt in work.attempts:
-        found += _of_attempt(attempt, work, ended or now)
-    last = work.attempts[-1].stopped_at
+    last = begun
+    for job in work.jobs:
+        if not job.attempts:
+            continue
+        first = job.attempts[0].queued_at
+        if last is not None and first is not None:
+            found.append(Span("prepared", last, first))
+        for attempt in job.attempts:
+            found += _of_attempt(attempt, work, ended or now, work.differing(job))
+        last = job.attempts[-1].stopped_at
     if last is not None and ended is not None:
         found.append(Span("fetched", last, ended))
     # AWS's clock and this machine's differ a little.
     return [span for span in found if span.end > span.begin]
 
 
-def _of_attempt(attempt: Attempt, work: Work, now: float) -> Iterator[Span]:
-    queued, started = attempt.queued_at, attempt.started_at
+def _of_attempt(attempt: Attempt, work: Work, now: float, job: str) -> Iterator[Span]:
+    queued, started, own = attempt.queued_at, attempt.started_at, (attempt.number, job)
     until = started or attempt.stopped_at or now
-    usage = work.usage
-    pulled = (usage.pull_started_at, usage.pull_stopped_at) if usage.attempt == attempt.number else (None, None)
-    begin, end = pulled
-    if begin is not None and end is not None and queued is not None and queued <= begin <= end <= until:
-        yield Span("queued", queued, begin, attempt.number)
-        yield Span("pulling", begin, end, attempt.number)
-        yield Span("starting", end, until, attempt.number)
+    if queued is not None and (pulled := work.pull(attempt, until)):
+        begin, end = pulled
+        yield Span("queued", queued, begin, *own)
+        yield Span("pulling", begin, end, *own)
+        yield Span("starting", end, until, *own)
     elif queued is not None:
-        yield Span("queued", queued, until, attempt.number)
+        yield Span("queued", queued, until, *own)
     if started is not None:
         failed = attempt.stopped_at is not None and attempt.exit_code != 0
-        yield Span("failed" if failed else "running", started, attempt.stopped_at or now, attempt.number)
+        yield Span("failed" if failed else "running", started, attempt.stopped_at or now, *own)
 
 
 def timeline(works: Sequence[Work], now: float) -> str:
@@ -114,8 +118,9 @@ def _row(label: str, of_one: Iterable[Span], begin: float, length: float) -> str
 
 
 def _title(span: Span) -> str:
-    attempt = f"attempt {span.attempt}: " if span.attempt else ""
-    return f"{attempt}{KINDS[span.kind]}, {duration(span.end - span.begin)}"
+    job = f", {span.job}" if span.job else ""
+    attempt = f"attempt {span.attempt}{job}: " if span.attempt else ""
+    return escaped(f"{attempt}{KINDS[span.kind]}, {duration(span.end - span.begin)}")
 
 
 def _ticks(length: float) -> Iterator[float]:

@@ -1,23 +1,14 @@
-"""What is known of the electrons of a dispatch and of the attempts of their jobs."""
+"""What is known of the electrons of a dispatch, their jobs and the attempts of those."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from covalent_awsbatch_plugin._core import Client, Job
-from covalent_awsbatch_plugin.agreement.naming import RESULT_FILENAME, USAGE_METADATA, of_task
-from covalent_awsbatch_plugin.errors import AWSBatchError
-from covalent_awsbatch_plugin.options.settings import Settings
-from covalent_awsbatch_plugin.printable import one_line, printable
-from covalent_awsbatch_plugin.show import named
+from covalent_awsbatch_plugin.printable import one_line
 from covalent_awsbatch_plugin.show.named import Named, Task
-from covalent_awsbatch_plugin.show.reading import Reader
-from covalent_awsbatch_plugin.task.connection import client, identity
 
 MIB = 1024 * 1024
 
@@ -27,7 +18,7 @@ class Usage:
     """What an attempt left word of.
 
     Attributes:
-        attempt: Which one, from 1; None if it did not know.
+        attempt: Which one of the electron, from 1; None if it did not know.
         process_bytes: Most memory of its largest process; None if that is not known.
         container_bytes: Most memory of its container, with the files that Linux kept in memory; None likewise.
         pull_started_at: When the pull of its image began, in seconds since 1970; None likewise.
@@ -51,8 +42,8 @@ class Attempt:
     """An attempt of a job. Times are in seconds since 1970, and None if they are not known.
 
     Attributes:
-        number: From 1.
-        queued_at: When the job was submitted, or the attempt before had ended.
+        number: Which one of the electron, from 1: those of a further job are counted on.
+        queued_at: When the job was submitted, or its attempt before had ended.
         started_at: When its container began to run.
         stopped_at: When it ended.
         exit_code: Exit code of the container; None if there is none (yet).
@@ -87,29 +78,81 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Work:
-    """An electron with its job.
+class Submitted:
+    """A job of an electron.
 
     Attributes:
-        task: The electron.
-        asked: What its job asked for; None if it has none, or AWS Batch has no record of it any more.
-        was_killed: Whether its job was killed for its memory.
-        attempts: The attempts of the job, oldest first.
-        usage: What one of them left word of.
-        console: The job's page in AWS's console; None where there is none.
+        id: Its id.
+        status: Such as `FAILED`; `VANISHED` if AWS Batch has no record of it any more; empty if it did not answer.
+        queue: Name of its queue; empty if it is not known.
+        asked: What it asked for; None if that is not known.
+        was_killed: Whether it was killed for its memory, as far as can be told.
+        attempts: Its attempts, oldest first.
+        console: Its page in AWS's console; None where there is none.
     """
 
-    task: Task
+    id: str
+    status: str
+    queue: str = ""
     asked: Asked | None = None
     was_killed: bool = False
     attempts: tuple[Attempt, ...] = ()
-    usage: Usage = Usage()
     console: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """An electron with its jobs.
+
+    Attributes:
+        task: The electron.
+        jobs: Its jobs, oldest first: a further one follows where an attempt is to have more memory or another queue,
+            or where a node failed.
+        usage: What the attempt left word of that left the result.
+    """
+
+    task: Task
+    jobs: tuple[Submitted, ...] = ()
+    usage: Usage = Usage()
 
     @property
     def label(self) -> str:
         """How it is called."""
         return one_line(self.task.label)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of all its jobs, oldest first."""
+        return tuple(attempt for job in self.jobs for attempt in job.attempts)
+
+    @property
+    def newest(self) -> Submitted | None:
+        """Its newest job; None if it has none."""
+        return self.jobs[-1] if self.jobs else None
+
+    def pull(self, attempt: Attempt, until: float) -> tuple[float, float] | None:
+        """When an attempt's image was pulled, from the beginning to the end; None if that is not known.
+
+        Args:
+            attempt: The attempt.
+            until: When its container began, or what counts in place of that, in seconds since 1970.
+        """
+        begin, end = self.usage.pull_started_at, self.usage.pull_stopped_at
+        if self.usage.attempt != attempt.number or attempt.queued_at is None or begin is None or end is None:
+            return None
+        return (begin, end) if attempt.queued_at <= begin <= end <= until else None
+
+    def differing(self, job: Submitted) -> str:
+        """The memory and the queue of a job where its electron's jobs do not have the same; empty if they have.
+
+        Args:
+            job: One of its jobs.
+        """
+        sizes = {one.asked.memory_mib for one in self.jobs if one.asked is not None}
+        queues = {one.queue for one in self.jobs if one.queue}
+        memory = gb(job.asked.memory_mib) if job.asked is not None and len(sizes) > 1 else ""
+        queue = f"queue {one_line(job.queue)}" if job.queue and len(queues) > 1 else ""
+        return ", ".join(filter(None, (memory, queue)))
 
 
 @dataclass(frozen=True)
@@ -125,59 +168,6 @@ class Run:
     named: Named
     works: tuple[Work, ...]
     problems: tuple[str, ...]
-
-
-def gathered(word: str, settings: Settings) -> Run:
-    """Gather what Covalent's database, AWS Batch and the bucket know of a dispatch.
-
-    Args:
-        word: Id of a dispatch or a job, or its beginning.
-        settings: Whose queue, bucket, account and region count.
-
-    Raises:
-        UnknownError: Nothing has that name, or several have.
-        AWSBatchError: Neither Covalent's database nor AWS answers.
-    """
-    connection = client(settings, interactive=True)
-    found = named.find(word, connection, settings.batch_queue)
-    found = Named(found.dispatch_id, None, found.family, found.jobs, found.problem)
-    problems = [f"Only what AWS tells is known: {found.problem}."] if found.problem else []
-    try:
-        tasks = named.tasks(found, connection, settings.batch_queue)
-    except AWSBatchError as error:
-        problems.append(error.message)
-        tasks = named.known_tasks(found)
-    tasks = [task for task in tasks if task.job_id or not task.electron.name.startswith(":")]
-    reader = Reader(connection, settings.batch_job_log_group_name)
-    reader.follow(tasks)
-    usages: Mapping[str, Usage] = {}
-    try:
-        asyncio.run(reader.describe())
-        usages = asyncio.run(_usages(settings, tasks))
-    except AWSBatchError as error:
-        problems.append(error.message)
-    jobs = {one.task.job_id: one.job for one in reader.jobs}
-    works = tuple(_work(task, jobs.get(task.job_id), usages.get(_key(task), Usage()), settings) for task in tasks)
-    gone = sum(work.asked is None for work in works if work.task.job_id)
-    if gone and not problems:
-        problems.append(f"AWS Batch has no record of {named.count(gone, 'job')} any more: it keeps them for some days.")
-    return Run(found, works, tuple(map(printable, problems)))
-
-
-def _key(task: Task) -> str:
-    electron = task.electron
-    return of_task(RESULT_FILENAME, {"dispatch_id": electron.dispatch_id, "node_id": electron.node_id})
-
-
-async def _usages(settings: Settings, tasks: Iterable[Task]) -> dict[str, Usage]:
-    """What jobs left word of, by the keys of their results."""
-    keys = [_key(task) for task in tasks if task.job_id]
-    if not keys:
-        return {}
-    await identity(settings)
-    connection: Client = client(settings)
-    found = await connection.metadata(settings.s3_bucket_name, keys)
-    return {key: usage_of(metadata.get(USAGE_METADATA, "")) for key, metadata in found.items()}
 
 
 def usage_of(text: str) -> Usage:
@@ -209,31 +199,10 @@ def _time(value: Any) -> float | None:
     return float(value) if number else None
 
 
-def _work(task: Task, job: Job | None, usage: Usage, settings: Settings) -> Work:
-    if job is None:
-        return Work(task, usage=usage)
-    return Work(
-        task,
-        Asked(job.vcpus or 0.0, job.memory_mib or 0.0, job.gpus or 0.0, job.is_fargate, max(1, job.nodes)),
-        job.status == "FAILED" and job.cause == "out_of_memory",
-        tuple(_attempts(job)),
-        usage,
-        # The embedded AWS has no console.
-        None if settings.endpoint_url else job.console,
-    )
+def gb(mib: float) -> str:
+    """An amount of memory, as `3.75 GB`.
 
-
-def _attempts(job: Job) -> Iterable[Attempt]:
-    queued_at = _seconds(job.created_at)
-    for number, one in enumerate(job.ended_attempts, 1):
-        started_at, stopped_at = _seconds(one["started_at"]), _seconds(one["stopped_at"])
-        yield Attempt(number, queued_at, started_at, stopped_at, one["exit_code"], one_line(one["reason"] or ""))
-        queued_at = stopped_at or queued_at
-    if job.status not in ("SUCCEEDED", "FAILED") or not job.ended_attempts:
-        started_at = _seconds(job.started_at) if job.status in ("RUNNING", "SUCCEEDED", "FAILED") else None
-        code, reason = job.exit_code, one_line(job.status_reason or "")
-        yield Attempt(len(job.ended_attempts) + 1, queued_at, started_at, _seconds(job.stopped_at), code, reason)
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+    Args:
+        mib: How many MiB.
+    """
+    return f"{mib / 1024:.2f} GB"

@@ -126,6 +126,6 @@ def watched(word: str, settings: Settings, shown: View) -> bool:
 
 def _begun(word: str, settings: Settings) -> Following:
     connection = client(settings, interactive=True)
-    found = replace(named.find(word, connection, settings.batch_queue), node_id=None)
-    tasks = named.tasks(found, connection, settings.batch_queue)
+    found = replace(named.find(word, connection, settings.queues), node_id=None)
+    tasks = named.tasks(found, connection, settings.queues)
     return Following(connection, settings, found, tasks, None, lambda _: None)

@@ -177,7 +177,8 @@ def _row_of_job(label: str, followed: Followed) -> Row:
     if job is None:
         why = "AWS Batch has not been asked yet" if followed.is_known else "AWS Batch has no record of its job"
         return Row(label, Kind.WAITING, why)
-    attempt = f"attempt {job.attempts + 1}" if job.attempts else ""
+    before = followed.attempts_before + job.attempts
+    attempt = f"attempt {before + 1}" if before else ""
     if status in _WAITING_STATES:
         ended = [one["stopped_at"] for one in job.ended_attempts if one["stopped_at"]]
         began = ended[-1] if ended else job.created_at
