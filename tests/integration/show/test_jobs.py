@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from lab import QUEUE, Lab, Queue, endings
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 from support.covalent_client import dispatcher_at
 
 from covalent_awsbatch_plugin.cli import main
@@ -85,6 +87,41 @@ def test_the_jobs_of_each_queue_are_shown_that_a_task_may_go_to(
         shown = jobs.look(client(settings), settings, jobs.Flags())
         assert [row.job.id for row in shown.rows] == [job.id for job in running.jobs()]
         assert jobs.nothing(settings, jobs.Flags()).startswith(f"No live job in queue {QUEUE} or other, region")
+
+
+def test_an_exception_is_the_reason_of_the_job_that_raised_it_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from covalent_dispatcher._db.models import Asset, Base, Electron, ElectronAsset, Job, Lattice
+
+    url = f"sqlite+pysqlite:///{tmp_path / 'covalent.sqlite'}"
+    monkeypatch.setenv("COVALENT_DATABASE_URL", url)
+    with dispatcher_at(NOWHERE), Lab(endings={"*-1": endings.exited(137)}) as running:
+        batch = running.boto3("batch")
+        container = {"image": "image:1", "vcpus": 1, "memory": 2048}
+        batch.register_job_definition(jobDefinitionName="d", type="container", containerProperties=container)
+        job = {"jobName": f"covalent-batch-{DISPATCH}-1", "jobQueue": QUEUE, "jobDefinition": "d"}
+        batch.submit_job(**job)
+        running.choose("*-1", endings.exited(1))
+        newest = batch.submit_job(**job)["jobId"]
+        engine = create_engine(url)
+        Base.metadata.create_all(engine)
+        (tmp_path / "stderr.log").write_text(
+            "Traceback (most recent call last):\n  in f\nOSError: no\n", encoding="utf-8"
+        )
+        with Session(engine) as session:
+            counts = {"electron_num": 1, "completed_electron_num": 0}
+            session.add(Lattice(id=1, dispatch_id=DISPATCH, name="workflow", status="FAILED", **counts))
+            session.add(Job(id=1, job_handle=json.dumps(newest)))
+            function = {"parent_lattice_id": 1, "type": "function", "task_group_id": 1, "status": "FAILED"}
+            session.add(Electron(id=1, transport_graph_node_id=1, name="f", executor="awsbatch", job_id=1, **function))
+            session.add(Asset(id=1, storage_type="file", storage_path=str(tmp_path), object_key="stderr.log"))
+            session.add(ElectronAsset(meta_id=1, asset_id=1, key="stderr"))
+            session.commit()
+        engine.dispose()
+        settings = Settings(**{**DEFAULTS, **running.options})
+        rows = jobs.look(client(settings), settings, jobs.Flags(ended=True)).rows
+        assert {row.job.id == newest: row.why for row in rows} == {False: "exit code 137", True: "OSError: no"}
 
 
 def test_an_empty_queue_says_how_to_see_jobs_that_have_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lab.endings import STUCK, Ending
 from rich.console import Console
 from support.tasks import executor_of
 
+from covalent_awsbatch_plugin.agreement.naming import PREVIOUS_JOB
 from covalent_awsbatch_plugin.server.database import Dispatch, Electron
 from covalent_awsbatch_plugin.show.following import Following
 from covalent_awsbatch_plugin.show.named import Named, Task
@@ -70,6 +71,19 @@ def test_a_job_that_waits_says_for_what_and_what_to_do(lab: Lab) -> None:
     assert rows["train[3]"] == (Kind.RUNNING, "its job is SUCCEEDED; its result is being fetched")
     assert rows["train[4]"] == (Kind.WAITING, "its job is being prepared and submitted")
     assert "packages that no job has had yet are packed first" in rows["train[5]"][1]
+
+
+def test_the_attempts_of_earlier_jobs_count(lab: Lab) -> None:
+    def following(job_id: str) -> dict[str, Any]:
+        return {"containerOverrides": {"environment": [{"name": PREVIOUS_JOB, "value": job_id}]}}
+
+    first = submitted(lab, endings.spot_reclaim(), retryStrategy={"attempts": 2})
+    second = submitted(lab, endings.runs_for_ever(), **following(first))
+    forgotten = submitted(lab, endings.stuck(), **following(str(uuid.uuid4())))
+    lab.advance(600)
+    rows = rows_of(followed(lab, [electron(1, second), electron(2, forgotten)]))
+    assert rows["train[1]"] == (Kind.RUNNING, "attempt 3")
+    assert rows["train[2]"][1].startswith("attempt 2, RUNNABLE"), "of which there was one at least"
 
 
 def test_what_has_no_job_is_known_from_covalent(lab: Lab) -> None:
