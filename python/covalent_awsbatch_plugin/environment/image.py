@@ -39,6 +39,7 @@ _ROOT = f"/{PREFIX}"
 # It becomes the runner. What could be packed for no layer it installs before.
 _COMMAND = [f"{_ROOT}/bin/python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NUMBER = re.compile("[0-9]{1,10}")
 _MUSL = re.compile(r"\balpine|\bapk (add|--)")
 
 
@@ -172,15 +173,14 @@ def compose(base: Base, content: Content, directory: Path) -> dict[str, Any]:
         `manifest`, as text, and the `blobs` that it names, as `Client.push_image` takes them.
 
     Raises:
-        CannotBakeError: The base has too many layers, or a user without number; or a package cannot be replaced.
+        CannotBakeError: The base has too many layers, or a package cannot be replaced.
         OSError: A file cannot be read or written.
     """
-    user = _user(base)
     own = [_file_layer(one) for one in content.objects]
     if content.replaced:
         own.append(_written(directory / "replaced.tar.gz", _layer_without(content)))
     own += [_file_layer(one) for one in content.layers]
-    own.append(_written(directory / "environment.tar.gz", _last_layer(base, content, user)))
+    own.append(_written(directory / "environment.tar.gz", _last_layer(base, content)))
     layers = [*(_base_layer(layer) for layer in base.manifest["layers"]), *(one.part for one in own)]
     if len(layers) > _MOST_LAYERS:
         raise CannotBakeError(f"{base.image} has so many layers that the image would have {len(layers)}")
@@ -237,19 +237,26 @@ def _configuration(base: Base, diff_ids: Sequence[str]) -> bytes:
     return _json({**base.config, "config": settings, "rootfs": rootfs, "history": history})
 
 
-def _user(base: Base) -> tuple[int, int]:
-    """User and group that a job runs as.
+@dataclass(frozen=True)
+class _Rights:
+    """Who may write to a directory."""
 
-    Raises:
-        CannotBakeError: They are no numbers.
+    user: int = 0
+    group: int = 0
+    mode: int = 0o755
+
+
+def _rights(base: Base) -> _Rights:
+    """Those of the environment's directories, where the job's user has to be able to install packages.
+
+    Only files of the base tell the number of a user that is given by name: all users of the container may write then.
     """
-    user, _, group = str(base.settings.get("User") or "0").replace("root", "0").partition(":")
-    if not user.isdecimal() or not (group or user).isdecimal():
-        name = base.settings["User"]
-        raise CannotBakeError(
-            f"{base.image} runs as {name!r}: give its user by number (USER 1000), so that pip may install"
-        )
-    return int(user), int(group or user)
+    user, _, group = str(base.settings.get("User") or "root").partition(":")
+    if user == "root":
+        return _Rights()
+    if not _NUMBER.fullmatch(user):
+        return _Rights(mode=0o777)
+    return _Rights(int(user), int(group if _NUMBER.fullmatch(group) else user))
 
 
 @dataclass(frozen=True)
@@ -288,29 +295,31 @@ def _layer_without(content: Content) -> bytes:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted(paths):
             hidden = path.with_name(f".wh.{path.name}")
-            _add(tar, f"{PREFIX}/lib/python{content.python}/site-packages/{hidden}", (0, 0), tarfile.REGTYPE)
+            _add(tar, f"{PREFIX}/lib/python{content.python}/site-packages/{hidden}", tarfile.REGTYPE)
     return out.getvalue()
 
 
-def _last_layer(base: Base, content: Content, user: tuple[int, int]) -> bytes:
+def _last_layer(base: Base, content: Content) -> bytes:
     """What makes a virtual environment of the layers before."""
     program = (base.settings.get("Labels") or {}).get(PYTHON_LABEL) or f"/usr/local/bin/python{content.python}"
     settings = f"home = {os.path.dirname(program)}\ninclude-system-site-packages = true\n"  # noqa: PTH120
+    rights = _rights(base)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        if user != (0, 0):
-            # The files of the packages are root's. In directories of its own the user may replace them all the same.
+        if rights != _Rights():
+            # The files of the packages are root's. Who may write to their directories may replace them all the same.
             for path in sorted(_directories(content.files)):
-                _add(tar, path, user, tarfile.DIRTYPE)
-        _add(tar, f"{PREFIX}/pyvenv.cfg", user, tarfile.REGTYPE, settings.encode())
-        _add(tar, f"{PREFIX}/bin/python", user, tarfile.SYMTYPE, program.encode())
+                _add(tar, path, tarfile.DIRTYPE, rights=rights)
+        _add(tar, f"{PREFIX}/pyvenv.cfg", tarfile.REGTYPE, settings.encode())
+        _add(tar, f"{PREFIX}/bin/python", tarfile.SYMTYPE, program.encode())
     return out.getvalue()
 
 
-def _add(tar: tarfile.TarFile, path: str, user: tuple[int, int], kind: bytes, content: bytes = b"") -> None:
+def _add(tar: tarfile.TarFile, path: str, kind: bytes, content: bytes = b"", rights: _Rights | None = None) -> None:
     entry = tarfile.TarInfo(path)
-    entry.type, (entry.uid, entry.gid) = kind, user
-    entry.mode = 0o644 if kind == tarfile.REGTYPE else 0o755
+    entry.type, entry.mode = kind, 0o644 if kind == tarfile.REGTYPE else 0o755
+    if rights:
+        entry.uid, entry.gid, entry.mode = rights.user, rights.group, rights.mode
     if kind == tarfile.SYMTYPE:
         entry.linkname = content.decode()
     else:

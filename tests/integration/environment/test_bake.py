@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 import six
-from support.images import PYTHON, Image, Registry, digest_of
+from support.images import Image, Registry, digest_of
 from support.package_index import Index, wheel
 from support.task_bench import TaskBench
 
@@ -203,7 +203,6 @@ def test_an_image_that_was_deleted_is_made_again_for_the_next_task(
             Image(more={"history": [{"created_by": "ADD alpine-minirootfs-3.20.3-x86_64.tar.gz / # buildkit"}]}),
             "Alpine",
         ),
-        (Image(config={**PYTHON, "User": "somebody"}), "give its user by number"),
         (Image(architecture="arm64"), "is made for linux/arm64"),
     ],
 )

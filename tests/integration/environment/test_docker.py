@@ -32,6 +32,8 @@ FOUND = """
 import json, os, sys, covalent, dask, covalent_awsbatch_plugin.runner
 from covalent_awsbatch_plugin import _core
 found = {"prefix": sys.prefix, "uid": os.getuid(), "version": _core.__version__, "path": os.environ["PATH"]}
+os.remove(dask.__file__)  # as pip does when it installs another version
+open(dask.__file__, "w").close()
 print(json.dumps({**found, "files": [covalent.__file__, dask.__file__]}))
 """
 
@@ -74,7 +76,9 @@ def base() -> Image:
     # What every glibc and compiler brings along, and wheels may need.
     needed |= {str(libc / name) for name in COMMON if (libc / name).exists()}
     files = {str(path): path.read_bytes() for path in [*kept, PYTHON, shell, *map(Path, needed)]}
+    files["etc/passwd"] = b"root:x:0:0::/:/bin/sh\nworker:x:1234:1234::/:/bin/sh\n"
     config = {
+        "User": "worker",
         "Env": ["PATH=/usr/local/bin:/bin", f"PYTHON_VERSION={MINOR}.0"],
         "Labels": {LABEL: "1", "xyz.covalent.awsbatch.python": str(PYTHON)},
     }
@@ -82,7 +86,7 @@ def base() -> Image:
 
 
 @pytest.mark.usefixtures("engine")
-def test_docker_pulls_and_runs_it_as_any_user(bench: TaskBench) -> None:
+def test_docker_pulls_it_and_its_user_may_replace_packages(bench: TaskBench) -> None:
     ecr = bench.aws.client("ecr")
     ecr.create_repository(repositoryName=NAME)
     registry = Registry()
@@ -103,7 +107,7 @@ def test_docker_pulls_and_runs_it_as_any_user(bench: TaskBench) -> None:
         assert answer.returncode == 0, answer.stderr
         tagged = f"{LABEL}:{uuid.uuid4().hex}"
         docker("tag", pulled, tagged)
-    found = in_container(tagged, "--user", "1234:1234", "--entrypoint", "/opt/job/bin/python", arguments=("-c", FOUND))
+    found = in_container(tagged, "--entrypoint", "/opt/job/bin/python", arguments=("-c", FOUND))
     assert found.returncode == 0, found.stderr
     said: dict[str, Any] = json.loads(found.stdout)
     assert (said["prefix"], said["uid"], said["version"]) == ("/opt/job", 1234, _core.__version__)

@@ -1,0 +1,62 @@
+"""What an image adds to its base."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.images import Image, tar
+
+from covalent_awsbatch_plugin.environment.cache import Packed
+from covalent_awsbatch_plugin.environment.image import Base, Content, compose
+from covalent_awsbatch_plugin.environment.pack import PREFIX
+
+PACKAGE = f"{PREFIX}/lib/python3.11/site-packages/one"
+
+
+def composed(user: str, directory: Path) -> tuple[dict[str, Any], list[tarfile.TarInfo]]:
+    """How the image is run, and the entries of its last layer, on a base with a user."""
+    base = Image(config={"User": user})
+    file = directory / f"sha256-{0:064}.tar.gz"
+    file.write_bytes(gzip.compress(tar({f"{PACKAGE}/__init__.py": b""})))
+    content = Content("3.11", (Packed(f"environments/{file.name}", file, 1),))
+    compose(Base("base", json.loads(base.manifest), json.loads(base.configuration)), content, directory)
+    with tarfile.open(directory / "environment.tar.gz") as layer:
+        entries = layer.getmembers()
+    configuration: dict[str, Any] = json.loads((directory / "config.json").read_bytes())["config"]
+    return configuration, entries
+
+
+@pytest.mark.parametrize("user", ["", "root", "root:staff", "0"])
+def test_root_may_write_everywhere_anyway(user: str, tmp_path: Path) -> None:
+    configuration, entries = composed(user, tmp_path)
+    assert [entry.name for entry in entries] == [f"{PREFIX}/pyvenv.cfg", f"{PREFIX}/bin/python"]
+    assert configuration["User"] == user
+
+
+@pytest.mark.parametrize(
+    ("user", "owner", "mode"),
+    [
+        ("1000", (1000, 1000), 0o755),
+        ("1000:50", (1000, 50), 0o755),
+        ("1000:staff", (1000, 1000), 0o755),
+        ("worker", (0, 0), 0o777),
+        ("worker:staff", (0, 0), 0o777),
+        ("rooty", (0, 0), 0o777),
+        ("9" * 40, (0, 0), 0o777),
+    ],
+)
+def test_the_user_of_a_base_may_install_packages_also_one_that_is_known_by_name(
+    user: str, owner: tuple[int, int], mode: int, tmp_path: Path
+) -> None:
+    configuration, entries = composed(user, tmp_path)
+    folders = {entry.name: ((entry.uid, entry.gid), entry.mode) for entry in entries if entry.isdir()}
+    assert {PREFIX, f"{PREFIX}/bin", PACKAGE, PACKAGE.rpartition("/")[0]} <= folders.keys()
+    assert set(folders.values()) == {(owner, mode)}
+    files = [entry for entry in entries if entry.isfile()]
+    assert [(entry.uid, entry.mode) for entry in files] == [(0, 0o644)], "nobody may change what was not theirs"
+    assert configuration["User"] == user
