@@ -174,9 +174,7 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         definition = settings.job_definition.partition(":job-definition/")[2] or settings.job_definition
         definition = f"{batch}:job-definition/{definition.partition(':')[0]}"
     queues = [queue if queue.startswith("arn:") else f"{batch}:job-queue/{queue}" for queue in settings.queues]
-    bucket = settings.s3_bucket_name
-    is_arn = bucket.startswith("arn:")
-    bucket = bucket if is_arn else f"arn:{place.partition}:s3:::{bucket}"
+    bucket, objects = _bucket(settings, place)
     roles = [role_arn(role, place) for role in (settings.batch_execution_role_name, settings.batch_job_role_name)]
     image = _repository(settings.container_image_uri, place)
     group = f"log-group:{settings.batch_job_log_group_name}:*"
@@ -188,8 +186,8 @@ def resources(settings: Settings, place: Place) -> dict[str, list[str]]:
         "roles": list(dict.fromkeys(roles)) if registered and settings.platform != "EKS" else [],
         # Includes the caller's own role: the ARN of its session does not contain its path.
         "all_roles": [f"arn:{place.partition}:iam::{place.account}:role/*"],
-        "objects": [f"{bucket}/object/*" if is_arn else f"{bucket}/*"],
-        "environments": [f"{bucket}{'/object' * is_arn}/environments/*"] if settings.source == "bucket" else [],
+        "objects": [f"{objects}/*"],
+        "environments": [f"{objects}/environments/*"] if settings.source == "bucket" else [],
         "bucket": [bucket],
         "logs": [f"arn:{place.partition}:logs:{place.region}:{place.account}:{group}"],
         "image": image,
@@ -291,6 +289,21 @@ async def _account(settings: Settings) -> str:
         if not error.details.get("endpoint"):
             raise
         raise unanswered(error, "which account this is; with --account nothing has to be asked") from error
+
+
+def _bucket(settings: Settings, place: Place) -> tuple[str, str]:
+    """The ARNs of the bucket and of its objects.
+
+    IAM knows an access point by its name alone, with which the alias begins; a long one is cut off there.
+    """
+    bucket = settings.s3_bucket_name
+    if not settings.has_access_point:
+        arn = f"arn:{place.partition}:s3:::{bucket}"
+        return arn, arn
+    if not bucket.startswith("arn:"):
+        account = settings.s3_bucket_owner.replace("any", "*") or place.account
+        bucket = f"arn:{place.partition}:s3:*:{account}:accesspoint/{bucket.rsplit('-', 2)[0]}*"
+    return bucket, f"{bucket}/object"
 
 
 def _sources(settings: Settings, place: Place) -> dict[str, list[str]]:

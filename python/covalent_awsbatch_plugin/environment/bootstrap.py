@@ -6,7 +6,6 @@ syntax of Python 3.8 (to say that this is too old), and has to stay small. What 
 
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import time
 import typing
-import urllib.request
+import urllib.request as web
 
 
 def env(name: str) -> str:
@@ -22,50 +21,53 @@ def env(name: str) -> str:
     return os.environ.get(name, "")
 
 
-def failure(why: object) -> SystemExit:
-    """What ends the job, with a reason in its log."""
-    return SystemExit(f"This job's environment cannot be used: {why}")
+def fail(why: object) -> typing.NoReturn:
+    """Ends the job, with a reason in its log."""
+    sys.exit(f"This job's environment cannot be used: {why}")
 
 
-def credentials() -> tuple[str, str, str]:
+def keys() -> tuple[str, str, str]:
     """The container's own, of its variables or of its role: access key, secret key, session token."""
     if env("AWS_ACCESS_KEY_ID"):
         return env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")
-    path = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    if not path:
-        raise failure("no credentials. Has the job a job role?")
-    with urllib.request.urlopen(f"http://169.254.170.2{path}", timeout=10) as answer:
+    if not (path := env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")):
+        fail("no credentials. Has the job a job role?")
+    with web.urlopen(f"http://169.254.170.2{path}", timeout=10) as answer:
         found = json.load(answer)
     return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
 
 
-def signed(key: str, region: str) -> urllib.request.Request:
-    """A GET of an object, signed (Signature Version 4)."""
-    access, secret, token = credentials()
-    china = ".cn" if region.startswith("cn-") else ""
-    endpoint = env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL") or f"https://s3.{region}.amazonaws.com{china}"
-    path = f"/{env('S3_BUCKET_NAME')}/{key}"
+def signed(key: str, region: str) -> web.Request:
+    """A GET of an object, signed (Signature Version 4). Access points are reached by hosts of their own alone."""
+    access, secret, token = keys()
+    bucket = env("S3_BUCKET_NAME")
+    host = f"{bucket}.s3"
+    if bucket[:4] == "arn:":
+        region, account, _, name = bucket.replace("/", ":").split(":")[3:]
+        host = f"{name}-{account}.s3-accesspoint"
+    rest = f"{region}.amazonaws.com" + ".cn" * (region[:3] == "cn-")
+    url = f"https://{host}.{rest}/{key}"
+    own = env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL")
+    if own or "." in bucket:  # of which no certificate is
+        url = f"{own or 'https://s3.' + rest}/{bucket}/{key}"
+    _, _, host, path = url.split("/", 3)
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    body = "UNSIGNED-PAYLOAD"
-    headers = {
-        "host": endpoint.split("/")[2],
-        "x-amz-content-sha256": body,
-        "x-amz-date": now,
-        "x-amz-expected-bucket-owner": env("COVALENT_AWSBATCH_BUCKET_OWNER"),
-        "x-amz-security-token": token,
-    }
-    headers = {name: value for name, value in headers.items() if value}
+    lines = f"host:{host}\nx-amz-content-sha256:UNSIGNED-PAYLOAD\nx-amz-date:{now}\n"
+    if owner := env("COVALENT_AWSBATCH_BUCKET_OWNER"):
+        lines += f"x-amz-expected-bucket-owner:{owner}\n"
+    if token:
+        lines += f"x-amz-security-token:{token}\n"
+    headers = dict(line.split(":", 1) for line in lines.split())
     names = ";".join(headers)
-    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    canonical = f"GET\n{path}\n\n{lines}\n{names}\n{body}"
+    digest = hashlib.sha256(f"GET\n/{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD".encode()).hexdigest()
     scope = f"{now[:8]}/{region}/s3/aws4_request"
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
     mac = f"AWS4{secret}".encode()
     for part in [*scope.split("/"), f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"]:
         mac = hmac.digest(mac, part.encode(), "sha256")
-    who = f"Credential={access}/{scope},SignedHeaders={names},Signature={mac.hex()}"
-    headers["authorization"] = f"AWS4-HMAC-SHA256 {who}"
-    return urllib.request.Request(endpoint + path, headers=headers)
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={access}/{scope},SignedHeaders={names},Signature={mac.hex()}"
+    )
+    return web.Request(url, headers=headers)
 
 
 def fetch(key: str, file: typing.IO[bytes]) -> None:
@@ -76,8 +78,8 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
         file.seek(0)
         sha256 = hashlib.sha256()
         try:
-            with urllib.request.urlopen(signed(key, region), timeout=60) as answer:
-                for piece in iter(lambda: answer.read(1 << 20), b""):
+            with web.urlopen(signed(key, region), timeout=60) as answer:
+                while piece := answer.read(1 << 20):
                     sha256.update(piece)
                     file.write(piece)
             file.truncate()
@@ -86,20 +88,20 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
             why = "not what was uploaded"
             if pause and not answer.length:  # twice, and all of it
                 break
-        except urllib.request.HTTPError as error:
+        except web.HTTPError as error:
             why = f"S3 answers {error.code}: {error.read(500)!r}"
             there = error.headers.get("x-amz-bucket-region", region)
             if there == region and error.code < 500:
                 break
             region = there
-        except (OSError, http.client.HTTPException) as error:
+        except Exception as error:  # noqa: BLE001  (also what answers in place of AWS is told by a sentence)
             why = str(error)
             if "Errno 28]" in why:  # no space left
                 break
-    raise failure(f"{key}: {why}")
+    fail(f"{key}: {why}")
 
 
-def directory() -> str:
+def place() -> str:
     """A new directory from which programs may run."""
     tried = [env("COVALENT_AWSBATCH_DIRECTORY") or "/opt", "/tmp", "/var/tmp"]
     for parent in tried:
@@ -108,7 +110,7 @@ def directory() -> str:
                 return tempfile.mkdtemp(dir=parent)
         except OSError:
             pass
-    raise failure(f"no place to write and run in {tried}. Mount a volume")
+    fail(f"no place to write and run in {tried}. Mount a volume")
 
 
 def main() -> None:
@@ -116,9 +118,9 @@ def main() -> None:
     version = "{}.{}".format(*sys.version_info)
     wanted = env("COVALENT_AWSBATCH_PYTHON")
     if version != wanted:
-        raise failure(f"the image has Python {version}, and its server has {wanted}")
-    root = directory()
-    prefix = root + "/opt/job"
+        fail(f"the image has Python {version}, and its server has {wanted}")
+    root = place()
+    venv = root + "/opt/job"
     try:
         for key in env("COVALENT_AWSBATCH_ENVIRONMENT").split():
             with tempfile.TemporaryFile(dir=root) as file:
@@ -126,13 +128,13 @@ def main() -> None:
                 file.seek(0)
                 subprocess.run(["tar", "xzoC", root], stdin=file, check=True)
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-        with open(f"{prefix}/pyvenv.cfg", "w") as file:
+        with open(f"{venv}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")
-        os.symlink(python, f"{prefix}/bin/python")
+        os.symlink(python, f"{venv}/bin/python")
     except (OSError, subprocess.CalledProcessError) as error:
-        raise failure(f"{prefix}: {error}") from None
-    os.environ.update(VIRTUAL_ENV=prefix, PATH=f"{prefix}/bin:{env('PATH')}")
-    os.execv(f"{prefix}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
+        fail(f"{venv}: {error}")
+    os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:{env('PATH')}")
+    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
 
 
 if __name__ == "__main__":

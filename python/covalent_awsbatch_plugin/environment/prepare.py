@@ -74,6 +74,11 @@ async def environment(settings: Settings, client: Client, stream: TextIO) -> Env
     """
     if settings.source == "image":
         return None
+    if ":s3-outposts:" in settings.s3_bucket_name:
+        raise errors.SettingsError(
+            "AWSBatchExecutor: a job fetches no packages through an access point on Outposts. Set container_image_uri "
+            "to an image that has Covalent and this package."
+        )
     if settings.container_image_uri == FORMER_IMAGE:
         _advise_on_former_image()
     if (known := _known(settings, client)) is not None:

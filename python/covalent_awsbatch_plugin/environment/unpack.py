@@ -119,7 +119,7 @@ def main() -> None:
             manifest = json.load(file)
         unpack(manifest, root)
     except (OSError, zlib.error, subprocess.CalledProcessError) as error:
-        raise bootstrap.failure(error) from None
+        bootstrap.fail(error)
     # Anew, since a package may have files that Python reads when it starts.
     os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
 

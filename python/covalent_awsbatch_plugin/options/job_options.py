@@ -36,9 +36,9 @@ class JobOptions(OptionGroup):
     )
     s3_bucket_name: limits.Bucket = option(
         "covalent-batch-job-resources",
-        rule="must be the name of an S3 bucket (3 to 63 lower-case letters, digits, dots and hyphens) or the ARN of an "
-        "access point",
-        doc="Bucket for functions and results.",
+        rule="must be the name of an S3 bucket (3 to 63 lower-case letters, digits, dots and hyphens), or the alias or "
+        "ARN of an access point",
+        doc="Bucket for functions and results: its name, or the alias or ARN of an access point.",
         command_line=True,
         deploy=Variable("Name of the bucket; empty for one of prefix, account and region.", default=""),
     )

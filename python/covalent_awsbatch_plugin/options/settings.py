@@ -61,6 +61,11 @@ class Settings(NodeOptions, BaseModel):
         return "" if self.container_image_uri == FORMER_IMAGE else self.container_image_uri
 
     @property
+    def has_access_point(self) -> bool:
+        """Whether the bucket is reached through an access point: by its ARN, or by its alias."""
+        return self.s3_bucket_name.startswith("arn:") or self.s3_bucket_name.endswith("-s3alias")
+
+    @property
     def queues(self) -> tuple[str, ...]:
         """The job queue, and those that a task's further jobs go to, in their order."""
         return self.batch_queue, *self.retry_queues

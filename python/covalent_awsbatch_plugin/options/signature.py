@@ -23,7 +23,7 @@ class OptionKeywords:
     region: str
     """AWS region of the queue, its jobs and their logs; the bucket may be in another one."""
     s3_bucket_name: str
-    """Bucket for functions and results."""
+    """Bucket for functions and results: its name, or the alias or ARN of an access point."""
     batch_queue: str
     """Job queue, by name or ARN."""
     batch_execution_role_name: str
@@ -300,7 +300,8 @@ class OptionKeywords:
             profile: AWS profile; empty for `AWS_PROFILE` or `default`. Default: empty.
             region: AWS region of the queue, its jobs and their logs; the bucket may be in another one. Default:
                 `us-east-1`.
-            s3_bucket_name: Bucket for functions and results. Default: `covalent-batch-job-resources`.
+            s3_bucket_name: Bucket for functions and results: its name, or the alias or ARN of an access point. Default:
+                `covalent-batch-job-resources`.
             batch_queue: Job queue, by name or ARN. Default: `covalent-batch-queue`.
             batch_execution_role_name: Role of the ECS agent, by name or ARN. Default: `ecsTaskExecutionRole`.
             batch_job_role_name: Role of the function in its container, by name or ARN; on EKS `eks_service_account` has

@@ -74,6 +74,20 @@ def test_deleting_is_not_needed_unless_it_is_wished_for() -> None:
     assert "allow s3:DeleteObject" in wrong["objects"]
 
 
+def test_an_access_point_by_its_alias(aws: LocalAWS, options: dict[str, Any]) -> None:
+    alias = "jobs-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"
+    given = {**options, "s3_bucket_name": alias}
+    assert "`aws s3control list-access-points --account-id 123456789012`" in ask(given).wrong()["bucket"]
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=alias)
+    try:
+        report = ask(given)
+    finally:
+        s3.delete_bucket(Bucket=alias)
+    assert report.found("objects") == f"put, get, delete work in s3://{alias}"
+    assert "S3 does not tell through an access point" in report.found("encryption")
+
+
 def test_how_the_bucket_encrypts(aws: LocalAWS, options: dict[str, Any]) -> None:
     s3 = aws.client("s3")
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/mine"}}

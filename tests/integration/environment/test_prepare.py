@@ -58,9 +58,9 @@ def run(bench: TaskBench, function: Any = where, **options: Any) -> Any:
     return asyncio.run(executor.run(function, [], {}, bench.task())).get_deserialized(), executor
 
 
-def environment_of(bench: TaskBench) -> tuple[Environment, str]:
+def environment_of(bench: TaskBench, **options: Any) -> tuple[Environment, str]:
     """What a task's job is to fetch, and what the task said of it."""
-    settings, stream = bench.executor(runtime="bucket")._settings(), io.StringIO()
+    settings, stream = bench.executor(runtime="bucket", **options)._settings(), io.StringIO()
     found = asyncio.run(prepare.environment(settings, client(settings), stream))
     assert found is not None
     return found, stream.getvalue()
@@ -124,6 +124,13 @@ def test_what_cannot_be_packed_is_told_before_there_is_a_job(bench: TaskBench, m
         run(bench)
     assert "set container_image_uri to an image" in raised.value.message
     assert not any("submitjob" in one.path for one in bench.requests)
+
+
+def test_an_access_point_that_jobs_cannot_fetch_from_is_told_before_there_is_a_job(bench: TaskBench) -> None:
+    point = "arn:aws:s3-outposts:us-east-1:123456789012:outpost/op-01ac5d28a6a232904/accesspoint/jobs"
+    with pytest.raises(SettingsError, match="through an access point on Outposts"):
+        environment_of(bench, s3_bucket_name=point)
+    assert bench.requests == []
 
 
 @pytest.mark.usefixtures("small_packages")

@@ -201,6 +201,17 @@ def test_a_document_fits_into_a_managed_policy() -> None:
     assert json.loads(policy.text(written)) == written
 
 
+@pytest.mark.parametrize(("owner", "account"), [("", "123456789012"), ("210987654321", "210987654321"), ("any", "*")])
+def test_an_alias_is_granted_by_the_name_of_its_access_point(owner: str, account: str) -> None:
+    """IAM takes no alias: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html."""
+    alias = "team-jobs-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"
+    place = Place("123456789012", "eu-central-1", "aws")
+    found = granted(document(USER, Settings(s3_bucket_name=alias, s3_bucket_owner=owner), place))
+    point = f"arn:aws:s3:*:{account}:accesspoint/team-jobs*"
+    assert found["s3:PutObject"] == [f"{point}/object/*"]
+    assert found["s3:ListBucket"] == [point]
+
+
 @pytest.mark.parametrize("bucket", ["mine", "arn:aws:s3:eu-central-1:123456789012:accesspoint/mine"])
 def test_environments_can_be_deleted_by_whoever_is_to(bucket: str) -> None:
     flags = ["policy", "user", "--prune", "--account=123456789012", f"--s3-bucket-name={bucket}"]

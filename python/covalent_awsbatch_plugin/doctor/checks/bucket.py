@@ -34,7 +34,10 @@ async def bucket(case: Case) -> Sequence[Check]:
         return [from_error("bucket", error)]
     there = answer["region"]
     if answer["state"] == "missing":
-        fix = f"create it: `aws s3 mb s3://{name} --region {here}`, or set `s3_bucket_name` to one that you have"
+        create = f"create it: `aws s3 mb s3://{name} --region {here}`"
+        if case.settings.has_access_point:
+            create = f"look for it: `aws s3control list-access-points --account-id {case.known.account}`"
+        fix = f"{create}, or set `s3_bucket_name` to one that you have"
         return [failed("bucket", f"there is no bucket {name}", fix)]
     fix = f"set `s3_bucket_name` to a bucket in {here}, or `region`, which moves the queue as well"
     if answer["state"] == "elsewhere":
@@ -87,6 +90,8 @@ async def _try(connection: Client, verb: str, bucket_name: str) -> None:
 async def _encryption(case: Case) -> Check:
     if case.settings.s3_kms_key_id:
         return passed("encryption", f"by {case.settings.s3_kms_key_id}, as `s3_kms_key_id` says")
+    if case.settings.has_access_point:
+        return passed("encryption", "as its bucket says, which S3 does not tell through an access point")
     try:
         answer = json.loads(await case.inspector.encryption(case.settings.s3_bucket_name))
     except AWSBatchError as error:
