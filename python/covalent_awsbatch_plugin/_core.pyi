@@ -388,6 +388,8 @@ class Client:
         key: str,
         metadata: dict[str, str] | None = None,
         hash_algorithm: _HashAlgorithm | None = None,
+        *,
+        shared: bool = False,
     ) -> Writer:
         """Open an object for writing. It appears when the writer is closed, whole or not at all.
 
@@ -396,6 +398,8 @@ class Client:
             key: Key of the object.
             metadata: S3 user metadata, ASCII.
             hash_algorithm: What to compute of the content while it is written, for `digest`.
+            shared: Whether other machines may write the same object at the same time. Their uploads are left alone; of
+                an own one whose answer was lost the bucket's lifecycle rule removes the parts.
 
         Raises:
             ValueError: There is no such algorithm.

@@ -281,7 +281,7 @@ impl Client {
         Ok(Reader::new(download, hash_algorithm))
     }
 
-    #[pyo3(signature = (bucket, key, metadata=None, hash_algorithm=None))]
+    #[pyo3(signature = (bucket, key, metadata=None, hash_algorithm=None, *, shared=false))]
     fn writer(
         &self,
         py: Python<'_>,
@@ -289,11 +289,12 @@ impl Client {
         key: &str,
         metadata: Option<HashMap<String, String>>,
         hash_algorithm: Option<&str>,
+        shared: bool,
     ) -> PyResult<Writer> {
         let connection = self.connection()?;
         let hash_algorithm = hash_algorithm.map(hash_algorithm_named).transpose()?;
         let storage = py.detach(|| block_on(async move { connection.storage().await }))?;
-        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default()), hash_algorithm))
+        Ok(Writer::new(Upload::new(storage, bucket, key, metadata.unwrap_or_default(), shared), hash_algorithm))
     }
 }
 

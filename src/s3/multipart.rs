@@ -66,8 +66,8 @@ impl Multipart {
             }
             attempts += 1;
         };
-        if attempts > 1 {
-            // An earlier attempt whose answer was lost may have created an upload.
+        // An earlier attempt whose answer was lost may have created an upload. Which one it was cannot be told.
+        if attempts > 1 && !target.is_shared {
             abort_others(&target, id.as_deref()).await;
         }
         Ok(Self {

@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub bucket: String,
     pub key: String,
     pub metadata: HashMap<String, String>,
+    /// Whether others may write it at the same time.
+    pub is_shared: bool,
 }
 
 impl Target {

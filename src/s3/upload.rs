@@ -31,9 +31,11 @@ pub struct Upload {
 
 impl Upload {
     /// An upload to `s3://bucket/key` with this user metadata. Sends nothing.
+    ///
+    /// `is_shared` says that others may write the same object at the same time: their uploads are left alone.
     #[must_use]
-    pub fn new(storage: Storage, bucket: &str, key: &str, metadata: HashMap<String, String>) -> Self {
-        let target = Target { storage, bucket: bucket.to_owned(), key: key.to_owned(), metadata };
+    pub fn new(storage: Storage, bucket: &str, key: &str, metadata: HashMap<String, String>, is_shared: bool) -> Self {
+        let target = Target { storage, bucket: bucket.to_owned(), key: key.to_owned(), metadata, is_shared };
         Self { target: Arc::new(target), buffer: BytesMut::new(), reservation: None, multipart: None }
     }
 

@@ -190,7 +190,7 @@ def _prepare(key: _Key) -> Packages:
     for one, is_kept in zip(objects, asyncio.run(_kept(client, bucket, objects)), strict=True):
         if not is_kept:
             about = description(one.packages, "{}.{}".format(*sys.version_info))
-            with client.writer(bucket, one.key, about) as writer, one.file.open("rb") as file:
+            with client.writer(bucket, one.key, about, shared=True) as writer, one.file.open("rb") as file:
                 shutil.copyfileobj(file, writer, _PIECE)
     if len(_ready) >= _REMEMBERED:
         _ready.clear()

@@ -135,7 +135,8 @@ async def _is_kept(client: Client, bucket: str, key: str) -> bool:
 def _upload(client: Client, bucket: str, one: Packed, watch: Watch) -> None:
     """Uploads a file; what the power has cut off, or a bad disk changed, is not what its name says."""
     start, sha256, sent = time.monotonic(), hashlib.sha256(), 0
-    with client.writer(bucket, one.key, description(one.packages, _PYTHON)) as writer, one.file.open("rb") as file:
+    about = description(one.packages, _PYTHON)
+    with client.writer(bucket, one.key, about, shared=True) as writer, one.file.open("rb") as file:
         while piece := file.read(_PIECE):
             watch.uploading(one, sent)
             sha256.update(piece)

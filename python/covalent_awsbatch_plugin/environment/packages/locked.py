@@ -244,5 +244,5 @@ def _renew(bucket: Bucket, key: str, wheels: list[Wheel], file: Path) -> None:
 
 def _remember_in_bucket(bucket: Bucket, key: str, wheels: list[Wheel], at: float) -> None:
     pins = {wheel.name: wheel.version for wheel in wheels}
-    with suppress(errors.AWSBatchError), bucket.client.writer(bucket.name, key) as writer:
+    with suppress(errors.AWSBatchError), bucket.client.writer(bucket.name, key, shared=True) as writer:
         writer.write(json.dumps({"at": int(at), "pins": pins}).encode())
