@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from covalent_awsbatch_plugin._core import Client
 
 from . import platforms
+from .cache import verify
 from .image import ANNOTATIONS, TAG_PREFIX, Base, Content, check, compose, tag
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         return found
     found_base = Base.parse(await client.base_image(base, architecture))
     check(found_base, base, architecture, content.python)
+    for one in content.files:
+        verify(one)
     with tempfile.TemporaryDirectory() as directory:
         image = compose(found_base, content, Path(directory))
         request = {"repository": repository, "tag": name, "base": found_base.image, "seconds": _PUSH_SECONDS, **image}

@@ -29,6 +29,11 @@ _KEPT_DAYS = 30
 _PACKING_SECONDS = 900
 _UNFINISHED = "new-"
 _UNFINISHED_SECONDS = 2 * 3600  # longer than anything takes that has such a directory
+_PIECE = 1024 * 1024
+
+
+class DamagedError(OSError):
+    """A file is not what was written: the power has cut it off, or a bad disk changed it. The message names it."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,22 @@ def find(
     place = directory() / _name(distributions, folder, more or {})
     file = next(place.glob("sha256-*.tar.gz"), None)
     return None if file is None else _packed(file, distributions)
+
+
+def verify(one: Packed) -> None:
+    """Compares a file with the hash in its name; one that differs is made anew by the next task.
+
+    Raises:
+        DamagedError: It differs.
+        OSError: It cannot be read.
+    """
+    sha256 = hashlib.sha256()
+    with one.file.open("rb") as file:
+        while piece := file.read(_PIECE):
+            sha256.update(piece)
+    if sha256.hexdigest() not in one.key:
+        forget(one)
+        raise DamagedError(f"{one.file} was damaged; the next task makes it anew")
 
 
 def forget(one: Packed) -> None:

@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -26,7 +24,7 @@ from .packages import index, layers, locked
 from .packages.resolve import Target, target
 from .packages.wanted import Wanted, requirements, wanted
 from .runtime import distributions
-from .stored import description
+from .store import Watch, missing, upload
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
@@ -38,7 +36,6 @@ _FRESH_SECONDS = 600
 _FAILED_SECONDS = 60
 _REMEMBERED = 1000
 _NOTED_SECONDS = 1.0
-_PIECE = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -180,18 +177,19 @@ def _prepare(key: _Key) -> Packages:
         return known
     client, bucket, asked, is_own_image, machine = key
     option = requirements(Wanted(packages=asked.packages))  # a DepsPip is installed by Covalent
+
+    def again() -> Packages:
+        found = _made(locked.Bucket(client, bucket), asked, target(machine, is_own_image), machine)
+        return replace(found, manifest=_manifest(found))
+
     try:
-        made = _made(locked.Bucket(client, bucket), asked, target(machine, is_own_image), machine)
+        made = again()
     except (CannotPackError, OSError) as error:
         _log.warning("Packages are installed in jobs, and not packed: %s", error)
         made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
-    made = replace(made, manifest=_manifest(made))
+        made = replace(made, manifest=_manifest(made))
     objects = [*made.objects, *([made.manifest] if made.manifest else [])]
-    for one, is_kept in zip(objects, asyncio.run(_kept(client, bucket, objects)), strict=True):
-        if not is_kept:
-            about = description(one.packages, "{}.{}".format(*sys.version_info))
-            with client.writer(bucket, one.key, about, shared=True) as writer, one.file.open("rb") as file:
-                shutil.copyfileobj(file, writer, _PIECE)
+    upload(client, bucket, missing(client, bucket, objects), again, Watch())
     if len(_ready) >= _REMEMBERED:
         _ready.clear()
     _ready[key] = (time.monotonic(), made)
@@ -234,10 +232,6 @@ def _made(bucket: locked.Bucket, asked: Wanted, fits: Target, machine: str) -> P
         installed=tuple(sorted(call.fingerprint for call in asked.calls)),
         summary=summary,
     )
-
-
-async def _kept(client: Client, bucket: str, objects: list[Packed]) -> list[bool]:
-    return await asyncio.gather(*(client.keep(bucket, one.key) for one in objects))
 
 
 @cache

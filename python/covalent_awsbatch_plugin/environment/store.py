@@ -7,7 +7,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import Distribution
@@ -23,10 +23,6 @@ _PIECE = 8 * 1024 * 1024
 _PYTHON = "{}.{}".format(*sys.version_info)
 
 _log = logging.getLogger(__name__)
-
-
-class _DamagedError(OSError):
-    """A file of the cache is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +104,37 @@ def environment(objects: Sequence[Packed], machine: str) -> Environment:
 
 def store(client: Client, bucket: str, made: Environment, watch: Watch, *, anew: bool = False) -> None:
     """Uploads what is missing; see `make`."""
-    for one in made.objects:
-        if anew or not asyncio.run(_is_kept(client, bucket, one.key)):
-            try:
-                _upload(client, bucket, one, watch)
-            except (_DamagedError, FileNotFoundError):  # or another process is packing it anew
-                cache.forget(one)
-                runtime.pack(made.machine, partial(_packed, watch, anew=False))
-                _upload(client, bucket, one, watch)
+    again = partial(runtime.pack, made.machine, partial(_packed, watch, anew=False))
+    upload(client, bucket, made.objects if anew else missing(client, bucket, made.objects), again, watch)
+
+
+def missing(client: Client, bucket: str, objects: Sequence[Packed]) -> list[Packed]:
+    """Those of these files that a bucket does not have. Blocks.
+
+    Raises:
+        AWSBatchError: The bucket cannot be asked.
+    """
+    are_kept = asyncio.run(_are_kept(client, bucket, objects))
+    return [one for one, is_kept in zip(objects, are_kept, strict=True) if not is_kept]
+
+
+def upload(client: Client, bucket: str, objects: Sequence[Packed], again: Callable[[], object], watch: Watch) -> None:
+    """Uploads files. Blocks.
+
+    Args:
+        client: Connection to use.
+        bucket: Name of the bucket.
+        objects: The files.
+        again: Makes those of them that are not there; one that is damaged is removed before.
+        watch: Is told of it.
+
+    Raises:
+        OSError: A file cannot be read, or made again.
+        AWSBatchError: The bucket cannot be written to.
+    """
+    send = partial(_send, client, bucket, watch)
+    for one in objects:
+        _upload(send, one, again)
 
 
 def _packed(watch: Watch, group: dict[str, Distribution], *more: Any, anew: bool, **options: Any) -> Packed:
@@ -128,12 +147,21 @@ def _packed(watch: Watch, group: dict[str, Distribution], *more: Any, anew: bool
     return cache.packed(group, *more, **options)
 
 
-async def _is_kept(client: Client, bucket: str, key: str) -> bool:
-    return await client.keep(bucket, key)
+async def _are_kept(client: Client, bucket: str, objects: Sequence[Packed]) -> list[bool]:
+    return await asyncio.gather(*(client.keep(bucket, one.key) for one in objects))
 
 
-def _upload(client: Client, bucket: str, one: Packed, watch: Watch) -> None:
-    """Uploads a file; what the power has cut off, or a bad disk changed, is not what its name says."""
+def _upload(send: Callable[[Packed], None], one: Packed, again: Callable[[], object]) -> None:
+    try:
+        send(one)
+    except (cache.DamagedError, FileNotFoundError):  # or another process is packing it anew
+        cache.forget(one)
+        again()
+        send(one)
+
+
+def _send(client: Client, bucket: str, watch: Watch, one: Packed) -> None:
+    """Uploads a file, and compares it meanwhile with the hash in its name."""
     start, sha256, sent = time.monotonic(), hashlib.sha256(), 0
     about = description(one.packages, _PYTHON)
     with client.writer(bucket, one.key, about, shared=True) as writer, one.file.open("rb") as file:
@@ -144,5 +172,5 @@ def _upload(client: Client, bucket: str, one: Packed, watch: Watch) -> None:
             sent += len(piece)
         watch.uploading(one, sent)
         if sha256.hexdigest() not in one.key:
-            raise _DamagedError(f"{one.file} is damaged")
+            raise cache.DamagedError(f"{one.file} is damaged")
     _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)

@@ -237,6 +237,31 @@ def test_without_a_repository_the_task_says_so_or_takes_the_bucket(bench: TaskBe
     assert asked(bench) == []
 
 
+@pytest.mark.usefixtures("small_packages", "ecr")
+def test_a_file_that_was_damaged_on_this_machine_is_told_and_made_anew(bench: TaskBench, registry: Registry) -> None:
+    """As the power leaves it that fails while it is written."""
+    base = registry.add("python:3", Image())
+    executor = bench.executor(container_image_uri=base, runtime="ecr", ecr_repo_name=NAME)
+    settings = executor._settings()
+
+    def made() -> Any:
+        prepare._ready.clear()
+        prepare._failed.clear()
+        return asyncio.run(prepare.environment(settings, client(settings), executor.task_stderr))
+
+    first = made()
+    bench.aws.client("ecr").batch_delete_image(
+        repositoryName=NAME, imageIds=[{"imageDigest": first.image.partition("@")[2]}]
+    )
+    file = first.objects[0].file
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    with pytest.raises(SettingsError, match=r"sha256-.* was damaged; the next task makes it anew"):
+        made()
+    assert made() == first
+    assert file.read_bytes() == whole
+
+
 def installing() -> tuple[str, str, str]:
     """Installs another version of a package that the environment has, and imports it."""
     import subprocess

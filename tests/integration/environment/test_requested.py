@@ -228,6 +228,18 @@ def test_ten_servers_agree_on_what_an_unpinned_requirement_is(bench: TaskBench, 
     assert packages_of(bench, packages=["toolbox"]).objects != first.objects, "after a refresh"
 
 
+@pytest.mark.usefixtures("index")
+def test_a_file_that_was_damaged_on_this_machine_is_made_again(bench: TaskBench) -> None:
+    first = packages_of(bench, packages=["toolbox"])
+    assert first.manifest is not None
+    for one in (*first.objects, first.manifest):
+        whole = one.file.read_bytes()
+        one.file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        bench.s3.delete_object(Bucket=BUCKET, Key=one.key)
+        assert packages_of(bench, packages=["toolbox"]).objects == first.objects
+        assert stored(bench)[one.key] == one.file.read_bytes() == whole
+
+
 def test_what_somebody_writes_into_the_bucket_sends_nobody_anywhere(bench: TaskBench, index: Index) -> None:
     first = packages_of(bench, packages=["toolbox"])
     [key] = records(bench)
