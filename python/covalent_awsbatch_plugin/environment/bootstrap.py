@@ -126,12 +126,13 @@ def main() -> None:
             with tempfile.TemporaryFile(dir=root) as file:
                 fetch(key, file)
                 file.seek(0)
-                subprocess.run(["tar", "xzoC", root], stdin=file, check=True)
+                if subprocess.call(["tar", "xzoC", root], stdin=file):  # it does not always tell that the disk is full
+                    fail(f"tar: {os.statvfs(root).f_bavail} blocks free")
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with open(f"{venv}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")
         os.symlink(python, f"{venv}/bin/python")
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
         fail(f"{venv}: {error}")
     os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:{env('PATH')}")
     os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])

@@ -85,7 +85,7 @@ class Finder:
         import subprocess
         import tempfile
 
-        from .bootstrap import fetch
+        from .bootstrap import fail, fetch
 
         try:
             # Threads and processes of a function wait for the first one. A lock of a file does not outlive a process.
@@ -96,10 +96,12 @@ class Finder:
                         with tempfile.TemporaryFile(dir=place) as file:
                             fetch(self._key, file)
                             file.seek(0)
-                            subprocess.run(["tar", "xzoC", place], stdin=file, check=True)  # noqa: S607
+                            # It does not always tell that the disk is full.
+                            if subprocess.call(["tar", "xzoC", place], stdin=file):  # noqa: S607
+                                fail(f"tar: {os.statvfs(place).f_bavail} blocks free")
                         inside = os.path.relpath(self._folder, sys.prefix)
                         os.rename(os.path.join(place, "opt/job", inside), self._folder)  # noqa: PTH104, PTH118
-        except (OSError, SystemExit, subprocess.CalledProcessError) as error:
+        except (OSError, SystemExit) as error:
             raise ImportError(f"the packages of {self._key} are not here: {error}") from None
         importlib.invalidate_caches()
         self._fetched = True

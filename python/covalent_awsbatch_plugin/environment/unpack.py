@@ -64,7 +64,7 @@ def _take(key: str, root: Path) -> None:
                 for content in _inflated(file):
                     tar.stdin.write(content)
         if tar.returncode:
-            raise OSError(f"tar ended with status {tar.returncode}")
+            raise OSError(f"tar: {os.statvfs(root).f_bavail} blocks free")  # it does not always tell of a full disk
 
 
 def _inflated(file: IO[bytes]) -> Iterator[bytes]:

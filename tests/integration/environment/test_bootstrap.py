@@ -120,6 +120,26 @@ def test_an_object_that_is_missing_is_named(job: Job) -> None:
     assert "S3 answers 404" in message
 
 
+def test_a_bucket_that_denies_is_named(job: Job) -> None:
+    job.put(CONTENT)
+    denied = b"<Error><Code>AccessDenied</Code></Error>"
+    with HttpServer(lambda _: Answer(denied, 403)) as server:
+        message = said(job, AWS_ENDPOINT_URL=server.url)
+    assert f"{job.variables[ENVIRONMENT]}: S3 answers 403" in message
+    assert "AccessDenied" in message
+    assert len(server.requests) == 1, "asking again does not help"
+
+
+def test_what_answers_in_place_of_the_roles_credentials_is_told_by_a_sentence(job: Job) -> None:
+    """A proxy of the network that wants people to sign in."""
+    job.put(CONTENT)
+    with HttpServer(lambda _: Answer(b"<html>Sign in</html>")) as server:
+        variables = {"http_proxy": server.url, "no_proxy": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role"}
+        message = said(job, AWS_ACCESS_KEY_ID="", **variables)
+    assert message.count("\n") == 1
+    assert {request.path for request in server.requests} == {"http://169.254.170.2/role"}
+
+
 def test_another_python_is_named(job: Job) -> None:
     job.put(CONTENT)
     assert f"the image has Python {MINOR}, and its server has 3.99" in said(job, **{ENVIRONMENT_PYTHON: "3.99"})
@@ -130,17 +150,21 @@ def test_without_a_role_it_asks_for_one(job: Job) -> None:
     assert "Has the job a job role?" in said(job, AWS_ACCESS_KEY_ID="")
 
 
+RANDOM = random.Random(1).randbytes(4 * 1024 * 1024)
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "content", "message"),
     [
-        ("noexec", "Mount a volume"),
-        ("ro", "Mount a volume"),
-        ("size=1m", "No space left"),
+        ("noexec", RANDOM, "no place to write and run in"),
+        ("ro", RANDOM, "no place to write and run in"),
+        ("size=1m", RANDOM, "No space left on device"),
+        ("size=5m", bytes(8 * 1024 * 1024), "tar: 0 blocks free"),  # what is fetched fits, and not what it holds
     ],
 )
-def test_no_place_for_it_says_what_to_do(job: Job, options: str, message: str) -> None:
+def test_no_place_for_it_says_what_to_do(job: Job, options: str, content: bytes, message: str) -> None:
     """Real file systems, in a mount namespace of the job's own."""
-    job.variables[ENVIRONMENT], data = packed({**CONTENT, "data": random.Random(1).randbytes(4 * 1024 * 1024)})
+    job.variables[ENVIRONMENT], data = packed({**CONTENT, "data": content})
     mounts = " && ".join(f"mount -t tmpfs -o {options} none {place}" for place in ("/opt", "/tmp", "/var/tmp"))
     command = ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {shlex.join([sys.executable, '-c', program()])}"]
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
@@ -153,6 +177,7 @@ def test_no_place_for_it_says_what_to_do(job: Job, options: str, message: str) -
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
     assert message in ended.stderr, ended.stderr
+    assert "This job's environment cannot be used: " in ended.stderr
 
 
 def test_trouble_is_waited_out_and_the_buckets_region_followed(job: Job) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -90,16 +91,27 @@ def test_why_it_could_not_be_packed_is_told_and_nothing_is_left(home: Path) -> N
     assert list(cache.directory().iterdir()) == []
 
 
-def packing(home: Path) -> subprocess.Popen[str]:
-    """Another process that packs the same, and prints the key."""
+def packing(home: Path, *inside: str) -> subprocess.Popen[str]:
+    """Another process that packs the same, and prints the key, or why it cannot, and what is left then.
+
+    Args:
+        home: Where the package is installed.
+        *inside: The beginning of the command line of a program that runs it.
+    """
     program = f"""
-from {cache.__name__} import packed
-from covalent_awsbatch_plugin.environment.distributions import closure
-print(packed(closure(["a"])).key)
+from {cache.__name__} import directory, packed
+from covalent_awsbatch_plugin.environment.distributions import CannotPackError, closure
+try:
+    print(packed(closure(["a"])).key)
+except (CannotPackError, OSError) as error:
+    print(type(error).__name__, error, *directory().iterdir())
 """
     path = os.pathsep.join([str(home), *filter(None, sys.path)])
     return subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+        [*inside, sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -111,6 +123,18 @@ def test_processes_that_need_the_same_pack_it_once(home: Path) -> None:
     assert keys == {f"environments/{file.name}"}
     assert hashlib.sha256(file.read_bytes()).hexdigest() in file.name
     assert cache.packed(closure(["a"])).file == file
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(home: Path) -> None:
+    """Of a real file system."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces without more rights")
+    (home / "a" / "data.txt").write_text(random.Random(1).randbytes(200_000).hex())
+    cache.directory().mkdir(parents=True)
+    mount = 'mount -t tmpfs -o size=64k none "$0" && exec "$@"'
+    process = packing(home, "unshare", "--mount", "sh", "-c", mount, str(cache.directory()))
+    printed = process.communicate(timeout=120)[0]
+    assert printed == "CannotPackError [Errno 28] No space left on device\n"
 
 
 def test_a_process_that_is_killed_leaves_nothing_that_is_used(home: Path) -> None:

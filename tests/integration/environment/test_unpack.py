@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import random
 import subprocess
 import sys
 import tarfile
@@ -13,12 +15,16 @@ from typing import Any
 
 import pytest
 from support.bench import BUCKET, Bench
+from support.images import tar
 
 from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 
 MINOR = "{}.{}".format(*sys.version_info)
 SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
+MIB = 1024 * 1024
+# Runs a program where the second directory is a small disk with what the first one has.
+SMALL_DISK = 'mount -t tmpfs -o size=2m none "$2" && cp -a "$1/." "$2" && shift 2 && exec "$@"'
 
 
 class Job:
@@ -43,11 +49,11 @@ class Job:
     def object(self, content: dict[str, str]) -> str:
         """Puts an object with these files; returns its key."""
         file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
             for name, text in content.items():
                 entry = tarfile.TarInfo(f"{SITE}/{name}")
                 entry.size = len(text)
-                tar.addfile(entry, io.BytesIO(text.encode()))
+                archive.addfile(entry, io.BytesIO(text.encode()))
         return self._put(file.getvalue(), ".tar.gz")
 
     def manifest(self, *objects: str, replaced: Any = ()) -> str:
@@ -56,9 +62,9 @@ class Job:
         self.variables[PACKAGES] = key = self._put(json.dumps(content).encode(), ".json")
         return key
 
-    def run(self) -> subprocess.CompletedProcess[str]:
-        """Runs it to its end."""
-        program = [self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
+    def run(self, *inside: str) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end, inside of another program if need be."""
+        program = [*inside, self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
         return subprocess.run(program, env=self.variables, capture_output=True, text=True, timeout=120)
 
     def _put(self, content: bytes, suffix: str) -> str:
@@ -107,6 +113,33 @@ def test_a_package_of_the_runner_that_is_replaced_leaves_nothing(job: Job) -> No
 
 
 @pytest.mark.parametrize("which", ["manifest", "object"])
+def test_what_a_lifecycle_rule_removed_while_the_job_waited_is_named(job: Job, which: str) -> None:
+    one = job.object({"one.py": "VERSION = 1\n"})
+    gone = {"manifest": job.manifest(one), "object": one}[which]
+    job.s3.delete_object(Bucket=BUCKET, Key=gone)
+    ended = job.run()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"This job's environment cannot be used: {gone}: S3 answers 404" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(random.Random(1).randbytes(3 * MIB).hex(), "No space left on device"), ("x" * 4 * MIB, "tar: 0 blocks free")],
+)
+def test_a_disk_that_is_full_is_named(job: Job, content: str, why: str) -> None:
+    """Of a real file system; once with what is fetched, once with what it holds."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces without more rights")
+    job.manifest(job.object({"one.py": content}))
+    copy = job.root.rename(job.root.with_name("copy"))
+    job.root.mkdir()
+    ended = job.run("unshare", "--mount", "sh", "-c", SMALL_DISK, "sh", str(copy), str(job.root))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "This job's environment cannot be used: " in ended.stderr
+    assert why in ended.stderr
+
+
+@pytest.mark.parametrize("which", ["manifest", "object"])
 def test_what_was_tampered_with_does_not_run(job: Job, which: str) -> None:
     good, evil = job.object({"one.py": "VERSION = 1\n"}), job.object({"one.py": "print('mine')\n"})
     wanted = job.manifest(evil)
@@ -117,3 +150,27 @@ def test_what_was_tampered_with_does_not_run(job: Job, which: str) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "This job's environment cannot be used: " in ended.stderr
     assert "not what was uploaded" in ended.stderr
+
+
+ON_DEMAND = """
+import sys
+from covalent_awsbatch_plugin.environment.on_demand import Finder
+folder, key = sys.argv[1:]
+sys.path.append(folder)
+Finder(folder, key, ["one"], ["one"]).find_spec("one")
+"""
+
+
+def test_an_import_for_which_the_disk_is_too_small_says_so(runner_bench: Bench, tmp_path: Path) -> None:
+    """What is fetched fits there, and not what it holds."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces without more rights")
+    content = gzip.compress(tar({f"{PREFIX}/lib/more-packages-1/one.py": bytes(4 * MIB)}))
+    key = f"environments/sha256-{hashlib.sha256(content).hexdigest()}.tar.gz"
+    runner_bench.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+    mount = 'mount -t tmpfs -o size=2m none "$0" && exec "$@"'
+    inside = ["unshare", "--mount", "sh", "-c", mount, str(tmp_path), sys.executable, "-c", ON_DEMAND]
+    command = [*inside, str(tmp_path / "more-packages-1"), key]
+    ended = subprocess.run(command, env=runner_bench.environment, capture_output=True, text=True, timeout=120)
+    assert "ImportError: the packages of environments/" in ended.stderr
+    assert "tar: 0 blocks free" in ended.stderr
