@@ -98,6 +98,26 @@ def test_data_descriptors_and_zip64_are_understood() -> None:
     assert files(stream.data)[f"{SITE}/one.py"] == b"X = 1\n"
 
 
+def test_a_large_zip64_wheel_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory has the sizes and places in further fields, as that of a wheel of more than 4 GiB."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 16)
+    content = wheel("one", "1.0", {"one/large.bin": bytes(range(256)) * 400, "one/__init__.py": "X = 1\n" * 10})
+    monkeypatch.undo()
+    assert b"PK\6\6" in content, "the end of a ZIP64 directory"
+    assert struct.unpack_from("<II", content, content.index(b"PK\1\2") + 20) == (0xFFFFFFFF, 0xFFFFFFFF)
+    found = files(content)
+    assert found[f"{SITE}/one/large.bin"] == bytes(range(256)) * 400
+    assert found[f"{SITE}/one/__init__.py"] == b"X = 1\n" * 10
+
+
+def test_the_program_tar_of_a_job_unpacks_long_names(tmp_path: Path) -> None:
+    paths = [f"one/{'x' * 95}", f"one/{'directory/' * 12}name.py", f"one/{'ä' * 100}", f"{'one/' * 50}{'y' * 200}"]
+    made = packed(wheel("one", "1.0", dict.fromkeys(paths, b"here")))
+    subprocess.run(["tar", "xzoC", tmp_path], input=made, check=True)
+    for path in paths:
+        assert (tmp_path / PREFIX / SITE / path).read_bytes() == b"here"
+
+
 def test_each_file_of_the_data_folder_goes_where_it_belongs() -> None:
     content = {
         "{data}/purelib/pure.py": "",
