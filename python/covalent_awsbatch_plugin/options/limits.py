@@ -74,7 +74,10 @@ The usual largest machines (x1e with 3,904 GiB, x2iedn with 4,096) leave less th
 (u-…, up to 24 TiB) are in no set of machines that Batch picks from by itself, and hardly an electron's.
 """
 
-_ENVIRONMENT_CHARACTERS = 7168  # of the 8,192 that ECS accepts for all overrides together
+ENVIRONMENT_CHARACTERS = 6656
+"""What a user's variables may have as JSON: ECS takes 8,192 characters of all that a job overrides, and the rest is for
+the executor's own variables, however long they are. AWS Batch takes more, and then the job fails."""
+
 _SHOWN_CHARACTERS = 100
 _STEP = 0.25  # of a vCPU, which there are but on EC2
 
@@ -279,8 +282,8 @@ def _environment(variables: Any) -> dict[str, str]:
     for name in checked:
         check_variable(name)
     size = len(json.dumps([{"name": name, "value": value} for name, value in checked.items()]))
-    if size > _ENVIRONMENT_CHARACTERS:
-        raise ValueError(f"it has {size:,} characters and AWS Batch takes {_ENVIRONMENT_CHARACTERS:,}")
+    if size > ENVIRONMENT_CHARACTERS:
+        raise ValueError(f"it has {size:,} characters and AWS Batch takes {ENVIRONMENT_CHARACTERS:,}")
     return checked
 
 
