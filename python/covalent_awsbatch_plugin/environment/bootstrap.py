@@ -91,7 +91,7 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
         except web.HTTPError as error:
             why = f"S3 answers {error.code}: {error.read(500)!r}"
             there = error.headers.get("x-amz-bucket-region", region)
-            if there == region and error.code < 500:
+            if there == region and error.code < 429:  # too many requests
                 break
             region = there
         except Exception as error:  # noqa: BLE001  (also what answers in place of AWS is told by a sentence)

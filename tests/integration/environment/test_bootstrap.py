@@ -196,3 +196,21 @@ def test_trouble_is_waited_out_and_the_buckets_region_followed(job: Job) -> None
     assert ended.returncode == 0, ended.stderr
     assert len(server.requests) == 4
     assert {request.headers["x-amz-expected-bucket-owner"] for request in server.requests} == {"1" * 12}
+
+
+def test_the_roles_credentials_are_asked_for_again_when_there_were_too_many_requests(job: Job) -> None:
+    """The agent limits what a task may ask in a second: TASK_METADATA_RPS_LIMIT of the ECS agent."""
+    key, data = packed(CONTENT)
+    role = json.dumps({"AccessKeyId": "AKIA", "SecretAccessKey": "secret", "Token": "token"}).encode()
+
+    def answer(request: Request) -> Answer:
+        if request.path != "http://169.254.170.2/role":
+            return Answer(data)
+        return Answer(role) if len(server.requests) > 1 else Answer(b"", 429)
+
+    with HttpServer(answer) as server:
+        proxy = {"http_proxy": server.url, "no_proxy": "", "AWS_ENDPOINT_URL": "http://s3.test"}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role", ENVIRONMENT: key}
+        ended = job.run(**proxy, **variables)
+    assert ended.returncode == 0, ended.stderr
+    assert [request.headers.get("x-amz-security-token") for request in server.requests] == [None, None, "token"]
