@@ -215,8 +215,9 @@ class Client:
         """Tell the states of jobs that are waited for with `end_of`, as AWS last described them. AWS is not called.
 
         Returns:
-            By id `status`, `reason` and its `meaning` or None, `log_stream` of the newest attempt or None, and how many
-            `attempts` have ended. Jobs that nobody waits for, or that were not described yet, are missing.
+            By id `status`, `reason` and its `meaning` or None, `log_stream` of the newest attempt or None, how many
+            `attempts` have ended, and which of its nodes have not begun although it runs (`waiting_nodes`, a clause or
+            None). Jobs that nobody waits for, or that were not described yet, are missing.
         """
 
     def describe(self, job_id: str) -> Awaitable[Job | None]:

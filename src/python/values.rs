@@ -72,6 +72,7 @@ impl<'py> IntoPyObject<'py> for PyJobState {
         state.set_item("reason", self.0.reason)?;
         state.set_item("log_stream", self.0.log_stream)?;
         state.set_item("attempts", self.0.attempts)?;
+        state.set_item("waiting_nodes", self.0.waiting_nodes)?;
         Ok(state)
     }
 }

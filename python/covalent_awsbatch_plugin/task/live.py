@@ -82,7 +82,7 @@ class _Job:
         """Takes the job's state, as `Client.states` has it."""
         said = [f"Job {job_id} is {state['status']}"]
         said += [f"in attempt {state['attempts'] + 1}"] if state["attempts"] else []
-        why = ": ".join(filter(None, (state["reason"], state["meaning"])))
+        why = ": ".join(filter(None, (state["reason"], state["meaning"]))) or state["waiting_nodes"] or ""
         text = " ".join(said) + (f": {why}" if why else "")
         if not self._state.startswith(f"{text} ("):
             self._state = f"{text} (since {time.strftime('%H:%M:%S %Z')})"

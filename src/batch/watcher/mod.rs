@@ -287,7 +287,8 @@ impl Actor {
             if index == 0 {
                 watched.nodes.note_main(node);
             } else {
-                watched.nodes.note_node(node, watched.watch.runnable_timeout, now);
+                watched.nodes.note_node(index, node, watched.watch.runnable_timeout, now);
+                self.states.note_waiting_nodes(job, watched.nodes.waiting());
             }
         }
     }

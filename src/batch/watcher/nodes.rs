@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/batch/latest/userguide/job-lifecycle.html>. So the nodes are described together with
 //! their job, and the failure of one of them is told as the job's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ pub(super) struct Nodes {
     failed: Option<Job>,
     /// A node that has not begun to run for too long while the job runs.
     unstarted: Option<Job>,
+    /// The nodes that have not begun to run while the job runs, by number: their state, and why AWS says so.
+    waiting: BTreeMap<usize, String>,
 }
 
 /// The attempt of the job that runs.
@@ -73,6 +76,7 @@ impl Nodes {
         if !self.running.is_some_and(|running| running.is_of(job)) {
             self.running = (job.status == "RUNNING").then(|| Running::new(job, now));
             (self.failed, self.unstarted) = (None, None);
+            self.waiting.clear();
         }
         let [failed_node, unstarted_node] = [&self.failed, &self.unstarted].map(|node| node.clone().map(Box::new));
         (failed_node.is_some() || unstarted_node.is_some()).then(|| Job { failed_node, unstarted_node, ..job.clone() })
@@ -88,9 +92,12 @@ impl Nodes {
     /// Notes what another node is like. Until it begins again it is described as an earlier attempt of it ended.
     ///
     /// `limit` is how long it may take to begin after the job; zero for no limit.
-    pub fn note_node(&mut self, node: &Job, limit: Duration, now: Instant) {
+    pub fn note_node(&mut self, index: usize, node: &Job, limit: Duration, now: Instant) {
         let Some(running) = self.running.filter(|_| !node.status.is_empty()) else { return };
+        self.waiting.remove(&index);
         if running.is_after(node) || !(node.has_ended() || node.status == "RUNNING") {
+            let reason = node.status_reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+            self.waiting.insert(index, format!("{}{reason}", node.status));
             if !limit.is_zero() && running.age(now) >= limit && self.unstarted.is_none() {
                 self.unstarted = Some(node.clone());
             }
@@ -102,5 +109,14 @@ impl Nodes {
         if node.status == "FAILED" && is_counted && is_first {
             self.failed = Some(node.clone());
         }
+    }
+
+    /// Which nodes have not begun to run while the job runs, as a clause; `None` if there are none.
+    pub fn waiting(&self) -> Option<String> {
+        let (index, state) = self.waiting.first_key_value()?;
+        Some(match self.waiting.len() {
+            1 => format!("node {index} has not begun ({state})"),
+            count => format!("{count} of {} nodes have not begun (node {index}: {state})", self.count),
+        })
     }
 }

@@ -17,6 +17,8 @@ pub struct JobState {
     pub log_stream: Option<String>,
     /// How many of its attempts have ended.
     pub attempts: usize,
+    /// Which of its nodes have not begun although it runs, as a clause.
+    pub waiting_nodes: Option<String>,
 }
 
 impl JobState {
@@ -58,8 +60,16 @@ impl States {
                 reason: job.status_reason.clone(),
                 log_stream: job.log_stream.clone(),
                 attempts: job.attempts.len(),
+                waiting_nodes: None,
             };
             states.insert(job.id.clone(), state);
+        }
+    }
+
+    /// Notes which nodes a job that runs waits for.
+    pub(super) fn note_waiting_nodes(&self, id: &str, waiting: Option<String>) {
+        if let Some(state) = self.lock().get_mut(id) {
+            state.waiting_nodes = waiting;
         }
     }
 

@@ -12,6 +12,7 @@ import pytest
 from support.covalent_client import Client, client_of
 from support.doctor import denying
 
+from covalent_awsbatch_plugin import AWSBatchExecutor
 from covalent_awsbatch_plugin.local import LocalAWS
 from covalent_awsbatch_plugin.local.covalent_server import CovalentServer
 
@@ -127,3 +128,22 @@ def test_a_job_that_waits_says_why(client: Client, aws: LocalAWS) -> None:
     finally:
         aws.client("batch").update_compute_environment(computeEnvironment=environment, state="ENABLED")
     client.completed(dispatch_id)
+
+
+def test_a_job_that_runs_says_which_of_its_nodes_have_not_begun(client: Client, aws: LocalAWS) -> None:
+    @ct.electron(executor=AWSBatchExecutor(nodes=2))
+    def together() -> int:
+        from covalent_awsbatch_plugin import nodes
+
+        nodes.barrier()
+        return nodes.count()
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow() -> Any:
+        return together()
+
+    with aws.node_held(1, "no machine is to be had"):
+        dispatch_id = client.dispatch(workflow)
+        said = "is RUNNING: node 1 has not begun (RUNNABLE, no machine is to be had)"
+        client.until(lambda: said in shown(client, dispatch_id, "together", "stderr"), "the node to be named")
+    assert client.completed(dispatch_id).result == 2

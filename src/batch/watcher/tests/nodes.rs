@@ -152,3 +152,28 @@ async fn futures_of(watcher: &Arc<Watcher>, ids: &[&'static str]) -> Vec<Job> {
     }
     waits.join_all().await
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_have_not_begun_are_told_while_their_job_runs() {
+    let script = Script::default()
+        .job("a", &[("RUNNING", 0), ("SUCCEEDED", 100)])
+        .fields("a", nodes(3, NOW))
+        .job("a#0", &[("RUNNING", 0), ("SUCCEEDED", 100)])
+        .job("a#1", &[("RUNNABLE", 0), ("RUNNING", 60)])
+        .fields("a#1", json!({"statusReason": "none to be had"}))
+        .job("a#2", &[("STARTING", 0), ("RUNNING", 30)]);
+    let watcher = script.watcher();
+    let told = |seconds| {
+        let states = watcher.states.clone();
+        async move {
+            tokio::time::sleep_until(Instant::now() + Duration::from_secs(seconds)).await;
+            states.of(&["a".to_owned()]).remove("a").and_then(|state| state.waiting_nodes)
+        }
+    };
+    let looks = async { (told(10).await, told(30).await, told(30).await) };
+    let (job, (both, one, none)) = tokio::join!(end_of(&watcher, "a"), looks);
+    assert_eq!(job.unwrap().status, "SUCCEEDED");
+    assert_eq!(both.as_deref(), Some("2 of 3 nodes have not begun (node 1: RUNNABLE, none to be had)"));
+    assert_eq!(one.as_deref(), Some("node 1 has not begun (RUNNABLE, none to be had)"));
+    assert_eq!(none, None);
+}
