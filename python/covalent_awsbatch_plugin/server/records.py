@@ -35,6 +35,7 @@ class Node:
         is_postprocessing: Whether its output is the dispatch's result.
         job_handle: What the executor told Covalent about its job; None for nothing.
         job_record: Its row in Covalent's table of jobs.
+        is_cancel_requested: Whether somebody asked for its cancellation.
         is_cancel_accepted: Whether the executor took a request to cancel it.
         has_begun: Whether it was submitted to its executor.
         ended_at: When it ended, if it did.
@@ -49,6 +50,7 @@ class Node:
     is_postprocessing: bool = False
     job_handle: Any = None
     job_record: int = 0
+    is_cancel_requested: bool = False
     is_cancel_accepted: bool = False
     has_begun: bool = False
     ended_at: datetime | None = None
@@ -176,6 +178,7 @@ def _read(dispatch_id: str) -> Dispatch | None:
                 is_postprocessing=electron.name.startswith(postprocess_prefix),
                 job_handle=json.loads(job.job_handle),
                 job_record=job.id,
+                is_cancel_requested=bool(job.cancel_requested),
                 is_cancel_accepted=job.status == "CANCELLED",
                 has_begun=electron.started_at is not None,
                 ended_at=_utc(electron.completed_at),

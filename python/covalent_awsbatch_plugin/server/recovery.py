@@ -105,6 +105,7 @@ async def _done(dispatch_id: str, action: str) -> Answer:
         await resume.take_up(dispatches)
         return Answer(root.id, "resumed", detail)
     if action == "END":
+        stops.forget(root.id)  # what is ended now was not ended by the end of a server
         await ending.end(dispatches, f"{ending.REASON}, and it was ended by `covalent-awsbatch resume --end`.")
         return Answer(root.id, "failed", detail)
     return Answer(root.id, "lost", detail)
@@ -117,6 +118,7 @@ async def _end_lost_tasks(dispatch_id: str, node_ids: list[int]) -> bool:
         dispatches = await records.family(dispatch_id)
         if not dispatches or await resume.is_alive(dispatches):
             return False
+        stops.forget(dispatches[0].id)
         await ending.end_tasks(dispatches, dispatch_id, node_ids)
     return True
 

@@ -76,11 +76,12 @@ def note_resumed(dispatches: Iterable[Dispatch]) -> None:
     """Note what a user had cancelled of dispatches that this server goes on with, before it submits any of their tasks.
 
     Args:
-        dispatches: As the database has them now.
+        dispatches: As the database has them after what the end of the server before had cancelled was taken back.
     """
     for dispatch in dispatches:
-        if cancelled := _cancelled_of(dispatch):
-            _cancelled[dispatch.id] = cancelled
+        requested = {node.id for node in dispatch.nodes.values() if node.is_cancel_requested and not node.has_ended}
+        if requested:
+            _cancelled.setdefault(dispatch.id, set()).update(requested)
         _resumed.add(dispatch.id)
 
 
@@ -106,21 +107,28 @@ def keep(dispatch_id: str, node_id: int) -> bool:
             _log.exception("Dispatch %s will be cancelled when it is resumed", dispatch_id)
         else:
             _kept.update(dispatch.id for dispatch in dispatches)
-            cancelled = ((dispatch.id, node) for dispatch in dispatches for node in _cancelled_of(dispatch))
-            stops.note(dispatches[0].id, cancelled, _stops_since)
+            root = dispatches[0].id
+            of = _noted if stops.read(root) else _cancelled_of
+            cancelled = ((dispatch.id, node) for dispatch in dispatches for node in of(dispatch))
+            stops.note(root, cancelled, _stops_since)
     return True
 
 
+def _noted(dispatch: Dispatch) -> set[int]:
+    """Nodes of a dispatch that this server knows a user to have cancelled."""
+    return _cancelled.get(dispatch.id, set())
+
+
 def _cancelled_of(dispatch: Dispatch) -> set[int]:
-    """Nodes of a dispatch that were cancelled by a user.
+    """Nodes of a dispatch that were cancelled by a user, where no server has stopped since one went on with it.
 
     The database has that of a task with a job, and the same of a task that was about to begin when its server stopped.
     So it is trusted only where this server has begun none.
     """
-    noted = _cancelled.get(dispatch.id, set())
     if dispatch.id in _resumed or dispatch.begun_at >= presence.BEGAN:
-        return noted
-    return noted | {node.id for node in dispatch.nodes.values() if node.is_cancel_accepted and not node.has_ended}
+        return _noted(dispatch)
+    accepted = {node.id for node in dispatch.nodes.values() if node.is_cancel_accepted and not node.has_ended}
+    return _noted(dispatch) | accepted
 
 
 def _forget_ended() -> None:

@@ -235,3 +235,41 @@ def test_electrons_with_jobs_that_are_about_to_be_taken_up_again_when_the_server
     cloud.open(*names)
     assert cloud.client.completed(dispatch).result == [1] * len(names)
     assert cloud.calls() == dict.fromkeys(names, 1)
+
+
+def test_what_a_user_cancelled_stays_cancelled_however_often_the_server_stops(cloud: Cloud) -> None:
+    """It has not begun, so that no executor has accepted it."""
+    first, last = cloud.electron("first", gated=True), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(first(number))
+
+    dispatch = cloud.client.dispatch(workflow, 1)
+    cloud.called("first")
+    ct.cancel(dispatch, [next(node["id"] for node in cloud.graph(dispatch) if node["name"] == "last")])
+    for end in ("interrupt", "kill", "interrupt"):
+        getattr(cloud.server, end)()
+        cloud.server.start()
+        assert cloud.resume("--all") == {dispatch: "resumed"}
+    cloud.open("first")
+    assert str(cloud.client.wait(dispatch).status) == "CANCELLED"
+    assert cloud.calls() == {"first": 1}
+
+
+def test_what_was_ended_after_the_server_had_stopped_stays_ended(cloud: Cloud) -> None:
+    held, last = cloud.electron("held"), cloud.electron("last")
+
+    @ct.lattice(executor="local", workflow_executor="local")
+    def workflow(number: int) -> Any:
+        return last(held(number))
+
+    dispatch = cloud.dispatch_held({"held": "upload"}, workflow, 1)
+    cloud.server.interrupt()
+    cloud.way.release()
+    cloud.server.start()
+    assert cloud.resume(dispatch, "--end", "--yes") == {dispatch: "failed"}
+    assert cloud.resume("--all") == {}
+    assert cloud.resume(dispatch) == {dispatch: "over"}
+    assert str(ct.get_result(dispatch).status) == "FAILED"
+    assert cloud.calls() == {}

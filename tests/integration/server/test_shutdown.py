@@ -14,7 +14,7 @@ import json, signal, time
 
 from covalent_awsbatch_plugin import awsbatch  # imports Covalent in the right order
 from covalent_dispatcher._db.datastore import DataStore, workflow_db
-from covalent_dispatcher._db.models import Lattice
+from covalent_dispatcher._db.models import Electron, Job, Lattice
 from covalent_awsbatch_plugin.server import shutdown, stops
 
 class Server:  # as uvicorn's, to which the handler of SIGINT belongs
@@ -55,6 +55,29 @@ for dispatch in ("first", "last"):
 print(json.dumps([before, *(stops.read(dispatch).at.isoformat() for dispatch in ("first", "last"))]))
 """
 
+_ABOUT_TO_BEGIN = """
+import datetime
+
+long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+begin({"stopped-before": "RUNNING", "killed-before": "RUNNING"})
+with workflow_db.session() as session:
+    for lattice in session.query(Lattice).all():
+        lattice.started_at = long_ago
+        job = Job(status="CANCELLED", job_handle='"job"', cancel_requested=True)
+        session.add(job)
+        session.flush()
+        values = {"type": "function", "storage_type": "local", "transport_graph_node_id": 0, "task_group_id": 0}
+        values |= {"name": "n", "status": "RUNNING", "executor": "awsbatch", "created_at": long_ago}
+        session.add(Electron(parent_lattice_id=lattice.id, job_id=job.id, updated_at=long_ago, **values))
+stops.note("stopped-before", [])
+shutdown.is_server()
+server.should_exit = True
+for dispatch in ("stopped-before", "killed-before"):
+    assert shutdown.is_stopping()
+    shutdown.keep(dispatch, 1)
+print(json.dumps([sorted(stops.read(dispatch).cancelled) for dispatch in ("stopped-before", "killed-before")]))
+"""
+
 
 def told(program: str, home: Path) -> Any:
     """What a program prints last, as a server with this home."""
@@ -82,3 +105,8 @@ def test_a_server_stops_at_one_moment_for_all_its_dispatches(tmp_path: Path) -> 
     before, first, last = told(_STOP, tmp_path)
     assert before is False
     assert first == last
+
+
+def test_what_an_earlier_stop_had_cancelled_is_not_taken_for_a_users_wish(tmp_path: Path) -> None:
+    """Nobody went on with the dispatch between the two stops. After a kill, only a user can have cancelled it."""
+    assert told(_ABOUT_TO_BEGIN, tmp_path) == [[], [["killed-before", 0]]]
