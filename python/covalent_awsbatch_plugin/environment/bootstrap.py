@@ -30,11 +30,40 @@ def keys() -> tuple[str, str, str]:
     """The container's own, of its variables or of its role: access key, secret key, session token."""
     if env("AWS_ACCESS_KEY_ID"):
         return env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")
+    if pod := of_pod():
+        return pod
     if not (path := env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")):
         fail("no credentials. Has the job a job role?")
     with web.urlopen(f"http://169.254.170.2{path}", timeout=10) as answer:
         found = json.load(answer)
     return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
+
+
+def of_pod() -> "tuple[str, str, str] | None":
+    """Those of a pod's service account, by EKS Pod Identity or by its IAM role; only the program of a pod has this."""
+    if uri := env("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        with open(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) as file:
+            request = web.Request(uri, headers={"authorization": file.read().strip()})
+        with web.urlopen(request, timeout=10) as answer:
+            found = json.load(answer)
+        return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
+    if path := env("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        from urllib.parse import urlencode
+
+        region = env("AWS_REGION")
+        rest = f"{region}.amazonaws.com" + ".cn" * (region[:3] == "cn-")
+        with open(path) as file:
+            asked = {"RoleArn": env("AWS_ROLE_ARN"), "WebIdentityToken": file.read().strip()}
+        asked.update(Action="AssumeRoleWithWebIdentity", Version="2011-06-15", RoleSessionName="covalent-awsbatch")
+        sts = env("AWS_ENDPOINT_URL_STS") or env("AWS_ENDPOINT_URL") or f"https://sts.{rest}"
+        with web.urlopen(sts, urlencode(asked).encode(), timeout=10) as answer:
+            text = answer.read().decode()
+        names = "AccessKeyId", "SecretAccessKey", "SessionToken"
+        access, secret, token = (text.partition(f"<{name}>")[2].partition("<")[0] for name in names)
+        return access, secret, token
+    if env("KUBERNETES_SERVICE_HOST"):
+        fail("no credentials. Has the pod's service account a role?")
+    return None
 
 
 def signed(key: str, region: str) -> web.Request:

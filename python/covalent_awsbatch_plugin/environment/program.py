@@ -11,14 +11,22 @@ from typing import TypeVar
 Function = TypeVar("Function", ast.FunctionDef, ast.Module)
 
 LARGEST = 4096
-"""Characters. A job definition has 24 KiB, and whoever looks at one in the console reads this text, too."""
+"""Characters, but in a pod. A job definition has 24 KiB, and who looks at one in the console reads this text, too."""
+
+_OF_PODS = "of_pod"
 
 
 @functools.cache
-def program() -> str:
-    """The text, to be run by `python -c`."""
+def program(*, in_pod: bool = False) -> str:
+    """The text, to be run by `python -c`.
+
+    Args:
+        in_pod: Whether it finds the credentials of a pod's service account, too, for which it is longer.
+    """
     tree = ast.parse(Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8"))
     tree.body = _together(_bare(tree).body)
+    if not in_pod:
+        _WithoutPods().visit(tree)
     if isinstance(tree.body[-1], ast.If):  # only the file may be imported
         tree.body[-1:] = tree.body[-1].body
     for node in ast.walk(tree):
@@ -29,6 +37,17 @@ def program() -> str:
     lines = [line for line in ast.unparse(tree).splitlines() if line]
     # One space a level is enough for Python.
     return "\n".join(re.sub("^ +", lambda found: " " * (len(found[0]) // 4), line) for line in lines)
+
+
+class _WithoutPods(ast.NodeTransformer):
+    """Takes out the function that is for pods alone, and the condition that calls it."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
+        return None if node.name == _OF_PODS else self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        calls = any(isinstance(one, ast.Name) and one.id == _OF_PODS for one in ast.walk(node.test))
+        return None if calls else self.generic_visit(node)
 
 
 def _bare(node: Function) -> Function:

@@ -124,7 +124,7 @@ def _definition(settings: Settings, environment: Environment | None) -> dict[str
     if environment is not None:
         variables = dict(environment.variables)
         if not environment.image:
-            container["command"] = ["python3", "-c", program()]
+            container["command"] = ["python3", "-c", program(in_pod=settings.platform == "EKS")]
             variables.update({ENVIRONMENT: " ".join(environment.keys), ENVIRONMENT_PYTHON: environment.python})
         if variables:
             container["environment"] = _pairs(variables)

@@ -12,6 +12,7 @@ import sys
 import tarfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from support.bench import BUCKET, Bench
@@ -67,11 +68,12 @@ class Job:
             self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
         self.variables[ENVIRONMENT] = " ".join(key for key, _ in objects)
 
-    def run(self, python: str = sys.executable, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, python: str = sys.executable, *, in_pod: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        return subprocess.run(
-            [python, "-c", program()], env={**self.variables, **variables}, capture_output=True, text=True, timeout=120
-        )
+        command = [python, "-c", program(in_pod=in_pod)]
+        return subprocess.run(command, env={**self.variables, **variables}, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -79,9 +81,9 @@ def job(runner_bench: Bench, tmp_path: Path) -> Job:
     return Job(runner_bench, tmp_path / "place")
 
 
-def said(job: Job, **variables: str) -> str:
+def said(job: Job, *, in_pod: bool = False, **variables: str) -> str:
     """What it says when it fails; nothing of the user's ran before."""
-    ended = job.run(**variables)
+    ended = job.run(in_pod=in_pod, **variables)
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.startswith("This job's environment cannot be used: ")
@@ -90,7 +92,8 @@ def said(job: Job, **variables: str) -> str:
 
 def test_it_is_small_and_fit_for_old_pythons() -> None:
     assert len(program()) <= LARGEST
-    compile(program(), "bootstrap", "exec", dont_inherit=True)
+    for text in (program(), program(in_pod=True)):
+        compile(text, "bootstrap", "exec", dont_inherit=True)
 
 
 def test_what_comes_next_runs_in_an_environment_of_all_objects(job: Job) -> None:
@@ -214,3 +217,48 @@ def test_the_roles_credentials_are_asked_for_again_when_there_were_too_many_requ
         ended = job.run(**proxy, **variables)
     assert ended.returncode == 0, ended.stderr
     assert [request.headers.get("x-amz-security-token") for request in server.requests] == [None, None, "token"]
+
+
+@pytest.mark.parametrize("way", ["pod identity", "role"])
+def test_a_pod_has_the_credentials_of_its_service_account(job: Job, tmp_path: Path, way: str) -> None:
+    """https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html, and AWS's API of STS."""
+    key, data = packed(CONTENT)
+    token = tmp_path / "token"
+    token.write_text("a.b/c+d=\n")
+    role = json.dumps({"AccessKeyId": "AKIA", "SecretAccessKey": "secret", "Token": "session"}).encode()
+    assumed = b"<Credentials><AccessKeyId>AKIA</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>"
+    assumed = b"<R>" + assumed + b"<SessionToken>session</SessionToken></Credentials></R>"
+
+    def answer(request: Request) -> Answer:
+        return Answer(data if key in request.path else assumed if request.method == "POST" else role)
+
+    with HttpServer(answer) as server:
+        of = {
+            "pod identity": {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/v1/credentials",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+            },
+            "role": {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"},
+        }[way]
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: key}
+        ended = job.run(in_pod=True, **variables, **of)
+    assert ended.returncode == 0, ended.stderr
+    asked, fetched = server.requests
+    if way == "role":
+        assert parse_qs(asked.body.decode()) == {
+            "Action": ["AssumeRoleWithWebIdentity"],
+            "Version": ["2011-06-15"],
+            "RoleArn": ["arn:aws:iam::123456789012:role/jobs"],
+            "RoleSessionName": ["covalent-awsbatch"],
+            "WebIdentityToken": ["a.b/c+d="],
+        }
+    else:
+        assert (asked.path, asked.headers["authorization"]) == ("/v1/credentials", "a.b/c+d=")
+    assert fetched.headers["x-amz-security-token"] == "session"
+    assert "Credential=AKIA/" in fetched.headers["authorization"]
+
+
+def test_a_pod_without_a_role_asks_for_one(job: Job) -> None:
+    job.put(CONTENT)
+    message = said(job, in_pod=True, AWS_ACCESS_KEY_ID="", KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert "Has the pod's service account a role?" in message
