@@ -100,7 +100,7 @@ def find(
 
 
 def verify(one: Packed) -> None:
-    """Compares a file with the hash in its name; one that differs is made anew by the next task.
+    """Compares a file with the hash in its name, and removes one that differs, so that it is made anew.
 
     Raises:
         DamagedError: It differs.
@@ -112,7 +112,7 @@ def verify(one: Packed) -> None:
             sha256.update(piece)
     if sha256.hexdigest() not in one.key:
         forget(one)
-        raise DamagedError(f"{one.file} was damaged; the next task makes it anew")
+        raise DamagedError(f"{one.file} is damaged")
 
 
 def forget(one: Packed) -> None:
@@ -186,9 +186,12 @@ def _pack(distributions: Mapping[str, Distribution], folder: str, more: Mapping[
             finished.rename(place)
         except OSError:
             # Another process was first. What it has is as good, also if it should differ in a byte.
-            if (first := next(place.glob("sha256-*.tar.gz"), None)) is None:
+            if (first := next(place.glob("sha256-*.tar.gz"), None)) is not None:
+                return first
+            if not place.is_dir():
                 raise
-            return first
+            shutil.rmtree(place)  # somebody has removed the file alone
+            finished.rename(place)
     return place / name
 
 

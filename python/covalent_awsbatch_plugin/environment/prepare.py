@@ -19,7 +19,7 @@ from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
 from . import platforms
 from .bake import bake
-from .cache import VARIABLE, Packed
+from .cache import VARIABLE, DamagedError, Packed
 from .distributions import CannotPackError
 from .image import CannotBakeError
 from .store import Environment, Watch, pack, store
@@ -179,9 +179,13 @@ def _known(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> E
 def _prepare(settings: Settings, client: Client) -> Environment:
     if (known := _known(settings, client)) is not None:
         return known
-    made = pack(platforms.machine(settings), Watch())
+    machine = platforms.machine(settings)
+    made = pack(machine, Watch())
     if settings.source == "ecr":
-        made = _bake(_key(settings, client), settings, made)
+        try:
+            made = _bake(_key(settings, client), settings, made)
+        except DamagedError:  # which has removed the file
+            made = _bake(_key(settings, client), settings, pack(machine, Watch()))
     if not made.image:
         store(client, settings.s3_bucket_name, made, Watch())
     _remember(_key(settings, client), made)
@@ -209,6 +213,8 @@ def _bake(key: _Key, settings: Settings, made: Environment) -> Environment:
         raise copy.copy(_failed[key][1])
     try:
         image = asyncio.run(bake(settings, key[0], made))
+    except (DamagedError, FileNotFoundError):
+        raise
     except (CannotBakeError, OSError, errors.AWSBatchError) as error:
         if settings.runtime == "ecr":
             _failed[key] = (time.monotonic(), copy.copy(error))

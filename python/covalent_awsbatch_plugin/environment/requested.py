@@ -18,7 +18,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
 
 from . import platforms, prepare
-from .cache import Packed
+from .cache import DamagedError, Packed
 from .distributions import CannotPackError
 from .packages import index, layers, locked
 from .packages.resolve import Target, target
@@ -109,11 +109,22 @@ async def complete(
         return None
     # What a job has to install, it does at its start, also in an image.
     if environment.image and found.objects and not found.install:
-        whole = replace(environment, layers=found.objects, replaced=found.replaced)
-        baked = await prepare.baked(whole, settings, client, stream)
+        try:
+            baked = await _baked(environment, found, settings, client, stream)
+        except (DamagedError, FileNotFoundError):  # it is made anew, and so is what another process has removed
+            forget(client, settings.s3_bucket_name)
+            found = await packages(settings, client, stream)
+            baked = await _baked(environment, found, settings, client, stream)
         if baked is not None:
             return replace(baked, variables=replace(found, manifest=None).variables)
     return replace(environment, variables=found.variables)
+
+
+async def _baked(
+    environment: Environment, found: Packages, settings: Settings, client: Client, stream: TextIO
+) -> Environment | None:
+    whole = replace(environment, layers=found.objects, replaced=found.replaced)
+    return await prepare.baked(whole, settings, client, stream)
 
 
 async def packages(settings: Settings, client: Client, stream: TextIO) -> Packages:

@@ -58,9 +58,14 @@ async def job_of_earlier_server(
     try:
         listed = [(job, queue) for queue in settings.queues for job in await connection.list_jobs(queue, name)]
     except errors.AWSBatchError as error:
+        unknown = (
+            f"whether another job has followed {begun.job_id}"
+            if begun.job_id
+            else f"whether job {name} had been submitted before the Covalent server ended"
+        )
         message = (
-            f"{error.message}; whether job {name} had been submitted before the Covalent server ended cannot be told, "
-            "and it is not submitted a second time: look for it in the queue, and dispatch the workflow anew"
+            f"{error.message}; {unknown} cannot be told, and it is not submitted a second time: look for {name} in the "
+            "queue, and dispatch the workflow anew"
         )
         raise type(error)(message, **error.details) from error
     jobs = [(job, queue) for job, queue in listed if job["name"] == name and not _was_taken_back(job)]

@@ -19,7 +19,7 @@ from support.package_index import Index, wheel
 from support.task_bench import TaskBench
 
 from covalent_awsbatch_plugin.agreement.naming import PACKAGES
-from covalent_awsbatch_plugin.environment import bake, prepare
+from covalent_awsbatch_plugin.environment import bake, prepare, requested
 from covalent_awsbatch_plugin.errors import JobFailedError, ServiceError, SettingsError
 from covalent_awsbatch_plugin.task.connection import client
 
@@ -238,7 +238,7 @@ def test_without_a_repository_the_task_says_so_or_takes_the_bucket(bench: TaskBe
 
 
 @pytest.mark.usefixtures("small_packages", "ecr")
-def test_a_file_that_was_damaged_on_this_machine_is_told_and_made_anew(bench: TaskBench, registry: Registry) -> None:
+def test_a_file_that_was_damaged_on_this_machine_is_made_anew(bench: TaskBench, registry: Registry) -> None:
     """As the power leaves it that fails while it is written."""
     base = registry.add("python:3", Image())
     executor = bench.executor(container_image_uri=base, runtime="ecr", ecr_repo_name=NAME)
@@ -246,7 +246,6 @@ def test_a_file_that_was_damaged_on_this_machine_is_told_and_made_anew(bench: Ta
 
     def made() -> Any:
         prepare._ready.clear()
-        prepare._failed.clear()
         return asyncio.run(prepare.environment(settings, client(settings), executor.task_stderr))
 
     first = made()
@@ -256,9 +255,26 @@ def test_a_file_that_was_damaged_on_this_machine_is_told_and_made_anew(bench: Ta
     file = first.objects[0].file
     whole = file.read_bytes()
     file.write_bytes(whole[:100])
-    with pytest.raises(SettingsError, match=r"sha256-.* was damaged; the next task makes it anew"):
-        made()
     assert made() == first
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+@pytest.mark.usefixtures("index")
+def test_so_is_one_of_a_functions_packages(bench: TaskBench, registry: Registry, ecr: Any, is_gone: bool) -> None:
+    base = registry.add("python:3", Image())
+    run(bench, base, tool, packages=["toolbox"])
+    for image in ecr.describe_images(repositoryName=NAME)["imageDetails"]:
+        ecr.batch_delete_image(repositoryName=NAME, imageIds=[{"imageDigest": image["imageDigest"]}])
+    [(_, made)] = requested._ready.values()
+    file = made.objects[0].file
+    whole = file.read_bytes()
+    if is_gone:
+        file.unlink()
+    else:
+        file.write_bytes(whole[:100])
+    prepare._ready.clear()
+    assert run(bench, base, tool, packages=["toolbox"])[0]["size"] == 5
     assert file.read_bytes() == whole
 
 

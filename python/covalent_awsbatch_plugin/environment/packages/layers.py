@@ -175,4 +175,8 @@ def _take(finished: Path, place: Path) -> None:
     except OSError:
         if not place.is_dir():
             raise
-        shutil.rmtree(finished, ignore_errors=True)
+        if next(place.glob(_PATTERN), None) is not None:
+            shutil.rmtree(finished, ignore_errors=True)
+            return
+        shutil.rmtree(place)  # somebody has removed the file alone
+        finished.rename(place)
