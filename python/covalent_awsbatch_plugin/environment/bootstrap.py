@@ -40,7 +40,7 @@ def keys() -> tuple[str, str, str]:
 
 
 def of_pod() -> "tuple[str, str, str] | None":
-    """Those of a pod's service account, by EKS Pod Identity or by its IAM role; only the program of a pod has this."""
+    """Those of a pod's service account, by EKS Pod Identity or by its IAM role. `program` has this in pods alone."""
     if uri := env("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         with open(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) as file:
             request = web.Request(uri, headers={"authorization": file.read().strip()})

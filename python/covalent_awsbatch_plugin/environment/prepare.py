@@ -184,7 +184,7 @@ def _prepare(settings: Settings, client: Client) -> Environment:
     if settings.source == "ecr":
         try:
             made = _bake(_key(settings, client), settings, made)
-        except DamagedError:  # which has removed the file
+        except (DamagedError, FileNotFoundError):  # it is packed anew, and so is what another process has removed
             made = _bake(_key(settings, client), settings, pack(machine, Watch()))
     if not made.image:
         store(client, settings.s3_bucket_name, made, Watch())
