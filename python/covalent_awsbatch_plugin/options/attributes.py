@@ -97,7 +97,9 @@ class Options(OptionKeywords):
 
     def _given(self) -> dict[str, Any]:
         """The options that were given to the constructor, assigned, or changed in place, with their values now."""
-        return {name: getattr(self, name) for name in OPTIONS if self._is_given(name)}
+        # A task asks often, and when it has begun every option counts as given.
+        not_given = self._not_given
+        return {name: getattr(self, name) for name in OPTIONS if name not in not_given or self._is_given(name)}
 
     def _is_given(self, name: str) -> bool:
         return name not in self._not_given or written(self._not_given[name]) != written(getattr(self, name))
@@ -121,7 +123,8 @@ class Options(OptionKeywords):
             SettingsError: A value is not allowed, as in the constructor, or one of the configuration is not.
         """
         given = self._given()
-        return checks.checked(configuration.resolved(given), given)
+        values = given if len(given) == len(OPTIONS) else configuration.resolved(given)
+        return checks.checked(values, given)
 
     def to_dict(self) -> dict[str, Any]:
         """The executor as JSON-serialisable values: `type`, `short_name` and `attributes`.

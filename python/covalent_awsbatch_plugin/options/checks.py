@@ -95,13 +95,17 @@ def checked(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
 def _settings(values: Mapping[str, Any]) -> Settings:
     text = _text(values)
     if text not in _checked:
-        _remember(_checked, text, Settings(**values))
+        # The caller may change its own dicts and lists later.
+        _remember(_checked, text, Settings(**copy.deepcopy(dict(values))))
     return _checked[text]
 
 
 def _text(values: Mapping[str, Any]) -> str:
     # Unlike an equal dict it tells True from 1.
-    return ", ".join(f"{name}={limits.written(value)}" for name, value in values.items())
+    try:
+        return repr(values)
+    except Exception:  # noqa: BLE001  (see `limits.written`)
+        return ", ".join(f"{name}={limits.written(value)}" for name, value in values.items())
 
 
 def _remember(found: dict[str, Any], text: str, settings: Any) -> None:
