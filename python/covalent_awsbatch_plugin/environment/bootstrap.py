@@ -4,10 +4,12 @@
 syntax of Python 3.8 (to say that this is too old), and has to stay small. What it prints ends up in the job's log.
 """
 
+import gzip
 import hashlib
 import hmac
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,8 +36,7 @@ def keys() -> tuple[str, str, str]:
         return pod
     if not (path := env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")):
         fail("no credentials. Has the job a job role?")
-    with web.urlopen(f"http://169.254.170.2{path}", timeout=10) as answer:
-        found = json.load(answer)
+    found = json.load(web.urlopen(f"http://169.254.170.2{path}", timeout=10))
     return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
 
 
@@ -107,15 +108,15 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
         file.seek(0)
         sha256 = hashlib.sha256()
         try:
-            with web.urlopen(signed(key, region), timeout=60) as answer:
-                while piece := answer.read(1 << 20):
-                    sha256.update(piece)
-                    file.write(piece)
+            with web.urlopen(signed(key, region), timeout=60) as body:
+                while part := body.read(1 << 20):
+                    sha256.update(part)
+                    file.write(part)
             file.truncate()
             if sha256.hexdigest() in key:
                 return
             why = "not what was uploaded"
-            if pause and not answer.length:  # twice, and all of it
+            if pause and not body.length:  # twice, and all of it
                 break
         except web.HTTPError as error:
             why = f"S3 answers {error.code}: {error.read(500)!r}"
@@ -128,6 +129,21 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
             if "Errno 28]" in why:  # no space left
                 break
     fail(f"{key}: {why}")
+
+
+def unpack(key: str, root: str) -> None:
+    """Fetches a tar file and unpacks it. Python inflates in half of the time that gzip takes, which tar would call."""
+    with tempfile.TemporaryFile(dir=root) as file:
+        fetch(key, file)
+        file.seek(0)
+        with subprocess.Popen(["tar", "xoC", root], stdin=-1) as tar:  # a pipe
+            try:
+                with tar.stdin as pipe:  # type: ignore[union-attr]
+                    shutil.copyfileobj(gzip.open(file), pipe)  # noqa: SIM115
+            except BrokenPipeError:  # tar says what is wrong, and ends
+                pass
+        if tar.returncode:  # it does not always tell that the disk is full
+            raise OSError(f"tar: {os.statvfs(root).f_bavail} blocks free")
 
 
 def place() -> str:
@@ -145,18 +161,14 @@ def place() -> str:
 def main() -> None:
     """Makes the virtual environment of the objects that the job names, and goes on as the runner in it."""
     version = "{}.{}".format(*sys.version_info)
-    wanted = env("COVALENT_AWSBATCH_PYTHON")
-    if version != wanted:
-        fail(f"the image has Python {version}, and its server has {wanted}")
+    asks = env("COVALENT_AWSBATCH_PYTHON")
+    if version != asks:
+        fail(f"the image has Python {version}, and its server has {asks}")
     root = place()
     venv = root + "/opt/job"
     try:
         for key in env("COVALENT_AWSBATCH_ENVIRONMENT").split():
-            with tempfile.TemporaryFile(dir=root) as file:
-                fetch(key, file)
-                file.seek(0)
-                if subprocess.call(["tar", "xzoC", root], stdin=file):  # it does not always tell that the disk is full
-                    fail(f"tar: {os.statvfs(root).f_bavail} blocks free")
+            unpack(key, root)
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with open(f"{venv}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")

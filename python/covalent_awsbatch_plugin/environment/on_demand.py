@@ -82,10 +82,9 @@ class Finder:
     def _fetch(self) -> None:
         import fcntl
         import importlib
-        import subprocess
         import tempfile
 
-        from .bootstrap import fail, fetch
+        from .bootstrap import unpack
 
         try:
             # Threads and processes of a function wait for the first one. A lock of a file does not outlive a process.
@@ -93,12 +92,7 @@ class Finder:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not os.path.exists(self._folder):  # noqa: PTH110
                     with tempfile.TemporaryDirectory(dir=os.path.dirname(self._folder)) as place:  # noqa: PTH120
-                        with tempfile.TemporaryFile(dir=place) as file:
-                            fetch(self._key, file)
-                            file.seek(0)
-                            # It does not always tell that the disk is full.
-                            if subprocess.call(["tar", "xzoC", place], stdin=file):  # noqa: S607
-                                fail(f"tar: {os.statvfs(place).f_bavail} blocks free")
+                        unpack(self._key, place)
                         inside = os.path.relpath(self._folder, sys.prefix)
                         os.rename(os.path.join(place, "opt/job", inside), self._folder)  # noqa: PTH104, PTH118
         except (OSError, SystemExit) as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
-import re
+import io
+import tokenize
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,9 +35,7 @@ def program(*, in_pod: bool = False) -> str:
             _bare(node).returns = None
             for argument in node.args.args:
                 argument.annotation = None
-    lines = [line for line in ast.unparse(tree).splitlines() if line]
-    # One space a level is enough for Python.
-    return "\n".join(re.sub("^ +", lambda found: " " * (len(found[0]) // 4), line) for line in lines)
+    return _tight(ast.unparse(tree))
 
 
 class _WithoutPods(ast.NodeTransformer):
@@ -61,3 +60,26 @@ def _together(statements: list[ast.stmt]) -> list[ast.stmt]:
     imports = [statement for statement in statements if isinstance(statement, ast.Import)]
     names = [name for statement in imports for name in statement.names if name.name != "typing"]
     return [ast.Import(names=names), *(one for one in statements if not isinstance(one, ast.Import))]
+
+
+_LAYOUT = {tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER}
+
+
+def _tight(text: str) -> str:
+    """Without the spaces and the empty lines that Python does not need; one space a level is enough."""
+    kept: list[str] = []
+    end = (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in _LAYOUT:
+            continue
+        if token.start[0] > end[0]:
+            kept += "\n" * bool(kept), " " * (token.start[1] // 4)
+        elif token.start > end and _is_word(kept[-1][-1]) and _is_word(token.string[0]):
+            kept.append(" ")
+        kept.append(token.string)
+        end = token.end
+    return "".join(kept)
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character in "_'\""

@@ -15,19 +15,16 @@ import sys
 import sysconfig
 import tempfile
 import time
-import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 
 from . import bootstrap
 
 _AT_ONCE = 4
-_PIECE = 64 * 1024
 _RUNNER = "covalent_awsbatch_plugin.runner"
 
 
@@ -45,38 +42,11 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
     for name in manifest["replaced"]:
         _remove(name)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for done in [threads.submit(_take, key, root) for key in manifest["objects"]]:
+        for done in [threads.submit(bootstrap.unpack, key, str(root)) for key in manifest["objects"]]:
             done.result()
     if manifest["install"]:
         _install(manifest["install"], manifest["constraints"])
     print(f"The function's packages are there: {time.monotonic() - start:.1f} s", file=sys.stderr)
-
-
-def _take(key: str, root: Path) -> None:
-    with tempfile.TemporaryFile(dir=sys.prefix) as file:
-        bootstrap.fetch(key, file)
-        file.seek(0)
-        # Python inflates in two thirds of the processor time that gzip needs, which tar would call.
-        command = ["tar", "xoC", str(root)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=_PIECE) as tar:
-            assert tar.stdin is not None
-            with suppress(BrokenPipeError), tar.stdin:  # tar says what is wrong, and ends
-                for content in _inflated(file):
-                    tar.stdin.write(content)
-        if tar.returncode:
-            raise OSError(f"tar: {os.statvfs(root).f_bavail} blocks free")  # it does not always tell of a full disk
-
-
-def _inflated(file: IO[bytes]) -> Iterator[bytes]:
-    """What all members of a gzip file hold; its bytes have been compared with their hash."""
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    for piece in iter(lambda: file.read(_PIECE), b""):
-        rest = piece
-        while rest:
-            yield inflate.decompress(rest)
-            rest = inflate.unused_data
-            if inflate.eof:
-                inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 def _remove(name: str) -> None:
@@ -118,7 +88,7 @@ def main() -> None:
             file.seek(0)
             manifest = json.load(file)
         unpack(manifest, root)
-    except (OSError, zlib.error, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         bootstrap.fail(error)
     # Anew, since a package may have files that Python reads when it starts.
     os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
