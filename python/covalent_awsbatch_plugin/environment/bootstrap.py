@@ -42,11 +42,21 @@ def keys() -> tuple[str, str, str]:
 
 def of_pod() -> "tuple[str, str, str] | None":
     """Those of a pod's service account, by EKS Pod Identity or by its IAM role. `program` has this in pods alone."""
+
+    def answer(request: "str | web.Request", content: "bytes | None" = None) -> bytes:
+        try:
+            with web.urlopen(request, content, timeout=10) as body:
+                found: bytes = body.read()
+                return found
+        except web.HTTPError as error:
+            if error.code >= 429:  # it may answer the next time
+                raise
+            fail(f"no credentials: {error.url} answers {error.code}: {error.read(500)!r}")
+
     if uri := env("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         with open(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) as file:
             request = web.Request(uri, headers={"authorization": file.read().strip()})
-        with web.urlopen(request, timeout=10) as answer:
-            found = json.load(answer)
+        found = json.loads(answer(request))
         return found["AccessKeyId"], found["SecretAccessKey"], found["Token"]
     if path := env("AWS_WEB_IDENTITY_TOKEN_FILE"):
         from urllib.parse import urlencode
@@ -57,8 +67,7 @@ def of_pod() -> "tuple[str, str, str] | None":
             asked = {"RoleArn": env("AWS_ROLE_ARN"), "WebIdentityToken": file.read().strip()}
         asked.update(Action="AssumeRoleWithWebIdentity", Version="2011-06-15", RoleSessionName="covalent-awsbatch")
         sts = env("AWS_ENDPOINT_URL_STS") or env("AWS_ENDPOINT_URL") or f"https://sts.{rest}"
-        with web.urlopen(sts, urlencode(asked).encode(), timeout=10) as answer:
-            text = answer.read().decode()
+        text = answer(sts, urlencode(asked).encode()).decode()
         names = "AccessKeyId", "SecretAccessKey", "SessionToken"
         access, secret, token = (text.partition(f"<{name}>")[2].partition("<")[0] for name in names)
         return access, secret, token

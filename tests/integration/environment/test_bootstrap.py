@@ -258,6 +258,21 @@ def test_a_pod_has_the_credentials_of_its_service_account(job: Job, tmp_path: Pa
     assert "Credential=AKIA/" in fetched.headers["authorization"]
 
 
+def test_a_pod_whose_token_is_refused_says_by_whom(job: Job, tmp_path: Path) -> None:
+    """It is asked once: STS answers so where the role does not trust the cluster or the service account."""
+    token = tmp_path / "token"
+    token.write_text("a.b.c")
+    refusal = b"<Error><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error>"
+    with HttpServer(lambda _: Answer(refusal, 403)) as server:
+        of = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: packed(CONTENT)[0]}
+        message = said(job, in_pod=True, **variables, **of)
+    assert f"no credentials: {server.url} answers 403: " in message
+    assert "Not authorized" in message
+    assert "a.b.c" not in message
+    assert len(server.requests) == 1
+
+
 def test_a_pod_without_a_role_asks_for_one(job: Job) -> None:
     job.put(CONTENT)
     message = said(job, in_pod=True, AWS_ACCESS_KEY_ID="", KUBERNETES_SERVICE_HOST="10.0.0.1")
