@@ -119,12 +119,7 @@ def explained(word: str, settings: Settings) -> Explanation:
     """
     connection = client(settings, interactive=True)
     found = named.find(word, connection, settings.queues)
-    problems = [f"Only what AWS tells is known: {found.problem}."] if found.problem else []
-    try:
-        tasks = named.tasks(found, connection, settings.queues)
-    except AWSBatchError as error:
-        problems.append(error.message)
-        tasks = named.known_tasks(found)
+    tasks, problems = named.tasks_that_are_known(found, connection, settings.queues)
     failed = _that_failed(tasks, found)
     jobs: dict[str, Job] = {}
     try:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from covalent_awsbatch_plugin._core import Client
+from covalent_awsbatch_plugin.errors import AWSBatchError
 from covalent_awsbatch_plugin.server import database, orphans
 from covalent_awsbatch_plugin.server.database import DatabaseError, Dispatch, Electron
 
@@ -184,6 +185,27 @@ def known_tasks(named: Named, node_id: int | None = None) -> list[Task]:
         hint += f" and {len(labels) - _MOST_LABELS} more" * (len(labels) > _MOST_LABELS)
         raise UnknownError(f"Dispatch {named.dispatch_id} has no electron {wanted}{hint}.")
     return found
+
+
+def tasks_that_are_known(named: Named, connection: Client, queues: Sequence[str]) -> tuple[list[Task], list[str]]:
+    """The same with what AWS tells, or without if it does not answer.
+
+    Args:
+        named: What `find` returned.
+        connection: Connection to use.
+        queues: Where jobs are looked for.
+
+    Returns:
+        The tasks, and a sentence on each thing that could not be found out.
+
+    Raises:
+        UnknownError: As `tasks`.
+    """
+    problems = [f"Only what AWS tells is known: {named.problem}."] if named.problem else []
+    try:
+        return tasks(named, connection, queues), problems
+    except AWSBatchError as error:
+        return known_tasks(named), [*problems, error.message]
 
 
 def _of_family(family: Iterable[Dispatch], wanted: int | None) -> list[Task]:

@@ -34,12 +34,7 @@ def gathered(word: str, settings: Settings) -> Run:
     connection = client(settings, interactive=True)
     found = named.find(word, connection, settings.queues)
     found = Named(found.dispatch_id, None, found.family, found.jobs, found.problem)
-    problems = [f"Only what AWS tells is known: {found.problem}."] if found.problem else []
-    try:
-        tasks = named.tasks(found, connection, settings.queues)
-    except AWSBatchError as error:
-        problems.append(error.message)
-        tasks = named.known_tasks(found)
+    tasks, problems = named.tasks_that_are_known(found, connection, settings.queues)
     tasks = [task for task in tasks if task.job_id or not task.electron.name.startswith(":")]
     reader = Reader(connection, settings.batch_job_log_group_name)
     reader.follow(tasks)
