@@ -22,6 +22,7 @@ from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import patched_batch
 from .ecr import patched_ecr
+from .environment_stack import patched_stacks
 from .held_nodes import HeldNodes
 from .iam import patched_iam
 from .job import LocalJob
@@ -248,6 +249,7 @@ class LocalAWS:
             )
             run_nodes = NodeRunner(run_attempt, self._stop_grace, self._held_nodes)
             self._scheduler = Scheduler(run_nodes, self._stop_grace)
+            cleanup.enter_context(patched_stacks())
             cleanup.enter_context(patched_batch(self._scheduler, self._shortest_timeout))
             cleanup.callback(self._server.stop)
             cleanup.callback(self._scheduler.stop, min(self._stop_grace, _STOP_GRACE_SECONDS))

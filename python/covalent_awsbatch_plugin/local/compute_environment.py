@@ -7,8 +7,10 @@ from typing import Any
 
 from moto.batch.exceptions import ClientException
 
+from .compute_resources import check_resources, check_unused, update_resources
 from .consumable_calls import ConsumableResponse
 from .platforms import MANAGED, QUEUE_TYPES, eks_configuration, platform
+from .validation import check_fields
 
 
 class EnvironmentResponse(ConsumableResponse):
@@ -25,12 +27,32 @@ class EnvironmentResponse(ConsumableResponse):
         if cluster and resources.get("type") not in ("EC2", "SPOT", None):
             kind = resources["type"]
             raise ClientException(f"Compute resources on Amazon EKS must be of type EC2 or SPOT, not {kind}")
+        check_resources(resources)
         answer = super().createcomputeenvironment()
         made = self.batch_backend.get_compute_environment_by_arn(json.loads(answer)["computeEnvironmentArn"])
         assert made is not None
         made.compute_resources = resources or made.compute_resources
         vars(made)["eks_configuration"] = cluster
         return answer
+
+    def updatecomputeenvironment(self) -> str:
+        """Changes one as moto does, and of its resources what it takes no service-linked role to change."""
+        asked = json.loads(self.body)
+        check_fields("UpdateComputeEnvironment", asked)
+        environment = self.batch_backend.get_compute_environment(asked["computeEnvironment"])
+        if environment is None:
+            raise ClientException(f"Compute environment {asked['computeEnvironment']} does not exist")
+        update_resources(environment, asked.get("computeResources") or {})
+        return super().updatecomputeenvironment()
+
+    def deletecomputeenvironment(self) -> str:
+        """Deletes one that no queue has, and that is switched off."""
+        environment = self.batch_backend.get_compute_environment(json.loads(self.body)["computeEnvironment"])
+        if environment is not None:
+            check_unused(self.batch_backend, environment)
+            if environment.state != "DISABLED":
+                raise ClientException("Cannot delete, the compute environment's state is not DISABLED")
+        return super().deletecomputeenvironment()
 
     def describecomputeenvironments(self) -> str:
         """Describes compute environments, with who runs their containers."""

@@ -1,0 +1,107 @@
+"""Compute environments that CloudFormation makes: moto's drops some properties, and changes and deletes none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from moto.batch.models import BatchBackend, ComputeEnvironment, batch_backends
+from moto.batch.utils import lowercase_first_key
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.core.exceptions import AWSError
+
+from .api import api_lock
+from .compute_resources import check_resources, check_unused, update_resources
+
+_NUMBERS = ("minvCpus", "maxvCpus", "desiredvCpus")
+
+
+class StackEnvironment(ComputeEnvironment):
+    """The resource `AWS::Batch::ComputeEnvironment`. What is made is moto's own class, as by Batch's API."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **_kwargs: Any,
+    ) -> ComputeEnvironment:
+        """Makes one, with its tags."""
+        properties = cloudformation_json["Properties"]
+        resources = _resources(properties)
+        with api_lock, _refusals():
+            check_resources(resources)
+            return _backend(account_id, region_name).create_compute_environment(
+                resource_name,
+                properties["Type"],
+                properties.get("State", "ENABLED"),
+                resources,
+                properties["ServiceRole"],
+                properties.get("Tags"),
+            )
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: ComputeEnvironment,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,  # noqa: ARG003
+        region_name: str,  # noqa: ARG003
+    ) -> ComputeEnvironment:
+        """Changes the numbers of vCPUs. AWS makes a new one for anything else, which is refused here."""
+        resources = _resources(cloudformation_json["Properties"])
+        with api_lock, _refusals():
+            before = original_resource.compute_resources
+            if {**resources, **{name: before.get(name) for name in _NUMBERS if name in before}} != before:
+                raise ValidationError(message=f"{new_resource_name} would be replaced, which is not done here")
+            update_resources(original_resource, {name: resources[name] for name in _NUMBERS if name in resources})
+        return original_resource
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003  (moto passes it by its place)
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        """Deletes one that no queue has."""
+        backend = _backend(account_id, region_name)
+        with api_lock, _refusals():
+            if environment := backend.get_compute_environment(resource_name):
+                check_unused(backend, environment)
+                backend.delete_compute_environment(resource_name)
+
+
+@contextmanager
+def patched_stacks() -> Iterator[None]:
+    """Has CloudFormation make compute environments so while the `with` block runs."""
+    models, name = parsing.get_model_map(), ComputeEnvironment.cloudformation_type()
+    original = models[name]
+    models[name] = StackEnvironment  # type: ignore[type-abstract]
+    try:
+        yield
+    finally:
+        models[name] = original
+
+
+def _backend(account: str, region: str) -> BatchBackend:
+    return batch_backends[account][region]
+
+
+def _resources(properties: dict[str, Any]) -> dict[str, Any]:
+    return lowercase_first_key(properties["ComputeResources"])
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Has what Batch refuses fail the stack, in the words of Batch."""
+    try:
+        yield
+    except AWSError as error:
+        raise ValidationError(message=str(error)) from error
