@@ -12,7 +12,8 @@ def inventory(client: Callable[[str], Any]) -> set[str]:
     Args:
         client: Returns a boto3 client of the service named.
     """
-    s3, iam, ec2, batch, logs, ecr = map(client, ("s3", "iam", "ec2", "batch", "logs", "ecr"))
+    names = ("s3", "iam", "ec2", "batch", "logs", "ecr", "cloudformation")
+    s3, iam, ec2, batch, logs, ecr, stacks = map(client, names)
     found = {
         "bucket": [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]],
         "role": [role["RoleName"] for role in iam.list_roles()["Roles"]],
@@ -31,7 +32,8 @@ def inventory(client: Callable[[str], Any]) -> set[str]:
         "environment": [
             item["computeEnvironmentName"] for item in batch.describe_compute_environments()["computeEnvironments"]
         ],
+        "stack": [stack["StackName"] for stack in stacks.describe_stacks()["Stacks"]],
         "log group": [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]],
         "repository": [item["repositoryName"] for item in ecr.describe_repositories()["repositories"]],
     }
-    return {f"{kind} {name}" for kind, names in found.items() for name in names}
+    return {f"{kind} {name}" for kind, all_of_it in found.items() for name in all_of_it}

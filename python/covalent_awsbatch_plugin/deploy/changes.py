@@ -19,7 +19,8 @@ _MOST_CHARS = 30
 
 _SERVICES = ("batch", "iam", "s3", "ecr", "cloudwatch")
 """By which resources are shown; what is left is the network."""
-_MACHINES = "aws_launch_template"
+_OF_BATCH = ("aws_launch_template", "aws_cloudformation_stack")
+"""What Batch's own are made of, though its name does not say so."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _called(resource: Mapping[str, Any]) -> tuple[str, str]:
     if not kind.startswith("aws_"):
         return "terraform", address.removeprefix(f"{kind}.")
     service = next((one for one in _SERVICES if kind.startswith(f"aws_{one}_")), "network")
-    if kind == _MACHINES:
+    if kind in _OF_BATCH:
         service = "batch"
     return service, address.removeprefix("aws_").removeprefix(f"{service}_")
 

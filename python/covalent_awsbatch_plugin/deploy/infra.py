@@ -45,6 +45,15 @@ _TAGS = 48
 # Seconds: what AWS takes for `jobStateTimeLimitActions`.
 _RUNNABLE_LIMITS = (600, 86400)
 
+# Minutes: https://docs.aws.amazon.com/batch/latest/APIReference/API_ComputeScalingPolicy.html
+_SCALE_DOWN_DELAYS = (20, 10080)
+
+# By kind of machine: the strategies that go through the instance types in their order.
+_ORDERED = {"EC2": "BEST_FIT_PROGRESSIVE_ORDERED", "SPOT": "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED"}
+
+# Batch's own choices among families.
+_CHOSEN_BY_BATCH = {"optimal", "default_x86_64", "default_arm64"}
+
 _CONSUMABLE = r"[A-Za-z0-9_-]{1,128}\s*[:=]\s*[0-9]+"
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -96,6 +105,12 @@ def _log_days(value: int) -> int:
 def _runnable_limit(value: int) -> int:
     if value and not _RUNNABLE_LIMITS[0] <= value <= _RUNNABLE_LIMITS[1]:
         raise ValueError(f"must be 0, or {_RUNNABLE_LIMITS[0]} to {_RUNNABLE_LIMITS[1]}")
+    return value
+
+
+def _scale_down_delay(value: int) -> int:
+    if value and not _SCALE_DOWN_DELAYS[0] <= value <= _SCALE_DOWN_DELAYS[1]:
+        raise ValueError(f"must be 0, or {_SCALE_DOWN_DELAYS[0]} to {_SCALE_DOWN_DELAYS[1]}")
     return value
 
 
@@ -176,7 +191,12 @@ class ExecutorInfraDefaults(BaseModel):
         "them: SPOT,EC2.",
     )
     allocation_strategy: Literal[
-        "", "BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"
+        "",
+        "BEST_FIT_PROGRESSIVE",
+        "BEST_FIT_PROGRESSIVE_ORDERED",
+        "SPOT_CAPACITY_OPTIMIZED",
+        "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+        "SPOT_PRICE_CAPACITY_OPTIMIZED",
     ] = Field(default="", description="How Batch picks machines; empty for what suits the capacity.")
     disk_gb: Annotated[int, AfterValidator(_disk)] = Field(
         default=0,
@@ -223,6 +243,11 @@ class ExecutorInfraDefaults(BaseModel):
         description="Seconds after which AWS cancels the first job in the queue if it finds no machine, 600 to 86400; "
         "0 for never.",
     )
+    scale_down_delay: Annotated[int, AfterValidator(_scale_down_delay)] = Field(
+        default=0,
+        description="Minutes for which a machine waits for its next job, at its usual price, 20 to 10080; 0 for "
+        "Batch's own, shorter.",
+    )
 
     if TYPE_CHECKING:
 
@@ -260,8 +285,7 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError("vpc_id and subnet_ids belong together: give both, or neither for a network of its own")
         if self.min_vcpus > self.max_vcpus:
             raise ValueError(f"min_vcpus ({self.min_vcpus}) is more than max_vcpus ({self.max_vcpus})")
-        if self.capacity == "EC2" and self.allocation_strategy.startswith("SPOT"):
-            raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
+        self._fits_a_strategy()
         if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
             raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
         if self.share_identifier and not self.fair_share:
@@ -280,6 +304,17 @@ class ExecutorInfraDefaults(BaseModel):
         self._holds_the_job()
         return self
 
+    def _fits_a_strategy(self) -> None:
+        if self.capacity == "EC2" and self.allocation_strategy.startswith("SPOT"):
+            raise ValueError(f"allocation_strategy {self.allocation_strategy} is for SPOT, and capacity is EC2")
+        if self.capacity == "SPOT" and self.allocation_strategy == _ORDERED["EC2"]:
+            raise ValueError(f"allocation_strategy {self.allocation_strategy} is for EC2, and capacity is SPOT")
+        if self.allocation_strategy in _ORDERED.values() and _CHOSEN_BY_BATCH & self._types():
+            raise ValueError("allocation_strategy goes through instance_types in their order: name them")
+
+    def _types(self) -> set[str]:
+        return {name.strip() for name in self.instance_types.split(",")}
+
     def _holds_the_job(self) -> None:
         platform: Literal["EC2", "FARGATE"] = "FARGATE" if self.fargate else "EC2"
         job = settings.Settings(platform=platform, vcpu=self.vcpu, memory=self.memory, num_gpus=self.num_gpus)
@@ -289,10 +324,10 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError(f"no job of this size would ever start: {'; '.join(misfits)}")
 
     def _fits_fargate(self) -> None:
-        if self.min_vcpus or self.instance_types != "optimal" or self.allocation_strategy:
+        if self.min_vcpus or self.instance_types != "optimal" or self.allocation_strategy or self.scale_down_delay:
             raise ValueError(
-                "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave "
-                "them out"
+                "min_vcpus, instance_types, allocation_strategy and scale_down_delay are about machines, and Fargate "
+                "has none: leave them out"
             )
         if self.placement_group:
             raise ValueError("placement_group is about machines, and Fargate has none: leave it out")

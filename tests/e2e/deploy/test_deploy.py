@@ -249,6 +249,42 @@ def with_changes(aws: Account, machine: Machine) -> None:
     assert inventory(aws.client) == before
 
 
+def with_stacks(aws: Account, machine: Machine) -> None:
+    """Machines that wait, then types in an order, then neither: the queue has each, and nothing stays behind."""
+    before = inventory(aws.client)
+    deploy, place = ["covalent-awsbatch", "deploy"], "--prefix=warm"
+    where = [f"--endpoint-url={aws.endpoint_url}", f"--credentials={aws.credentials}"]
+
+    def up(*options: str) -> tuple[str, dict[str, Any]]:
+        told = machine.run(*deploy, "up", place, "--yes", *options)
+        again = machine.run(*deploy, "plan", place)
+        assert again.splitlines() == ["Nothing to do: everything is as it should be."], again
+        [resources] = environments(aws.client, machine.section)
+        return told, {**resources, "subnets": sorted(resources["subnets"])}
+
+    _, usual = up(*where)
+    told, resources = up("--scale-down-delay=30")
+    assert '- batch       compute_environment.this["EC2"]' in told
+    assert resources == {**usual, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
+
+    told, resources = up("--max-vcpus=64")
+    assert '~ batch       cloudformation_stack.environment["EC2"]' in told
+    assert resources == {**usual, "maxvCpus": 64, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
+
+    types = ["m6i.large", "c6i.large", "m5"]
+    order = ["--allocation-strategy=BEST_FIT_PROGRESSIVE_ORDERED", f"--instance-types={','.join(types)}"]
+    told, resources = up("--scale-down-delay=0", *order)
+    assert '± batch       cloudformation_stack.environment["EC2"]' in told
+    expected = {"maxvCpus": 64, "instanceTypes": types, "allocationStrategy": "BEST_FIT_PROGRESSIVE_ORDERED"}
+    assert resources == {**usual, **expected}
+
+    _, resources = up("--allocation-strategy=", "--instance-types=optimal")
+    assert resources == {**usual, "maxvCpus": 64}
+
+    machine.run(*deploy, "down", place, "--yes")
+    assert inventory(aws.client) == before
+
+
 def interrupted(machine: Machine, command: list[str]) -> str:
     """Runs a command that Ctrl-C ends while it waits for subnets that AWS has already, and returns what it says."""
     with subprocess.Popen(
@@ -277,11 +313,13 @@ def logged(directory: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
     """All of them, begun."""
-    covalent, ours, changes = (tmp_path_factory.mktemp(name) for name in ("covalent", "ours", "changes"))
+    names = ("covalent", "ours", "changes", "stacks")
+    covalent, ours, changes, stacks = (tmp_path_factory.mktemp(name) for name in names)
     machines = [
         Machine(covalent, install(covalent, for_covalent=True, variables=logged(covalent)), "us-east-1"),
         Machine(ours, install(ours, variables=logged(ours)), "eu-central-1"),
         Machine(changes, install(changes, variables=logged(changes)), "eu-west-1"),
+        Machine(stacks, install(stacks, variables=logged(stacks)), "eu-west-2"),
     ]
     for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
         if not shutil.which(name):
@@ -290,16 +328,18 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
         LocalAWS(stop_grace=2) as first,
         account(machines[1].home, "eu-central-1") as second,
         account(machines[2].home, "eu-west-1") as third,
+        account(machines[3].home, "eu-west-2") as fourth,
         ThreadPoolExecutor() as pool,
     ):
         yield {
             "covalent": pool.submit(with_covalent, first, machines[0]),
             "ours": pool.submit(with_our_own, second, machines[1], ours),
             "changes": pool.submit(with_changes, third, machines[2]),
+            "stacks": pool.submit(with_stacks, fourth, machines[3]),
         }
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("program", ["covalent", "ours", "changes"])
+@pytest.mark.parametrize("program", ["covalent", "ours", "changes", "stacks"])
 def test_from_an_empty_account_to_a_workflow_and_back(stories: dict[str, Future[None]], program: str) -> None:
     stories[program].result()

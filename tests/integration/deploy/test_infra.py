@@ -126,6 +126,14 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
         ({"consumable": "licence"}, "must be name=number"),
         ({"runnable_limit": 599}, "must be 0, or 600 to 86400"),
         ({"capacity": "FARGATE", "placement_group": True}, "placement_group is about machines"),
+        ({"scale_down_delay": 19}, "must be 0, or 20 to 10080"),
+        ({"capacity": "FARGATE", "scale_down_delay": 20}, "scale_down_delay are about machines, and Fargate has none"),
+        ({"allocation_strategy": "BEST_FIT_PROGRESSIVE_ORDERED"}, "goes through instance_types in their order: name"),
+        ({"allocation_strategy": "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED"}, "is for SPOT, and capacity is EC2"),
+        (
+            {"capacity": "SPOT", "allocation_strategy": "BEST_FIT_PROGRESSIVE_ORDERED"},
+            "is for EC2, and capacity is SPOT",
+        ),
         ({"capacity": "SPOT,EC2", "multi_node": True}, "is for EC2 alone, and capacity is SPOT,EC2"),
     ],
 )

@@ -25,6 +25,9 @@ mock_provider "aws" {
   mock_resource "aws_batch_compute_environment" {
     defaults = { arn = "arn:aws:batch:us-east-1:123456789012:compute-environment/invented" }
   }
+  mock_resource "aws_cloudformation_stack" {
+    defaults = { outputs = { Arn = "arn:aws:batch:us-east-1:123456789012:compute-environment/invented" } }
+  }
   mock_data "aws_kms_key" {
     defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/1234" }
   }
@@ -261,7 +264,7 @@ run "machines_on_fargate" {
     num_gpus = 1
   }
 
-  expect_failures = [aws_batch_compute_environment.this]
+  expect_failures = [terraform_data.template]
 }
 
 run "key_and_repository" {
@@ -376,7 +379,7 @@ run "no_machines_near_each_other" {
     placement_group = true
   }
 
-  expect_failures = [aws_batch_compute_environment.this]
+  expect_failures = [terraform_data.template]
 }
 
 run "nodes_that_talk_to_each_other" {
@@ -427,5 +430,80 @@ run "no_nodes_on_spot_machines" {
     capacity   = "SPOT,EC2"
   }
 
-  expect_failures = [aws_batch_compute_environment.this]
+  expect_failures = [terraform_data.template]
+}
+
+run "machines_that_wait" {
+  command = apply
+
+  variables {
+    capacity         = "SPOT,EC2"
+    min_vcpus        = 4
+    scale_down_delay = 30
+  }
+
+  assert {
+    condition     = length(aws_batch_compute_environment.this) == 0 && keys(aws_cloudformation_stack.environment) == ["EC2", "SPOT"]
+    error_message = "what the provider does not know CloudFormation does"
+  }
+  assert {
+    condition = [for kind in ["SPOT", "EC2"] : [for value in [jsondecode(aws_cloudformation_stack.environment[kind].template_body).Resources.Environment.Properties.ComputeResources] : [
+      value.Type, value.AllocationStrategy, value.MinvCpus, value.MaxvCpus, value.ScalingPolicy.MinScaleDownDelayMinutes
+      ]][0]] == [
+      ["SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED", 4, 256, 30],
+      ["EC2", "BEST_FIT_PROGRESSIVE", 0, 256, 30],
+    ]
+    error_message = "the same machines as without a delay"
+  }
+}
+
+run "types_in_their_order" {
+  command = apply
+
+  variables {
+    capacity            = "SPOT,EC2"
+    instance_types      = "m6i.large, c6i.large, m5"
+    allocation_strategy = "BEST_FIT_PROGRESSIVE_ORDERED"
+  }
+
+  assert {
+    condition = [for kind in ["SPOT", "EC2"] : [for value in [jsondecode(aws_cloudformation_stack.environment[kind].template_body).Resources.Environment.Properties.ComputeResources] : {
+      strategy = value.AllocationStrategy, types = value.InstanceTypes, delay = can(value.ScalingPolicy)
+      }][0]] == [
+      { strategy = "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", types = ["m6i.large", "c6i.large", "m5"], delay = false },
+      { strategy = "BEST_FIT_PROGRESSIVE_ORDERED", types = ["m6i.large", "c6i.large", "m5"], delay = false },
+    ]
+    error_message = "in the order in which they were given, by the strategy of each kind"
+  }
+}
+
+run "an_order_of_nothing" {
+  command = plan
+
+  variables {
+    allocation_strategy = "BEST_FIT_PROGRESSIVE_ORDERED"
+  }
+
+  expect_failures = [terraform_data.template]
+}
+
+run "no_machines_that_wait_on_fargate" {
+  command = plan
+
+  variables {
+    capacity         = "FARGATE"
+    scale_down_delay = 30
+  }
+
+  expect_failures = [terraform_data.template]
+}
+
+run "too_short_a_delay" {
+  command = plan
+
+  variables {
+    scale_down_delay = 19
+  }
+
+  expect_failures = [var.scale_down_delay]
 }

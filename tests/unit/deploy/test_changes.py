@@ -31,21 +31,22 @@ PLAN = [
         after_sensitive={},
     ),
     change("terraform_data.configuration", "delete"),
+    change('aws_cloudformation_stack.environment["EC2"]', "create", "delete"),
 ]
 
 
 def test_a_plan_is_a_line_for_each_service_and_action() -> None:
     shown = [f"{line.before}{line.text}" for line in changes.summary(PLAN)]
     assert shown == [
-        '  ± batch       compute_environment.this["EC2"]',
+        '  ± batch       compute_environment.this["EC2"], cloudformation_stack.environment["EC2"]',
         "  + batch       launch_template.machine[0]",
         "  + network     subnet.public[0], subnet.public[1]",
         "  ~ batch       job_queue.this (key, priority 1 → 5, tags, word)",
         "  - terraform   configuration",
-        "Plan: 4 to add, 1 to change, 2 to destroy.",
+        "Plan: 5 to add, 1 to change, 3 to destroy.",
     ]
     assert "old" not in "".join(shown), "what is a secret, or long, is named alone"
-    assert changes.count(PLAN) == 7
+    assert changes.count(PLAN) == 9
     assert changes.count([PLAN[4]]) == 0
 
 

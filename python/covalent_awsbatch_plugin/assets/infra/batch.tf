@@ -44,65 +44,16 @@ resource "aws_launch_template" "machine" {
 # where there is no template to refer to.
 resource "terraform_data" "template" {
   input = aws_launch_template.machine[*].latest_version
-}
 
-resource "aws_placement_group" "this" {
-  count    = var.placement_group || var.multi_node ? 1 : 0
-  name     = var.prefix
-  strategy = "cluster"
-  tags     = local.tags
-}
-
-# Without a name, because the provider calls it `compute_environment_name` until 5 and `name` from 6 on. A new one for every
-# replacement is needed anyhow: AWS does not delete an environment while the queue has it, hence the new one comes first.
-resource "aws_batch_compute_environment" "this" {
-  for_each     = toset(local.capacity)
-  type         = "MANAGED"
-  state        = "ENABLED"
-  service_role = aws_iam_role.service.arn
-  tags         = merge(local.tags, { Name = "${var.prefix}-${lower(each.key)}" })
-
-  compute_resources {
-    type               = each.key
-    max_vcpus          = var.max_vcpus
-    subnets            = local.subnet_ids
-    security_group_ids = [aws_security_group.jobs.id]
-
-    # What says something of machines is refused where Fargate has none.
-    instance_type = local.fargate ? null : local.instance_types
-    instance_role = one(aws_iam_instance_profile.instance[*].arn)
-    # Only the first environment keeps machines: the others are there for what does not fit into it.
-    placement_group = one(aws_placement_group.this[*].name)
-    min_vcpus       = local.fargate ? null : each.key == local.capacity[0] ? var.min_vcpus : 0
-    # The strategies whose name begins with SPOT are for spot machines only.
-    allocation_strategy = local.fargate ? null : (
-      var.allocation_strategy == "" || (each.key == "EC2" && startswith(var.allocation_strategy, "SPOT"))
-      ? (each.key == "SPOT" ? "SPOT_PRICE_CAPACITY_OPTIMIZED" : "BEST_FIT_PROGRESSIVE")
-      : var.allocation_strategy
-    )
-
-    dynamic "launch_template" {
-      for_each = aws_launch_template.machine
-      content {
-        launch_template_id = launch_template.value.id
-        version            = launch_template.value.latest_version
-      }
-    }
-  }
-
+  # Here, since it is there whichever resource makes the environments.
   lifecycle {
-    create_before_destroy = true
-    replace_triggered_by  = [terraform_data.template]
-    # Batch sets it as jobs come and go.
-    ignore_changes = [compute_resources[0].desired_vcpus]
-
     precondition {
       condition     = !local.fargate || var.num_gpus == 0
       error_message = "num_gpus must be 0 with Fargate, which has no GPUs: use the capacity EC2 or SPOT."
     }
     precondition {
-      condition     = !local.fargate || (var.min_vcpus == 0 && var.instance_types == "optimal" && var.allocation_strategy == "")
-      error_message = "min_vcpus, instance_types and allocation_strategy are about machines, and Fargate has none: leave them out."
+      condition     = !local.fargate || (var.min_vcpus == 0 && var.instance_types == "optimal" && var.allocation_strategy == "" && var.scale_down_delay == 0)
+      error_message = "min_vcpus, instance_types, allocation_strategy and scale_down_delay are about machines, and Fargate has none: leave them out."
     }
     precondition {
       condition     = !local.fargate || !var.placement_group
@@ -120,6 +71,56 @@ resource "aws_batch_compute_environment" "this" {
       condition     = contains(["", local.platform], var.platform)
       error_message = "platform contradicts capacity, which says it already: leave platform out."
     }
+    precondition {
+      condition     = !local.in_order || length(setintersection(local.instance_types, local.chosen_by_batch)) == 0
+      error_message = "allocation_strategy goes through instance_types in their order: name them."
+    }
+  }
+}
+
+resource "aws_placement_group" "this" {
+  count    = var.placement_group || var.multi_node ? 1 : 0
+  name     = var.prefix
+  strategy = "cluster"
+  tags     = local.tags
+}
+
+# Without a name, because the provider calls it `compute_environment_name` until 5 and `name` from 6 on. A new one for every
+# replacement is needed anyhow: AWS does not delete an environment while the queue has it, hence the new one comes first.
+resource "aws_batch_compute_environment" "this" {
+  for_each     = toset(local.in_stacks ? [] : local.capacity)
+  type         = "MANAGED"
+  state        = "ENABLED"
+  service_role = aws_iam_role.service.arn
+  tags         = merge(local.tags, { Name = "${var.prefix}-${lower(each.key)}" })
+
+  compute_resources {
+    type               = each.key
+    max_vcpus          = var.max_vcpus
+    subnets            = local.subnet_ids
+    security_group_ids = [aws_security_group.jobs.id]
+
+    # What says something of machines is refused where Fargate has none.
+    instance_type       = local.fargate ? null : local.instance_types
+    instance_role       = one(aws_iam_instance_profile.instance[*].arn)
+    placement_group     = one(aws_placement_group.this[*].name)
+    min_vcpus           = local.fargate ? null : local.min_vcpus[each.key]
+    allocation_strategy = local.fargate ? null : local.strategy[each.key]
+
+    dynamic "launch_template" {
+      for_each = aws_launch_template.machine
+      content {
+        launch_template_id = launch_template.value.id
+        version            = launch_template.value.latest_version
+      }
+    }
+  }
+
+  lifecycle {
+    create_before_destroy = true
+    replace_triggered_by  = [terraform_data.template]
+    # Batch sets it as jobs come and go.
+    ignore_changes = [compute_resources[0].desired_vcpus]
   }
 
   # An environment whose roles or network go first stays in DELETING for ever.
@@ -156,7 +157,7 @@ resource "aws_batch_job_queue" "this" {
     for_each = local.capacity
     content {
       order               = compute_environment_order.key + 1
-      compute_environment = aws_batch_compute_environment.this[compute_environment_order.value].arn
+      compute_environment = local.environments[compute_environment_order.value]
     }
   }
 

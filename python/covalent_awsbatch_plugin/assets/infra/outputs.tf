@@ -65,5 +65,5 @@ output "repository_url" {
 
 output "compute_environments" {
   description = "The ARNs of the compute environments, by kind of capacity."
-  value       = { for kind, environment in aws_batch_compute_environment.this : kind => environment.arn }
+  value       = local.environments
 }

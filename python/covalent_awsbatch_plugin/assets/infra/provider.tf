@@ -11,14 +11,15 @@ provider "aws" {
   dynamic "endpoints" {
     for_each = var.endpoint_url == "" ? [] : [var.endpoint_url]
     content {
-      batch = endpoints.value
-      ec2   = endpoints.value
-      ecr   = endpoints.value
-      iam   = endpoints.value
-      kms   = endpoints.value
-      logs  = endpoints.value
-      s3    = endpoints.value
-      sts   = endpoints.value
+      batch          = endpoints.value
+      cloudformation = endpoints.value
+      ec2            = endpoints.value
+      ecr            = endpoints.value
+      iam            = endpoints.value
+      kms            = endpoints.value
+      logs           = endpoints.value
+      s3             = endpoints.value
+      sts            = endpoints.value
     }
   }
 }

@@ -67,8 +67,8 @@ variable "allocation_strategy" {
   description = "How Batch picks machines; empty for what suits the capacity."
 
   validation {
-    condition     = contains(["", "BEST_FIT_PROGRESSIVE", "SPOT_CAPACITY_OPTIMIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"], var.allocation_strategy)
-    error_message = "allocation_strategy must be empty, BEST_FIT_PROGRESSIVE, SPOT_CAPACITY_OPTIMIZED or SPOT_PRICE_CAPACITY_OPTIMIZED."
+    condition     = contains(["", "BEST_FIT_PROGRESSIVE", "BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED"], var.allocation_strategy)
+    error_message = "allocation_strategy must be empty, BEST_FIT_PROGRESSIVE, BEST_FIT_PROGRESSIVE_ORDERED, SPOT_CAPACITY_OPTIMIZED, SPOT_CAPACITY_OPTIMIZED_PRIORITIZED or SPOT_PRICE_CAPACITY_OPTIMIZED."
   }
 }
 
@@ -143,5 +143,16 @@ variable "runnable_limit" {
   validation {
     condition     = var.runnable_limit == 0 || (var.runnable_limit >= 600 && var.runnable_limit <= 86400)
     error_message = "runnable_limit must be 0, or 600 to 86400."
+  }
+}
+
+variable "scale_down_delay" {
+  type        = number
+  default     = 0
+  description = "Minutes for which a machine waits for its next job, at its usual price, 20 to 10080; 0 for Batch's own, shorter."
+
+  validation {
+    condition     = var.scale_down_delay == 0 || (var.scale_down_delay >= 20 && var.scale_down_delay <= 10080)
+    error_message = "scale_down_delay must be 0, or 20 to 10080."
   }
 }
