@@ -21,6 +21,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from .api import api_lock, locked_logs
 from .attempt import AttemptRunner
 from .batch import patched_batch
+from .ec2 import patched_ec2
 from .ecr import patched_ecr
 from .environment_stack import patched_stacks
 from .held_nodes import HeldNodes
@@ -242,6 +243,7 @@ class LocalAWS:
             cleanup.enter_context(_managed_policies())
             cleanup.enter_context(locked_logs())
             cleanup.enter_context(patched_iam())
+            cleanup.enter_context(patched_ec2())
             cleanup.enter_context(patched_ecr(self._presigned))
             self._server = Server(self._port, self._quiet, self._keys, self._notices)
             run_attempt = AttemptRunner(

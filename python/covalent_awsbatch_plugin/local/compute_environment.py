@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.batch.exceptions import ClientException
 
-from .compute_resources import check_resources, check_unused, update_resources
+from .compute_resources import check_resources, check_unused, update_resources, with_groups
 from .consumable_calls import ConsumableResponse
 from .platforms import MANAGED, QUEUE_TYPES, eks_configuration, platform
 from .validation import check_fields
@@ -24,6 +24,8 @@ class EnvironmentResponse(ConsumableResponse):
             # Moto checks their network as that of Fargate, which has no machines either.
             asked["computeResources"] = {"type": "FARGATE", "maxvCpus": resources["maxvCpus"], **_network(resources)}
             self.body = json.dumps(asked)
+        elif resources:
+            self.body = json.dumps({**asked, "computeResources": with_groups(self.batch_backend, resources)})
         if cluster and resources.get("type") not in ("EC2", "SPOT", None):
             kind = resources["type"]
             raise ClientException(f"Compute resources on Amazon EKS must be of type EC2 or SPOT, not {kind}")

@@ -46,6 +46,33 @@ def check_resources(resources: dict[str, Any]) -> None:
         raise ClientException(f"allocationStrategy {strategy} is not supported for compute resources of type {kind}")
 
 
+def with_groups(backend: BatchBackend, resources: dict[str, Any]) -> dict[str, Any]:
+    """The resources with the security groups that their machines have, which may be those of the launch template.
+
+    Source: https://docs.aws.amazon.com/batch/latest/APIReference/API_ComputeResource.html
+
+    Args:
+        backend: Of the region.
+        resources: `computeResources`, as they are asked for.
+
+    Raises:
+        ClientException: There are none, in either place.
+    """
+    if resources.get("securityGroupIds") or not resources:
+        return resources
+    asked = resources.get("launchTemplate") or {}
+    groups: list[str] = []
+    if asked.get("launchTemplateId") and not str(resources.get("type", "")).startswith("FARGATE"):
+        template = backend.ec2_backend.get_launch_template(asked["launchTemplateId"])
+        data = template.get_version(asked.get("version") or "$Default").data
+        groups = [*data.get("SecurityGroupIds", ())]
+        for interface in data.get("NetworkInterfaces", ()):
+            groups += interface.get("Groups", ())
+    if not groups:
+        raise ClientException("securityGroupIds must be specified, or security groups in the launch template")
+    return {**resources, "securityGroupIds": groups}
+
+
 def update_resources(environment: ComputeEnvironment, changes: dict[str, Any]) -> None:
     """Changes what a scaling update changes.
 

@@ -13,7 +13,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.core.exceptions import AWSError
 
 from .api import api_lock
-from .compute_resources import check_resources, check_unused, update_resources
+from .compute_resources import check_resources, check_unused, update_resources, with_groups
 
 _NUMBERS = ("minvCpus", "maxvCpus", "desiredvCpus")
 
@@ -35,14 +35,17 @@ class StackEnvironment(ComputeEnvironment):
         resources = _resources(properties)
         with api_lock, _refusals():
             check_resources(resources)
-            return _backend(account_id, region_name).create_compute_environment(
+            backend = _backend(account_id, region_name)
+            made = backend.create_compute_environment(
                 resource_name,
                 properties["Type"],
                 properties.get("State", "ENABLED"),
-                resources,
+                with_groups(backend, resources),
                 properties["ServiceRole"],
                 properties.get("Tags"),
             )
+            made.compute_resources = resources
+            return made
 
     @classmethod
     def update_from_cloudformation_json(

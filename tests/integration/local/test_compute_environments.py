@@ -80,6 +80,20 @@ def test_what_aws_refuses_is_refused(account: LocalAccount, changes: dict[str, A
         make(account, **changes)
 
 
+@pytest.mark.usefixtures("clean")
+def test_the_machines_may_have_their_groups_from_the_launch_template(account: LocalAccount) -> None:
+    ec2 = account.aws.client("ec2")
+    with pytest.raises(ClientError, match="securityGroupIds must be specified, or security groups in the launch"):
+        make(account, securityGroupIds=[])
+    _, found = of_the_first(account)
+    adapter = {"DeviceIndex": 0, "InterfaceType": "efa", "Groups": found["securityGroupIds"]}
+    made = ec2.create_launch_template(LaunchTemplateName="efa", LaunchTemplateData={"NetworkInterfaces": [adapter]})
+    template = {"launchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "version": "1"}
+    make(account, securityGroupIds=[], launchTemplate=template)
+    assert resources(account)["launchTemplate"] == template
+    assert not resources(account)["securityGroupIds"], "as it was asked for"
+
+
 def template(account: LocalAccount, **more: Any) -> str:
     """A stack of one environment; properties are named as Batch's fields are."""
     role, found = of_the_first(account)
