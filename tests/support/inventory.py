@@ -33,6 +33,7 @@ def inventory(client: Callable[[str], Any]) -> set[str]:
             item["computeEnvironmentName"] for item in batch.describe_compute_environments()["computeEnvironments"]
         ],
         "stack": [stack["StackName"] for stack in stacks.describe_stacks()["Stacks"]],
+        "placement group": [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]],
         "log group": [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]],
         "repository": [item["repositoryName"] for item in ecr.describe_repositories()["repositories"]],
     }

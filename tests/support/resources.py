@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import email
+import json
+import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from cfnlint.api import lint_all
 
 
 def check_bucket(client: Callable[[str], Any], section: Mapping[str, Any]) -> None:
@@ -56,6 +62,38 @@ def check_templates(
         data = version["LaunchTemplateData"]
         assert data["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == disk
         assert [{tag["Key"]: tag["Value"] for tag in of["Tags"]} for of in data["TagSpecifications"]] == [tags, tags]
+
+
+def check_adapter(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:
+    """An adapter is the machines' first interface, with its driver; they are close together, and talk to each other."""
+    ec2, asked = client("ec2"), resources["launchTemplate"]
+    (version,) = ec2.describe_launch_template_versions(
+        LaunchTemplateId=asked["launchTemplateId"], Versions=[asked["version"]]
+    )["LaunchTemplateVersions"]
+    data = version["LaunchTemplateData"]
+    (interface,) = data["NetworkInterfaces"]
+    assert (interface["DeviceIndex"], interface["InterfaceType"]) == (0, "efa")
+    assert not resources.get("securityGroupIds"), "AWS takes the groups of one place"
+    parts = email.message_from_bytes(base64.b64decode(data["UserData"]))
+    assert parts.get_content_type() == "multipart/mixed"
+    (script,) = parts.get_payload()
+    checked = subprocess.run(["bash", "-n"], input=script.get_payload(), text=True, check=False, capture_output=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "efa_installer.sh --yes --minimal" in script.get_payload()
+    (group,) = ec2.describe_security_groups(GroupIds=interface["Groups"])["SecurityGroups"]
+    for rules in (group["IpPermissions"], group["IpPermissionsEgress"]):
+        among = [pair["GroupId"] for rule in rules if rule["IpProtocol"] == "-1" for pair in rule["UserIdGroupPairs"]]
+        assert among == [group["GroupId"]]
+    (placement,) = ec2.describe_placement_groups(GroupNames=[resources["placementGroup"]])["PlacementGroups"]
+    assert placement["Strategy"] == "cluster"
+
+
+def check_stacks(client: Callable[[str], Any]) -> None:
+    """AWS's schemas of the resources, which cfn-lint has, know each property of each stack."""
+    stacks = client("cloudformation")
+    for stack in stacks.describe_stacks()["Stacks"]:
+        template = stacks.get_template(StackName=stack["StackName"])["TemplateBody"]
+        assert lint_all(json.dumps(template)) == []
 
 
 def check_group(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:

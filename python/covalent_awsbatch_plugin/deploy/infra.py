@@ -286,6 +286,7 @@ class ExecutorInfraDefaults(BaseModel):
         if self.min_vcpus > self.max_vcpus:
             raise ValueError(f"min_vcpus ({self.min_vcpus}) is more than max_vcpus ({self.max_vcpus})")
         self._fits_a_strategy()
+        self._fits_an_adapter()
         if self.platform not in ("", "FARGATE" if self.fargate else "EC2"):
             raise ValueError(f"platform contradicts capacity ({self.capacity}), which says it already: leave it out")
         if self.share_identifier and not self.fair_share:
@@ -311,6 +312,18 @@ class ExecutorInfraDefaults(BaseModel):
             raise ValueError(f"allocation_strategy {self.allocation_strategy} is for EC2, and capacity is SPOT")
         if self.allocation_strategy in _ORDERED.values() and _CHOSEN_BY_BATCH & self._types():
             raise ValueError("allocation_strategy goes through instance_types in their order: name them")
+
+    def _fits_an_adapter(self) -> None:
+        if not self.efa:
+            return
+        if not self.multi_node:
+            raise ValueError(
+                "efa makes machines with an adapter for jobs of several nodes: add multi_node, or leave efa out"
+            )
+        if not all("." in name for name in self._types()):
+            raise ValueError(
+                "efa needs instance_types with their sizes, such as c5n.18xlarge: of a family not all have an adapter"
+            )
 
     def _types(self) -> set[str]:
         return {name.strip() for name in self.instance_types.split(",")}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from . import limits
 from .container_limits import MachinesOnly
-from .definition import option
+from .definition import Variable, option
 from .pod_options import PodOptions
 
 
@@ -57,4 +57,8 @@ class NodeOptions(PodOptions):
         rule="must be True or False: whether the container has the Elastic Fabric Adapter of its machine",
         doc="Whether the container has its machine's Elastic Fabric Adapter, and may lock as much memory as that "
         "needs. The machine has to have one, with its driver. Not on Fargate.",
+        deploy=Variable(
+            "Create machines with an Elastic Fabric Adapter and its driver, and give it to the jobs; with multi_node, "
+            "and with instance_types that have one."
+        ),
     )

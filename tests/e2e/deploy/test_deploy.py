@@ -23,7 +23,15 @@ import toml
 from support.accounts import Account, account, put_image
 from support.inventory import inventory
 from support.paths import ROOT
-from support.resources import check_bucket, check_group, check_machines, check_templates, environments
+from support.resources import (
+    check_adapter,
+    check_bucket,
+    check_group,
+    check_machines,
+    check_stacks,
+    check_templates,
+    environments,
+)
 from support.terraform import install
 
 import covalent_awsbatch_plugin
@@ -130,7 +138,7 @@ def with_covalent(aws: LocalAWS, machine: Machine) -> None:
         "--tags=team:physics",
         "--environment=OMP_NUM_THREADS:1",
     ]
-    queue = ["--capacity=SPOT,EC2", "--create_ecr=true", f"--container_image_uri={image}"]
+    queue = ["--capacity=SPOT,EC2", "--scale_down_delay=30", "--create_ecr=true", f"--container_image_uri={image}"]
     machine.run("covalent", "deploy", "up", "awsbatch", *place, *queue, *options)
     assert machine.covalent_status() == "up"
     section = machine.section
@@ -139,6 +147,7 @@ def with_covalent(aws: LocalAWS, machine: Machine) -> None:
     check_bucket(aws.client, section)
     resources = environments(aws.client, section)
     assert [one["type"] for one in resources] == ["SPOT", "EC2"]
+    assert [one["scalingPolicy"]["minScaleDownDelayMinutes"] for one in resources] == [30, 30]
     check_machines(aws.client, resources[0])
 
     put_image(aws.client("ecr"), "lab", "1")
@@ -257,24 +266,25 @@ def with_stacks(aws: Account, machine: Machine) -> None:
 
     def up(*options: str) -> tuple[str, dict[str, Any]]:
         told = machine.run(*deploy, "up", place, "--yes", *options)
-        again = machine.run(*deploy, "plan", place)
-        assert again.splitlines() == ["Nothing to do: everything is as it should be."], again
+        check_stacks(aws.client)
         [resources] = environments(aws.client, machine.section)
         return told, {**resources, "subnets": sorted(resources["subnets"])}
 
     _, usual = up(*where)
     told, resources = up("--scale-down-delay=30")
-    assert '- batch       compute_environment.this["EC2"]' in told
+    assert 'deleted  aws_batch_compute_environment.this["EC2"]' in told
     assert resources == {**usual, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
+    again = machine.run(*deploy, "plan", place)
+    assert again.splitlines() == ["Nothing to do: everything is as it should be."]
 
     told, resources = up("--max-vcpus=64")
-    assert '~ batch       cloudformation_stack.environment["EC2"]' in told
+    assert 'changed  aws_cloudformation_stack.environment["EC2"]' in told, "where it is"
     assert resources == {**usual, "maxvCpus": 64, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
 
     types = ["m6i.large", "c6i.large", "m5"]
     order = ["--allocation-strategy=BEST_FIT_PROGRESSIVE_ORDERED", f"--instance-types={','.join(types)}"]
     told, resources = up("--scale-down-delay=0", *order)
-    assert '± batch       cloudformation_stack.environment["EC2"]' in told
+    assert 'deleted  aws_cloudformation_stack.environment["EC2"]' in told
     expected = {"maxvCpus": 64, "instanceTypes": types, "allocationStrategy": "BEST_FIT_PROGRESSIVE_ORDERED"}
     assert resources == {**usual, **expected}
 
@@ -282,6 +292,25 @@ def with_stacks(aws: Account, machine: Machine) -> None:
     assert resources == {**usual, "maxvCpus": 64}
 
     machine.run(*deploy, "down", place, "--yes")
+    assert inventory(aws.client) == before
+
+
+def with_adapters(aws: Account, machine: Machine) -> None:
+    """A type of machine that has no Elastic Fabric Adapter, then one that has."""
+    before = inventory(aws.client)
+    deploy = ["covalent-awsbatch", "deploy"]
+    place = ["--prefix=efa", f"--endpoint-url={aws.endpoint_url}", f"--credentials={aws.credentials}"]
+    nodes = ["--multi-node", "--efa", "--vcpu=36", "--memory=100"]
+    machine.run(*deploy, "plan", *place, *nodes, "--instance-types=c5n.18xlarge,c5n.9xlarge,c5n.4xlarge", status=1)
+
+    machine.run(*deploy, "up", *place, "--yes", *nodes, "--instance-types=c5n.18xlarge")
+    told = machine.run(*deploy, "plan", "--prefix=efa")
+    assert told.splitlines() == ["Nothing to do: everything is as it should be."]
+    [resources] = environments(aws.client, machine.section)
+    check_adapter(aws.client, resources)
+    assert machine.section["efa"] is True
+
+    machine.run(*deploy, "down", "--prefix=efa", "--yes")
     assert inventory(aws.client) == before
 
 
@@ -313,13 +342,14 @@ def logged(directory: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
     """All of them, begun."""
-    names = ("covalent", "ours", "changes", "stacks")
-    covalent, ours, changes, stacks = (tmp_path_factory.mktemp(name) for name in names)
+    names = ("covalent", "ours", "changes", "stacks", "adapters")
+    covalent, ours, changes, stacks, adapters = (tmp_path_factory.mktemp(name) for name in names)
     machines = [
         Machine(covalent, install(covalent, for_covalent=True, variables=logged(covalent)), "us-east-1"),
         Machine(ours, install(ours, variables=logged(ours)), "eu-central-1"),
         Machine(changes, install(changes, variables=logged(changes)), "eu-west-1"),
         Machine(stacks, install(stacks, variables=logged(stacks)), "eu-west-2"),
+        Machine(adapters, install(adapters, variables=logged(adapters)), "us-west-2"),
     ]
     for name in ("git", "docker"):  # Covalent looks whether they are there, and uses neither
         if not shutil.which(name):
@@ -329,6 +359,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
         account(machines[1].home, "eu-central-1") as second,
         account(machines[2].home, "eu-west-1") as third,
         account(machines[3].home, "eu-west-2") as fourth,
+        account(machines[4].home, "us-west-2") as fifth,
         ThreadPoolExecutor() as pool,
     ):
         yield {
@@ -336,10 +367,11 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
             "ours": pool.submit(with_our_own, second, machines[1], ours),
             "changes": pool.submit(with_changes, third, machines[2]),
             "stacks": pool.submit(with_stacks, fourth, machines[3]),
+            "adapters": pool.submit(with_adapters, fifth, machines[4]),
         }
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("program", ["covalent", "ours", "changes", "stacks"])
+@pytest.mark.parametrize("program", ["covalent", "ours", "changes", "stacks", "adapters"])
 def test_from_an_empty_account_to_a_workflow_and_back(stories: dict[str, Future[None]], program: str) -> None:
     stories[program].result()

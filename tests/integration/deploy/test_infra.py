@@ -134,6 +134,9 @@ def test_pairs_are_written_as_people_and_files_write_them(given: object) -> None
             {"capacity": "SPOT", "allocation_strategy": "BEST_FIT_PROGRESSIVE_ORDERED"},
             "is for EC2, and capacity is SPOT",
         ),
+        ({"efa": True, "instance_types": "c5n.18xlarge"}, "add multi_node, or leave efa out"),
+        ({"efa": True, "multi_node": True}, "efa needs instance_types with their sizes"),
+        ({"efa": True, "multi_node": True, "instance_types": "c5n.18xlarge,hpc7a"}, "of a family not all have"),
         ({"capacity": "SPOT,EC2", "multi_node": True}, "is for EC2 alone, and capacity is SPOT,EC2"),
     ],
 )

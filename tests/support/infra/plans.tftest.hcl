@@ -10,6 +10,9 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
+  mock_data "aws_ec2_instance_type" {
+    defaults = { efa_supported = true }
+  }
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::bucket" }
   }
@@ -506,4 +509,91 @@ run "too_short_a_delay" {
   }
 
   expect_failures = [var.scale_down_delay]
+}
+
+run "nodes_with_an_adapter" {
+  command = apply
+
+  variables {
+    multi_node     = true
+    efa            = true
+    instance_types = "c5n.18xlarge"
+  }
+
+  assert {
+    condition = [for interface in aws_launch_template.machine[0].network_interfaces : [
+      interface.device_index, interface.interface_type, interface.security_groups == toset([aws_security_group.jobs.id])
+    ]] == [[0, "efa", true]]
+    error_message = "the machine's interface is an adapter, in the group that lets nodes talk"
+  }
+  assert {
+    condition     = aws_batch_compute_environment.this["EC2"].compute_resources[0].security_group_ids == null
+    error_message = "AWS takes the groups of one place, and those of an environment make EC2 refuse the interface"
+  }
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.machine[0].user_data), "efa_installer.sh --yes --minimal")
+    error_message = "a driver where the image has none"
+  }
+  assert {
+    condition     = output.executor.efa && aws_vpc_security_group_egress_rule.nodes[0].referenced_security_group_id == aws_security_group.jobs.id
+    error_message = "jobs that get the adapter, and may leave by it to the other nodes"
+  }
+}
+
+run "nodes_with_an_adapter_that_wait" {
+  command = apply
+
+  variables {
+    multi_node       = true
+    efa              = true
+    instance_types   = "c5n.18xlarge"
+    scale_down_delay = 20
+  }
+
+  assert {
+    condition = [for value in [jsondecode(aws_cloudformation_stack.environment["EC2"].template_body).Resources.Environment.Properties.ComputeResources] : [
+      can(value.SecurityGroupIds), value.PlacementGroup, length(value.Subnets)
+    ]][0] == [false, "covalent-batch", 1]
+    error_message = "a stack leaves the groups to the launch template, too"
+  }
+}
+
+run "an_adapter_without_nodes" {
+  command = plan
+
+  variables {
+    efa            = true
+    instance_types = "c5n.18xlarge"
+  }
+
+  expect_failures = [terraform_data.template]
+}
+
+run "an_adapter_of_some_size" {
+  command = plan
+
+  variables {
+    multi_node     = true
+    efa            = true
+    instance_types = "c5n.18xlarge,c6in"
+  }
+
+  expect_failures = [terraform_data.template]
+}
+
+run "no_adapter" {
+  command = plan
+
+  variables {
+    multi_node     = true
+    efa            = true
+    instance_types = "c5n.large"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.with_adapter
+    values = { efa_supported = false }
+  }
+
+  expect_failures = [data.aws_ec2_instance_type.with_adapter]
 }

@@ -24,6 +24,19 @@ resource "aws_launch_template" "machine" {
     http_put_response_hop_limit = 1
   }
 
+  # An interface that is the machine's first, with the groups that an environment has otherwise.
+  dynamic "network_interfaces" {
+    for_each = var.efa ? [aws_security_group.jobs.id] : []
+    content {
+      device_index          = 0
+      interface_type        = "efa"
+      security_groups       = [network_interfaces.value]
+      delete_on_termination = true
+    }
+  }
+
+  user_data = var.efa ? base64encode(local.driver) : null
+
   tag_specifications {
     resource_type = "instance"
     tags          = merge(local.tags, { Name = var.prefix })
@@ -64,6 +77,14 @@ resource "terraform_data" "template" {
       error_message = "multi_node is for EC2 alone: AWS Batch runs jobs of several nodes on on-demand machines only."
     }
     precondition {
+      condition     = !var.efa || var.multi_node
+      error_message = "efa makes machines with an adapter for jobs of several nodes: add multi_node, or leave efa out."
+    }
+    precondition {
+      condition     = !var.efa || length(local.with_adapter) == length(local.instance_types)
+      error_message = "efa needs instance_types with their sizes, such as c5n.18xlarge: of a family not all have an adapter."
+    }
+    precondition {
       condition     = var.disk_gb == 0 || (local.fargate ? var.disk_gb <= 200 : var.disk_gb >= 30)
       error_message = "disk_gb must be 30 or more for machines, as Amazon's ECS image does not fit into less, and 21 to 200 for a job on Fargate; 0 for 100 and for Fargate's own 20."
     }
@@ -98,7 +119,7 @@ resource "aws_batch_compute_environment" "this" {
     type               = each.key
     max_vcpus          = var.max_vcpus
     subnets            = local.subnet_ids
-    security_group_ids = [aws_security_group.jobs.id]
+    security_group_ids = var.efa ? null : [aws_security_group.jobs.id]
 
     # What says something of machines is refused where Fargate has none.
     instance_type       = local.fargate ? null : local.instance_types

@@ -38,8 +38,8 @@ locals {
       InstanceTypes      = local.instance_types
       InstanceRole       = one(aws_iam_instance_profile.instance[*].arn)
       Subnets            = local.subnet_ids
-      SecurityGroupIds   = [aws_security_group.jobs.id]
     },
+    { for group in [aws_security_group.jobs.id] : "SecurityGroupIds" => [group] if !var.efa },
     { for template in aws_launch_template.machine : "LaunchTemplate" => {
       LaunchTemplateId = template.id
       Version          = tostring(template.latest_version)
@@ -50,7 +50,8 @@ locals {
 }
 
 # A new one has a new id, and with it the stack a new name, so that Terraform replaces the stack: the new environment comes
-# first, then the queue has it, and the former one goes.
+# first, then the queue has it, and the former one goes. Another order of types is among it, though it would be no change to
+# CloudFormation, to which the list has none.
 resource "terraform_data" "stack" {
   for_each         = local.fixed
   triggers_replace = [jsonencode(each.value), local.tags, aws_iam_role.service.arn]

@@ -442,7 +442,7 @@ variable "node_results" {
 variable "efa" {
   type        = bool
   default     = false
-  description = "Whether the container has its machine's Elastic Fabric Adapter, and may lock as much memory as that needs. The machine has to have one, with its driver. Not on Fargate."
+  description = "Create machines with an Elastic Fabric Adapter and its driver, and give it to the jobs; with multi_node, and with instance_types that have one."
 }
 
 locals {
