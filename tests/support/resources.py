@@ -93,7 +93,8 @@ def check_stacks(client: Callable[[str], Any]) -> None:
     stacks = client("cloudformation")
     for stack in stacks.describe_stacks()["Stacks"]:
         template = stacks.get_template(StackName=stack["StackName"])["TemplateBody"]
-        assert lint_all(json.dumps(template)) == []
+        found = lint_all(json.dumps(template))
+        assert [str(one) for one in found if one.rule.id.startswith("E")] == []
 
 
 def check_group(client: Callable[[str], Any], resources: Mapping[str, Any]) -> None:
