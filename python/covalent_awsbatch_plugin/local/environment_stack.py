@@ -8,8 +8,6 @@ from typing import Any
 
 from moto.batch.models import BatchBackend, ComputeEnvironment, batch_backends
 from moto.batch.utils import lowercase_first_key
-from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import ValidationError
 from moto.core.exceptions import AWSError
 
 from .api import api_lock
@@ -57,6 +55,8 @@ class StackEnvironment(ComputeEnvironment):
         region_name: str,  # noqa: ARG003
     ) -> ComputeEnvironment:
         """Changes the numbers of vCPUs. AWS makes a new one for anything else, which is refused here."""
+        from moto.cloudformation.exceptions import ValidationError
+
         resources = _resources(cloudformation_json["Properties"])
         with api_lock, _refusals():
             before = original_resource.compute_resources
@@ -83,14 +83,21 @@ class StackEnvironment(ComputeEnvironment):
 
 @contextmanager
 def patched_stacks() -> Iterator[None]:
-    """Has CloudFormation make compute environments so while the `with` block runs."""
-    models, name = parsing.get_model_map(), ComputeEnvironment.cloudformation_type()
-    original = models[name]
-    models[name] = StackEnvironment  # type: ignore[type-abstract]
+    """Has CloudFormation make compute environments so while the `with` block runs.
+
+    The methods are put into moto's class, since its CloudFormation, which knows the class, takes long to import.
+    """
+    methods = [name for name in vars(StackEnvironment) if name.endswith("_from_cloudformation_json")]
+    before = {name: vars(ComputeEnvironment)[name] for name in methods if name in vars(ComputeEnvironment)}
+    for name in methods:
+        setattr(ComputeEnvironment, name, vars(StackEnvironment)[name])
     try:
         yield
     finally:
-        models[name] = original
+        for name in methods:
+            delattr(ComputeEnvironment, name)
+        for name, method in before.items():
+            setattr(ComputeEnvironment, name, method)
 
 
 def _backend(account: str, region: str) -> BatchBackend:
@@ -104,6 +111,8 @@ def _resources(properties: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Has what Batch refuses fail the stack, in the words of Batch."""
+    from moto.cloudformation.exceptions import ValidationError
+
     try:
         yield
     except AWSError as error:
