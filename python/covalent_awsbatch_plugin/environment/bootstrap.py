@@ -88,7 +88,7 @@ def signed(key: str, region: str) -> web.Request:
     url = f"https://{host}.{rest}/{key}"
     own = env("AWS_ENDPOINT_URL_S3") or env("AWS_ENDPOINT_URL")
     if own or "." in bucket:  # of which no certificate is
-        url = f"{own or 'https://s3.' + rest}/{bucket}/{key}"
+        url = (own or f"https://s3.{rest}") + f"/{bucket}/{key}"
     _, _, host, path = url.split("/", 3)
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     lines = f"host:{host}\nx-amz-content-sha256:UNSIGNED-PAYLOAD\nx-amz-date:{now}\n"
@@ -117,15 +117,15 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
         file.seek(0)
         sha256 = hashlib.sha256()
         try:
-            with web.urlopen(signed(key, region), timeout=60) as body:
-                while part := body.read(1 << 20):
+            with web.urlopen(signed(key, region), timeout=60) as got:
+                while part := got.read(1 << 20):
                     sha256.update(part)
                     file.write(part)
             file.truncate()
             if sha256.hexdigest() in key:
                 return
             why = "not what was uploaded"
-            if pause and not body.length:  # twice, and all of it
+            if pause and not got.length:  # twice, and all of it
                 break
         except web.HTTPError as error:
             why = f"S3 answers {error.code}: {error.read(500)!r}"
@@ -184,7 +184,7 @@ def main() -> None:
         os.symlink(python, f"{venv}/bin/python")
     except OSError as error:
         fail(f"{venv}: {error}")
-    os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:{env('PATH')}")
+    os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:" + env("PATH"))
     os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ from covalent_awsbatch_plugin.agreement.naming import (
     ENVIRONMENT_DIRECTORY,
     ENVIRONMENT_PYTHON,
 )
+from covalent_awsbatch_plugin.environment import bootstrap
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 from covalent_awsbatch_plugin.environment.program import LARGEST, program
 
@@ -94,6 +96,17 @@ def test_it_is_small_and_fit_for_old_pythons() -> None:
     assert len(program()) <= LARGEST
     for text in (program(), program(in_pod=True)):
         compile(text, "bootstrap", "exec", dont_inherit=True)
+
+
+def test_no_f_string_has_a_text_in_it() -> None:
+    """From Python 3.12 on they are written with the quotes of the f-string, which an older one cannot read.
+
+    That one has to say that it is too old.
+    """
+    for node in ast.walk(ast.parse(Path(bootstrap.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FormattedValue):
+            texts = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+            assert not any(isinstance(text, str) for text in texts), texts
 
 
 def test_what_comes_next_runs_in_an_environment_of_all_objects(job: Job) -> None:
