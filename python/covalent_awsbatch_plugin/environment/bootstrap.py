@@ -49,9 +49,12 @@ def of_pod() -> "tuple[str, str, str] | None":
                 found: bytes = body.read()
                 return found
         except web.HTTPError as error:
-            if error.code >= 429:  # it may answer the next time
-                raise
-            fail(f"no credentials: {error.url} answers {error.code}: {error.read(500)!r}")
+            text = error.read(500)
+            # STS limits itself by 400, too: https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html and
+            # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+            if error.code >= 429 or b"Throttling" in text or b"IDPCommunication" in text:
+                raise ConnectionError(f"{error.url} answers {error.code}: {text!r}") from None
+            fail(f"no credentials: {error.url} answers {error.code}: {text!r}")
 
     if uri := env("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         with open(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) as file:
@@ -140,17 +143,16 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
     fail(f"{key}: {why}")
 
 
-def unpack(key: str, root: str) -> None:
-    """Fetches a tar file and unpacks it. Python inflates in half of the time that gzip takes, which tar would call."""
-    with tempfile.TemporaryFile(dir=root) as file:
+def unpack(key: str, root: str, at: str = "") -> None:
+    """Fetches a tar file, to `at` or `root`, and unpacks it. gzip, which tar would call, takes twice the time."""
+    with tempfile.TemporaryFile(dir=at or root) as file:
         fetch(key, file)
         file.seek(0)
-        with subprocess.Popen(["tar", "xoC", root], stdin=-1) as tar:  # a pipe
-            try:
-                with tar.stdin as pipe:  # type: ignore[union-attr]
-                    shutil.copyfileobj(gzip.open(file), pipe)  # noqa: SIM115
-            except BrokenPipeError:  # tar says what is wrong, and ends
-                pass
+        try:
+            with subprocess.Popen(["tar", "xoC", root], stdin=-1) as tar:  # a pipe, which it closes
+                shutil.copyfileobj(gzip.open(file), tar.stdin)  # type: ignore[arg-type]  # noqa: SIM115
+        except BrokenPipeError:  # tar says what is wrong, and ends
+            pass
         if tar.returncode:  # it does not always tell that the disk is full
             raise OSError(f"tar: {os.statvfs(root).f_bavail} blocks free")
 

@@ -83,6 +83,7 @@ class Finder:
         import fcntl
         import importlib
         import tempfile
+        import zlib
 
         from .bootstrap import unpack
 
@@ -95,7 +96,7 @@ class Finder:
                         unpack(self._key, place)
                         inside = os.path.relpath(self._folder, sys.prefix)
                         os.rename(os.path.join(place, "opt/job", inside), self._folder)  # noqa: PTH104, PTH118
-        except (OSError, SystemExit) as error:
+        except (OSError, EOFError, zlib.error, SystemExit) as error:
             raise ImportError(f"the packages of {self._key} are not here: {error}") from None
         importlib.invalidate_caches()
         self._fetched = True

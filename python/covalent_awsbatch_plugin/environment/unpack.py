@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,7 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
     for name in manifest["replaced"]:
         _remove(name)
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for done in [threads.submit(bootstrap.unpack, key, str(root)) for key in manifest["objects"]]:
+        for done in [threads.submit(bootstrap.unpack, key, str(root), sys.prefix) for key in manifest["objects"]]:
             done.result()
     if manifest["install"]:
         _install(manifest["install"], manifest["constraints"])
@@ -88,7 +89,7 @@ def main() -> None:
             file.seek(0)
             manifest = json.load(file)
         unpack(manifest, root)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, EOFError, zlib.error, subprocess.CalledProcessError) as error:
         bootstrap.fail(error)
     # Anew, since a package may have files that Python reads when it starts.
     os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606

@@ -286,6 +286,28 @@ def test_a_pod_whose_token_is_refused_says_by_whom(job: Job, tmp_path: Path) -> 
     assert len(server.requests) == 1
 
 
+def test_a_pod_asks_again_for_credentials_when_too_many_do(job: Job, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a.b.c")
+    refusal = b"<Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
+    assumed = (
+        b"<R><AccessKeyId>AKIA</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken></R>"
+    )
+    key, data = packed(CONTENT)
+
+    def answer(request: Request) -> Answer:
+        if key in request.path:
+            return Answer(data)
+        return Answer(assumed) if len(server.requests) > 1 else Answer(refusal, 400)
+
+    with HttpServer(answer) as server:
+        of = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: key}
+        ended = job.run(in_pod=True, **variables, **of)
+    assert ended.returncode == 0, ended.stderr
+    assert len(server.requests) == 3
+
+
 def test_a_pod_without_a_role_asks_for_one(job: Job) -> None:
     job.put(CONTENT)
     message = said(job, in_pod=True, AWS_ACCESS_KEY_ID="", KUBERNETES_SERVICE_HOST="10.0.0.1")

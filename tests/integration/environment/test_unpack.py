@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import subprocess
 import sys
@@ -85,6 +86,28 @@ def test_the_runner_finds_the_packages_also_what_python_reads_at_its_start(job: 
     ended = job.run()
     assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
     assert "The function's packages are there" in ended.stderr
+
+
+def test_nothing_is_written_beside_the_environment(job: Job) -> None:
+    """In an image that was made in ECR that is `/`, where a user who is not root may not write."""
+    job.manifest(job.object({"one.py": "VERSION = 3\n"}))
+    job.root.chmod(0o555)
+    # Root is not asked for permissions otherwise.
+    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    ended = job.run(*as_others)
+    job.root.chmod(0o755)
+    assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_cannot_be_inflated_is_named(job: Job, cut: bool) -> None:
+    """It was so when it was made: its hash is right."""
+    content = gzip.compress(random.Random(2).randbytes(100_000))
+    content = content[:50_000] if cut else content[:20] + b"\xff" * 20 + content[40:]
+    job.manifest(job._put(content, ".tar.gz"))
+    ended = job.run()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "This job's environment cannot be used: " in ended.stderr
 
 
 def test_without_packages_it_is_the_runner(job: Job) -> None:
