@@ -112,7 +112,7 @@ class Options(OptionKeywords):
         """
         settings = self._settings()
         for name in list(self._not_given):
-            value = getattr(settings, name)
+            value = copy.deepcopy(getattr(settings, name))  # others have the same settings
             setattr(self, name, _FormattableDict(value) if isinstance(value, dict) else value)
         return settings
 
