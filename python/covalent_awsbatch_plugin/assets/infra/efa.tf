@@ -18,9 +18,11 @@ locals {
     #!/bin/bash
     modprobe efa 2>/dev/null
     [ -e /dev/infiniband/uverbs0 ] && exit 0
-    cd "$(mktemp --directory)" || exit 1
-    curl --fail --silent --show-error --location --retry 5 https://efa-installer.amazonaws.com/aws-efa-installer-latest.tar.gz | tar --extract --gzip
-    cd aws-efa-installer && ./efa_installer.sh --yes --minimal && modprobe efa
+    directory=$(mktemp --directory) && cd "$directory" || exit 1
+    curl --fail --silent --show-error --location --connect-timeout 20 --max-time 600 --retry 5 --retry-all-errors \
+      --output efa.tar.gz https://efa-installer.amazonaws.com/aws-efa-installer-latest.tar.gz &&
+      tar --extract --gzip --file efa.tar.gz && cd aws-efa-installer && ./efa_installer.sh --yes --minimal && modprobe efa
+    [ -e /dev/infiniband/uverbs0 ] || { echo "The driver of the Elastic Fabric Adapter could not be installed" >/dev/console; exit 1; }
     --==PARTS==--
   EOT
 }
