@@ -9,6 +9,9 @@ from typing import Any
 
 from .terraform import Terraform
 
+_STACK = "aws_cloudformation_stack.environment"
+_STACK_NAME = "terraform_data.stack"
+
 
 def instances(terraform: Terraform) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the state knows of that was created: addresses, and what it has about them.
@@ -39,13 +42,18 @@ def keep_half_made(terraform: Terraform) -> None:
 
     Terraform makes a replacement first, because a queue's environments want it so, and all that they are built on has
     to follow. But a second subnet has no room beside the first, and a second role's name is taken. An environment and a
-    queue are replaced nevertheless: nothing but a new one mends those that AWS calls INVALID.
+    queue are replaced nevertheless: nothing but a new one mends those that AWS calls INVALID. So is an environment's
+    stack, which is without outputs where its creation has failed, and with it what its name is made of.
 
     Args:
         terraform: Of the deployment.
     """
     for address, instance in instances(terraform):
-        if address.startswith("aws_") and not address.startswith("aws_batch_") and instance.get("status") == "tainted":
+        if not address.startswith("aws_") or instance.get("status") != "tainted":
+            continue
+        if address.startswith(_STACK):
+            terraform.answer("taint", address.replace(_STACK, _STACK_NAME, 1))
+        elif not address.startswith("aws_batch_"):
             terraform.answer("untaint", address)
 
 

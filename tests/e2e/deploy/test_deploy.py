@@ -277,6 +277,18 @@ def with_stacks(aws: Account, machine: Machine) -> None:
     again = machine.run(*deploy, "plan", place)
     assert again.splitlines() == ["Nothing to do: everything is as it should be."]
 
+    # What an `up` leaves that ended while CloudFormation made it: a stack without an environment.
+    stack, terraform = (
+        'aws_cloudformation_stack.environment["EC2"]',
+        shutil.which("terraform", path=machine.environment["PATH"]),
+    )
+    assert terraform
+    [state] = [path for path in machine.home.rglob("terraform.tfstate") if "warm" in path.parts[-2]]
+    subprocess.run([terraform, f"-chdir={state.parent}", "taint", stack], check=True, env=machine.environment)
+    told, resources = up()
+    assert f"deleted  {stack}" in told, "another one has its place"
+    assert resources == {**usual, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
+
     told, resources = up("--max-vcpus=64")
     assert 'changed  aws_cloudformation_stack.environment["EC2"]' in told, "where it is"
     assert resources == {**usual, "maxvCpus": 64, "scalingPolicy": {"minScaleDownDelayMinutes": 30}}
