@@ -63,6 +63,18 @@ class Cloud:
         """The function of such an electron."""
         return counted(name, self.bucket, self.gates, gated)
 
+    def dispatch_chain(self, first: str, last: str) -> str:
+        """Dispatches two electrons in a chain, and returns when the first was called, which waits for its gate."""
+        begins, follows = self.electron(first, gated=True), self.electron(last)
+
+        @ct.lattice(executor="local", workflow_executor="local")
+        def workflow(number: int) -> Any:
+            return follows(begins(number))
+
+        dispatch_id = self.client.dispatch(workflow, 1)
+        self.called(first)
+        return dispatch_id
+
     def dispatch_held(self, points: Mapping[str, str], lattice: Any, *arguments: Any) -> str:
         """Dispatches, and returns when each of these electrons is held.
 

@@ -178,14 +178,7 @@ def test_a_server_that_starts_resumes_by_itself(cloud: Cloud, tmp_path: Path) ->
 
 def test_what_is_cancelled_before_it_is_resumed_stays_cancelled(cloud: Cloud) -> None:
     """Also where its server was stopped, which cancels everything, and what had not begun when it was cancelled."""
-    first, last = cloud.electron("first", gated=True), cloud.electron("last")
-
-    @ct.lattice(executor="local", workflow_executor="local")
-    def workflow(number: int) -> Any:
-        return last(first(number))
-
-    dispatch = cloud.client.dispatch(workflow, 1)
-    cloud.called("first")
+    dispatch = cloud.dispatch_chain("first", "last")
     cloud.server.interrupt()
     cloud.server.start()
     ct.cancel(dispatch, [next(node["id"] for node in cloud.graph(dispatch) if node["name"] == "last")])
@@ -239,14 +232,7 @@ def test_electrons_with_jobs_that_are_about_to_be_taken_up_again_when_the_server
 
 def test_what_a_user_cancelled_stays_cancelled_however_often_the_server_stops(cloud: Cloud) -> None:
     """It has not begun, so that no executor has accepted it."""
-    first, last = cloud.electron("first", gated=True), cloud.electron("last")
-
-    @ct.lattice(executor="local", workflow_executor="local")
-    def workflow(number: int) -> Any:
-        return last(first(number))
-
-    dispatch = cloud.client.dispatch(workflow, 1)
-    cloud.called("first")
+    dispatch = cloud.dispatch_chain("first", "last")
     ct.cancel(dispatch, [next(node["id"] for node in cloud.graph(dispatch) if node["name"] == "last")])
     for end in ("interrupt", "kill", "interrupt"):
         getattr(cloud.server, end)()

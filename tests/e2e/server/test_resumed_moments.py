@@ -19,14 +19,7 @@ def change(cloud: Cloud, statement: str, **values: Any) -> None:
 
 def test_an_electron_that_was_about_to_begin_as_the_server_stopped_begins(cloud: Cloud) -> None:
     """Covalent had written down that it is cancelled, and the server ended before it was asked about that."""
-    one, two = cloud.electron("one", gated=True), cloud.electron("two")
-
-    @ct.lattice(executor="local", workflow_executor="local")
-    def workflow(number: int) -> Any:
-        return two(one(number))
-
-    dispatch = cloud.client.dispatch(workflow, 1)
-    cloud.called("one")
+    dispatch = cloud.dispatch_chain("one", "two")
     cloud.server.interrupt()
     job = "(SELECT job_id FROM electrons WHERE name = 'two' AND parent_lattice_id = (SELECT max(id) FROM lattices))"
     change(cloud, f"UPDATE jobs SET status = 'CANCELLED', cancel_requested = 1 WHERE id = {job}")
