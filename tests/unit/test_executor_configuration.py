@@ -167,6 +167,14 @@ def test_a_task_keeps_what_it_began_with(section: dict[str, Any]) -> None:
     assert (executor.s3_bucket_name, executor.tags) == ("first", {"a": "1"})
 
 
+def test_what_a_task_changes_within_a_value_is_its_own(section: dict[str, Any]) -> None:
+    section.update(volumes={"/data": {"source": "fs-0123abcd", "root": "/r"}})
+    executor = AWSBatchExecutor()
+    executor._resolve()
+    executor.volumes["/data"]["root"] = "/other"  # type: ignore[index, call-overload]
+    assert AWSBatchExecutor()._settings().volumes["/data"]["root"] == "/r"  # type: ignore[index, call-overload]
+
+
 def test_options_go_together_with_what_the_task_finds(section: dict[str, Any]) -> None:
     """Whether a size is one of Fargate's depends on `platform`, which may stand in the server's section alone."""
     executor = AWSBatchExecutor(vcpu=0.25, memory="0.5", ephemeral_storage=100)  # type: ignore[arg-type]
