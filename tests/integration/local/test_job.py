@@ -236,7 +236,7 @@ def test_a_jobs_variables(account: LocalAccount, monkeypatch: pytest.MonkeyPatch
     assert seen["PIP_RETRIES"] == "1"
     assert "127.0.0.1" in seen["no_proxy"]
     assert os.path.realpath(seen["HOME"]) == os.path.realpath(directory)
-    assert not Path(directory).exists(), "removed after the attempt"
+    poll(lambda: not Path(directory).exists(), "the directory removed after the attempt")
     assert job["container"]["environment"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "ünï"}]
 
 
