@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ from typing import Any
 
 import covalent as ct
 import pytest
-from support.covalent_client import client_of
+from support.covalent_client import Client, client_of
 from support.package_index import Index, wheel
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
@@ -27,6 +28,11 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     assert isinstance(own_module, ModuleType)
     yield own_module
     sys.modules.pop("own_module", None)
+
+
+def said(client: Client, dispatch_id: str) -> str:
+    """The error stream of its electron, as Covalent has it now."""
+    return str(client.node(ct.get_result(dispatch_id), "build")["stderr"] or "")
 
 
 def test_depspip_packages_and_a_local_module_reach_a_job(tmp_path: Path, module: Any) -> None:
@@ -52,10 +58,19 @@ def test_depspip_packages_and_a_local_module_reach_a_job(tmp_path: Path, module:
         environment = {**aws.environment, "PIP_INDEX_URL": index.url, "UV_CACHE_DIR": str(tmp_path / "uv")}
         environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PIP_FIND_LINKS": ""}
         with CovalentServer(environment=environment) as server, client_of(server) as client:
+            index.answers.clear()
             dispatch_id = client.dispatch(workflow, 7)
             file.unlink()  # what it says went along
+            waits = "Waiting for the environment: "
+            what = "it to say what it waits for"
+            client.until(lambda: "versions of its" in said(client, dispatch_id), what)
+            shown = said(client, dispatch_id)
+            assert re.fullmatch(rf"{waits}.*looking for the versions of its packages \(\d+ s\)\n", shown)
+            index.answers.set()
             assert client.completed(dispatch_id, 240).result == 210
-            result = client.wait(dispatch_id)
-            assert "not packed" not in str(client.node(result, "build")["stderr"])
+            stderr = said(client, dispatch_id)
+            assert "not packed" not in stderr
+            assert waits not in stderr, "it is over"
+            assert re.search(r"Waited \d+ s until the environment was packed and in the bucket", stderr)
         assert sorted(set(index.fetched)) == ["hammer-1.0-py3-none-any.whl", "nails-1.5-py3-none-any.whl"]
         assert len(index.fetched) == 2, "once for the server, and not by the job"

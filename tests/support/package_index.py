@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 
@@ -52,12 +53,17 @@ class Index:
 
     Args:
         login: `user:password` that it wants; empty for none.
+
+    Attributes:
+        answers: Cleared, it answers nothing until this is set.
     """
 
     def __init__(self, login: str = "") -> None:
         self._files: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
         self._login = login
+        self.answers = threading.Event()
+        self.answers.set()
         self.server = HttpServer(self._answer)
 
     def __enter__(self) -> Index:
@@ -98,6 +104,7 @@ class Index:
         self._hashes[file] = sha256 or hashlib.sha256(content).hexdigest()
 
     def _answer(self, request: Request) -> Answer:
+        self.answers.wait(120)
         expected = "Basic " + base64.b64encode(self._login.encode()).decode()
         if self._login and request.headers.get("authorization") != expected:
             return Answer(status=401, headers={"WWW-Authenticate": "Basic"})

@@ -17,7 +17,7 @@ from covalent_awsbatch_plugin import errors  # by its module: who imports that f
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.options.settings import FORMER_IMAGE
 
-from . import platforms
+from . import platforms, progress
 from .bake import bake
 from .cache import VARIABLE, DamagedError, Packed
 from .distributions import CannotPackError
@@ -180,14 +180,15 @@ def _prepare(settings: Settings, client: Client) -> Environment:
     if (known := _known(settings, client)) is not None:
         return known
     machine = platforms.machine(settings)
-    made = pack(machine, Watch())
-    if settings.source == "ecr":
-        try:
-            made = _bake(_key(settings, client), settings, made)
-        except (DamagedError, FileNotFoundError):  # it is packed anew, and so is what another process has removed
-            made = _bake(_key(settings, client), settings, pack(machine, Watch()))
-    if not made.image:
-        store(client, settings.s3_bucket_name, made, Watch())
+    with progress.step() as step:
+        made = pack(machine, step)
+        if settings.source == "ecr":
+            try:
+                made = _bake(_key(settings, client), settings, made, step)
+            except (DamagedError, FileNotFoundError):  # it is packed anew, and so is what another process has removed
+                made = _bake(_key(settings, client), settings, pack(machine, step), step)
+        if not made.image:
+            store(client, settings.s3_bucket_name, made, step)
     _remember(_key(settings, client), made)
     return made
 
@@ -196,7 +197,8 @@ def _prepare_more(settings: Settings, client: Client, whole: Environment) -> Env
     if (known := _known(settings, client, whole.layers)) is not None:
         return known
     key = _key(settings, client, whole.layers)
-    made = _bake(key, settings, replace(whole, image=""))
+    with progress.step() as step:
+        made = _bake(key, settings, replace(whole, image=""), step)
     _remember(key, made)
     return made
 
@@ -207,10 +209,11 @@ def _remember(key: _Key, made: Environment) -> None:
     _ready[key] = (time.monotonic(), made)
 
 
-def _bake(key: _Key, settings: Settings, made: Environment) -> Environment:
+def _bake(key: _Key, settings: Settings, made: Environment, watch: Watch) -> Environment:
     start = time.monotonic()
     if key in _failed and start - _failed[key][0] < _FAILED_SECONDS:
         raise copy.copy(_failed[key][1])
+    watch.baking()
     try:
         image = asyncio.run(bake(settings, key[0], made))
     except (DamagedError, FileNotFoundError):

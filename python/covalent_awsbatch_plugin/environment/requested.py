@@ -17,14 +17,14 @@ from covalent_awsbatch_plugin import errors
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import INSTALLED, PACKAGES
 
-from . import platforms, prepare
+from . import platforms, prepare, progress
 from .cache import DamagedError, Packed
 from .distributions import CannotPackError
 from .packages import index, layers, locked
 from .packages.resolve import Target, target
 from .packages.wanted import Wanted, requirements, wanted
 from .runtime import distributions
-from .store import Watch, missing, upload
+from .store import missing, upload
 
 if TYPE_CHECKING:
     from covalent_awsbatch_plugin.options.settings import Settings
@@ -190,17 +190,18 @@ def _prepare(key: _Key) -> Packages:
     option = requirements(Wanted(packages=asked.packages))  # a DepsPip is installed by Covalent
 
     def again() -> Packages:
-        found = _made(locked.Bucket(client, bucket), asked, target(machine, is_own_image), machine)
+        found = _made(locked.Bucket(client, bucket), asked, target(machine, is_own_image), machine, step)
         return replace(found, manifest=_manifest(found))
 
-    try:
-        made = again()
-    except (CannotPackError, OSError) as error:
-        _log.warning("Packages are installed in jobs, and not packed: %s", error)
-        made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
-        made = replace(made, manifest=_manifest(made))
-    objects = [*made.objects, *([made.manifest] if made.manifest else [])]
-    upload(client, bucket, missing(client, bucket, objects), again, Watch())
+    with progress.step() as step:
+        try:
+            made = again()
+        except (CannotPackError, OSError) as error:
+            _log.warning("Packages are installed in jobs, and not packed: %s", error)
+            made = Packages(install=option.lines, constraints=option.constraints, why=str(error))
+            made = replace(made, manifest=_manifest(made))
+        objects = [*made.objects, *([made.manifest] if made.manifest else [])]
+        upload(client, bucket, missing(client, bucket, objects), again, step)
     if len(_ready) >= _REMEMBERED:
         _ready.clear()
     _ready[key] = (time.monotonic(), made)
@@ -219,13 +220,15 @@ def _manifest(made: Packages) -> Packed | None:
     return layers.stored(json.dumps(content, sort_keys=True).encode(), ".json")
 
 
-def _made(bucket: locked.Bucket, asked: Wanted, fits: Target, machine: str) -> Packages:
+def _made(bucket: locked.Bucket, asked: Wanted, fits: Target, machine: str, step: progress.Step) -> Packages:
     start = time.monotonic()
+    step.resolving()
     variables = cache(index.variables)
     runtime = distributions(machine)
     lock = locked.locked(bucket, requirements(asked), runtime, fits, variables)
     wheels = lock.wheels
     if wheels:
+        step.making(len(wheels))
         _log.info("Making the environment of %d packages", len(wheels))
     try:
         objects = layers.packed(wheels, fits.python, variables)

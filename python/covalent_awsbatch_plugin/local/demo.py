@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from covalent_awsbatch_plugin.task.preparation import WAITS
+
 from .covalent_server import CovalentServer
 from .progress import Progress, job_table
 
@@ -118,6 +120,7 @@ class _Demo:
         self._aws = aws
         self._progress = progress
         self._electrons: dict[int, str] = {}
+        self._preparation = ""
 
     def run(self) -> bool:
         """Runs the client's script to its end; whether the workflow completed."""
@@ -170,9 +173,16 @@ class _Demo:
                 self._progress.line("electron", where, status)
                 if status == "COMPLETED" and (printed := self._asset(node, "stdout")).strip():
                     self._progress.output(f"{metadata['name']}[{node['id']}]", printed)
+            elif status == "RUNNING" and WAITS in (said := self._asset(node, "stderr")):
+                self._tell_preparation(said.rpartition(WAITS)[2].partition(" (")[0])
         # After the electrons, by which the functions of jobs are known.
         self._progress.jobs(self._aws.jobs())
         return str(manifest["metadata"]["status"])
+
+    def _tell_preparation(self, text: str) -> None:
+        if text != self._preparation:
+            self._preparation = text
+            self._progress.line("packages", text)
 
     def _explain(self, output: str) -> None:
         """Writes all that helps to find out why the workflow did not complete."""

@@ -13,7 +13,7 @@ from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.agreement.naming import JOB_NAME, of_task
 from covalent_awsbatch_plugin.options.settings import Settings
 
-from . import termination
+from . import preparation, termination
 from .connection import client, identity
 from .job_request import job_request
 
@@ -71,8 +71,9 @@ async def submit_task(settings: Settings, task_metadata: Mapping[str, Any], exec
     owner = settings.s3_bucket_owner or (await identity(settings))["Account"]
     account = "" if owner == "any" else owner
     connection = client(settings)
-    needed = await environment.prepare.environment(settings, connection, executor.task_stderr)
-    needed = await environment.requested.complete(needed, settings, connection, executor.task_stderr)
+    async with preparation.shown(task_metadata, executor.task_stderr):
+        needed = await environment.prepare.environment(settings, connection, executor.task_stderr)
+        needed = await environment.requested.complete(needed, settings, connection, executor.task_stderr)
     place = task_metadata["dispatch_id"], task_metadata["node_id"]
     follows = {name: task_metadata[name] for name in ("attempts_before", "previous_job") if name in task_metadata}
     request = job_request(settings, *place, account, needed, **follows)
