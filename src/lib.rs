@@ -13,6 +13,8 @@
 
 pub mod error;
 
+pub mod archive;
+
 pub mod aws;
 
 pub mod ecr;

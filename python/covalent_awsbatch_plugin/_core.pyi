@@ -18,6 +18,7 @@ __all__ = [
     "__version__",
     "field_problem",
     "shut_down",
+    "unpack",
 ]
 
 _HashAlgorithm: TypeAlias = Literal["blake3", "sha256"]
@@ -37,6 +38,17 @@ def field_problem(structure: str, fields: str) -> str | None:
 
 def shut_down() -> None:
     """Shut the core's threads down; registered to run when the interpreter exits."""
+
+def unpack(file: str, directory: str) -> None:
+    """Unpack a tar file that gzip has compressed, over what is there. Blocks without the GIL.
+
+    Args:
+        file: The file.
+        directory: The directory that the names in it are relative to.
+
+    Raises:
+        OSError: It cannot be read, is damaged, has an entry that is no file or lies elsewhere, or the disk is full.
+    """
 
 @final
 class Job:

@@ -13,10 +13,14 @@ mod runtime;
 mod streams;
 mod values;
 
+use std::fs::File;
+use std::path::PathBuf;
+
 use log::LevelFilter;
 use pyo3::prelude::*;
 use pyo3_log::{Caching, Logger};
 
+use crate::archive;
 use crate::batch::fields;
 use crate::batch::outcome::CANCEL_REASON;
 use crate::batch::submission::ABANDONED_REASON;
@@ -28,6 +32,12 @@ fn field_problem(structure: &str, fields: &str) -> Option<String> {
         Ok(fields) => fields::problem(structure, &fields),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// Unpacks a file of packages below a directory.
+#[pyfunction]
+fn unpack(py: Python<'_>, file: PathBuf, directory: PathBuf) -> PyResult<()> {
+    py.detach(move || Ok(archive::unpack(File::open(file)?, &directory)?))
 }
 
 #[pymodule]
@@ -45,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ABANDONED_REASON", ABANDONED_REASON)?;
     module.add("CANCEL_REASON", CANCEL_REASON)?;
     module.add_function(pyo3::wrap_pyfunction!(field_problem, module)?)?;
+    module.add_function(pyo3::wrap_pyfunction!(unpack, module)?)?;
     module.add_class::<client::Client>()?;
     module.add_class::<inspector::Inspector>()?;
     module.add_class::<job::PyJob>()?;

@@ -143,9 +143,9 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
     fail(f"{key}: {why}")
 
 
-def unpack(key: str, root: str, at: str = "") -> None:
-    """Fetches a tar file, to `at` or `root`, and unpacks it. gzip, which tar would call, takes twice the time."""
-    with tempfile.TemporaryFile(dir=at or root) as file:
+def unpack(key: str, root: str) -> None:
+    """Fetches a tar file and unpacks it. gzip, which tar would call, takes twice the time."""
+    with tempfile.TemporaryFile(dir=root) as file:
         fetch(key, file)
         file.seek(0)
         try:
@@ -170,7 +170,7 @@ def place() -> str:
 
 
 def main() -> None:
-    """Makes the virtual environment of the objects that the job names, and goes on as the runner in it."""
+    """Makes a virtual environment of the first object that the job names, which brings what fetches the others."""
     version = "{}.{}".format(*sys.version_info)
     asks = env("COVALENT_AWSBATCH_PYTHON")
     if version != asks:
@@ -178,16 +178,17 @@ def main() -> None:
     root = place()
     venv = root + "/opt/job"
     try:
-        for key in env("COVALENT_AWSBATCH_ENVIRONMENT").split():
-            unpack(key, root)
+        first, *rest = env("COVALENT_AWSBATCH_ENVIRONMENT").split()
+        unpack(first, root)
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with open(f"{venv}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")
+        os.mkdir(venv + "/bin")
         os.symlink(python, f"{venv}/bin/python")
     except OSError as error:
         fail(f"{venv}: {error}")
     os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:" + env("PATH"))
-    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
+    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack", *rest])
 
 
 if __name__ == "__main__":

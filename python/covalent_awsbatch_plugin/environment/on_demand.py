@@ -83,9 +83,8 @@ class Finder:
         import fcntl
         import importlib
         import tempfile
-        import zlib
 
-        from .bootstrap import unpack
+        from .objects import unpack
 
         try:
             # Threads and processes of a function wait for the first one. A lock of a file does not outlive a process.
@@ -93,10 +92,10 @@ class Finder:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not os.path.exists(self._folder):  # noqa: PTH110
                     with tempfile.TemporaryDirectory(dir=os.path.dirname(self._folder)) as place:  # noqa: PTH120
-                        unpack(self._key, place)
+                        unpack(self._key, place, place)
                         inside = os.path.relpath(self._folder, sys.prefix)
                         os.rename(os.path.join(place, "opt/job", inside), self._folder)  # noqa: PTH104, PTH118
-        except (OSError, EOFError, zlib.error, SystemExit) as error:
+        except (OSError, SystemExit) as error:
             raise ImportError(f"the packages of {self._key} are not here: {error}") from None
         importlib.invalidate_caches()
         self._fetched = True

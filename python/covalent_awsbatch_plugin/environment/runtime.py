@@ -114,10 +114,14 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
         names = {module for one in group.values() for module in modules(one)}
         description = {"folder": folder, "modules": sorted(names), "distributions": sorted(group)}
         descriptions.append({**description, "key": later[-1].key})
+    variables = functools.cache(index.variables)
+    more = {f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL, on_demand.DESCRIPTION: json.dumps(descriptions)}
     return [
-        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP, on_demand.DESCRIPTION: json.dumps(descriptions)}),
-        packed(own, more={f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL}),
-        *layers.packed(compiled, _PYTHON, functools.cache(index.variables)),
+        # The job's first program fetches the first one, in which there is what fetches the others.
+        *layers.packed([wheel for wheel in compiled if wheel.name == _OWN], _PYTHON, variables),
+        packed(own, more=more),
+        packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP}),
+        *layers.packed([wheel for wheel in compiled if wheel.name != _OWN], _PYTHON, variables),
         *later,
     ]
 

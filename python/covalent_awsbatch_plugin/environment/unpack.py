@@ -1,31 +1,29 @@
-"""What a job runs second: it fetches the packages of its function, if it has any, and becomes the runner.
+"""What a job runs second: `python -m …environment.unpack KEY …`. It fetches the other objects, and becomes the runner.
 
-It stands in the object that `bootstrap` has fetched and verified, and uses the standard library alone.
+It stands in the object that `bootstrap` has fetched and verified. It uses what that has, which is this package, and the
+standard library.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
+import importlib
 import json
 import os
 import runpy
+import site
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 
-from . import bootstrap
+from . import bootstrap, objects
 
-_AT_ONCE = 4
 _RUNNER = "covalent_awsbatch_plugin.runner"
 
 
@@ -42,9 +40,7 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
     start = time.monotonic()
     for name in manifest["replaced"]:
         _remove(name)
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for done in [threads.submit(bootstrap.unpack, key, str(root), sys.prefix) for key in manifest["objects"]]:
-            done.result()
+    objects.unpack_all(manifest["objects"], str(root), sys.prefix)
     if manifest["install"]:
         _install(manifest["install"], manifest["constraints"])
     print(f"The function's packages are there: {time.monotonic() - start:.1f} s", file=sys.stderr)
@@ -55,10 +51,13 @@ def _remove(name: str) -> None:
 
     What is fetched on demand stands behind it, and may stay.
     """
-    for distribution in importlib.metadata.distributions(name=name, path=[sysconfig.get_path("purelib")]):
+    from importlib.metadata import distributions  # most jobs go without
+    from importlib.util import cache_from_source
+
+    for distribution in distributions(name=name, path=[sysconfig.get_path("purelib")]):
         for file in distribution.files or ():
             path = Path(str(distribution.locate_file(file)))
-            compiled = Path(importlib.util.cache_from_source(str(path)))
+            compiled = Path(cache_from_source(str(path)))
             for each in (path, compiled):
                 each.unlink(missing_ok=True)
                 with suppress(OSError):  # a folder that is left would still count as a package
@@ -76,24 +75,33 @@ def _install(lines: list[str], constraints: list[str]) -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
 
 
-def main() -> None:
-    """Goes on as the runner."""
-    key = os.environ.get(PACKAGES)
-    if not key:
-        runpy.run_module(_RUNNER, run_name="__main__", alter_sys=True)
-        return
+def main(keys: list[str]) -> None:
+    """Goes on as the runner.
+
+    Args:
+        keys: Objects of the environment that are not here yet.
+    """
     root = Path(sys.prefix).parents[1]
+    packages = os.environ.get(PACKAGES)
     try:
-        with tempfile.TemporaryFile(dir=sys.prefix) as file:
-            bootstrap.fetch(key, file)
-            file.seek(0)
-            manifest = json.load(file)
-        unpack(manifest, root)
-    except (OSError, EOFError, zlib.error, subprocess.CalledProcessError) as error:
+        objects.unpack_all(keys, str(root), sys.prefix)
+        if packages:
+            with tempfile.TemporaryFile(dir=sys.prefix) as file:
+                bootstrap.fetch(packages, file)
+                file.seek(0)
+                manifest = json.load(file)
+            unpack(manifest, root)
+    except (OSError, subprocess.CalledProcessError) as error:
         bootstrap.fail(error)
-    # Anew, since a package may have files that Python reads when it starts.
-    os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
+    if packages:
+        # Anew, since a package may have files that Python reads when it starts.
+        os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
+    if keys:
+        del sys.argv[1:]
+        site.addsitedir(sysconfig.get_path("purelib"))  # the same for those of the runner
+        importlib.invalidate_caches()
+    runpy.run_module(_RUNNER, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

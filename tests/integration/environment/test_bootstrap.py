@@ -33,10 +33,10 @@ MINOR = "{}.{}".format(*sys.version_info)
 SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
 RUNNER = """
 import json, os, shutil, sys
-print(json.dumps({"prefix": sys.prefix, "pip": shutil.which("pip"), "virtual": os.environ["VIRTUAL_ENV"]}))
+found = {"prefix": sys.prefix, "python": shutil.which("python"), "virtual": os.environ["VIRTUAL_ENV"]}
+print(json.dumps({**found, "rest": sys.argv[1:]}))
 """
 CONTENT = {
-    f"{PREFIX}/bin/pip": b"#!/bin/sh\n",
     f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
     f"{SITE}/covalent_awsbatch_plugin/environment/__init__.py": b"",
     f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": RUNNER.encode(),
@@ -111,15 +111,16 @@ def test_no_f_string_has_a_text_in_it() -> None:
             assert not any(isinstance(text, str) for text in texts), texts
 
 
-def test_what_comes_next_runs_in_an_environment_of_all_objects(job: Job) -> None:
-    job.put(CONTENT, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""})
+def test_what_comes_next_runs_in_an_environment_of_the_first_object_and_is_told_of_the_others(job: Job) -> None:
+    job.put(CONTENT, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""}, {f"{PREFIX}/bin/pip": b""})
+    _, *rest = job.variables[ENVIRONMENT].split()
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     [root] = job.directory.iterdir()
     prefix = root / PREFIX
-    assert found == {"prefix": str(prefix), "pip": f"{prefix}/bin/pip", "virtual": str(prefix)}
-    assert (root / SITE / "covalent_awsbatch_plugin" / "more.py").exists()
+    python = f"{prefix}/bin/python"
+    assert found == {"prefix": str(prefix), "python": python, "virtual": str(prefix), "rest": rest}
 
 
 def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:

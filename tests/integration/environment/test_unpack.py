@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ class Job:
         source = Path(sys.modules["covalent_awsbatch_plugin"].__path__[0])
         for folder in ("environment", "agreement", "runner"):
             (package / folder).mkdir(parents=True)
-        for file in ("agreement/naming.py", "environment/bootstrap.py", "environment/unpack.py"):
+        for file in ("agreement/naming.py", *(f"environment/{name}.py" for name in ("bootstrap", "objects", "unpack"))):
             (package / file).write_bytes((source / file).read_bytes())
+        (package / "_core.abi3.so").symlink_to(source / "_core.abi3.so")
         (package / "runner" / "__main__.py").write_text("import one; print(one.VERSION)\n")
         python = Path(sys.executable).resolve()
         (directory / PREFIX / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
@@ -63,9 +65,10 @@ class Job:
         self.variables[PACKAGES] = key = self._put(json.dumps(content).encode(), ".json")
         return key
 
-    def run(self, *inside: str) -> subprocess.CompletedProcess[str]:
-        """Runs it to its end, inside of another program if need be."""
-        program = [*inside, self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
+    def run(self, *inside: str, keys: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end, inside of another program if need be; `keys` are of the environment's other objects."""
+        python = self.root / PREFIX / "bin" / "python"
+        program = [*inside, python, "-m", "covalent_awsbatch_plugin.environment.unpack", *keys]
         return subprocess.run(program, env=self.variables, capture_output=True, text=True, timeout=120)
 
     def _put(self, content: bytes, suffix: str) -> str:
@@ -86,6 +89,24 @@ def test_the_runner_finds_the_packages_also_what_python_reads_at_its_start(job: 
     ended = job.run()
     assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
     assert "The function's packages are there" in ended.stderr
+
+
+@pytest.mark.parametrize("with_packages", [True, False])
+def test_the_runner_has_all_objects_of_its_environment(job: Job, with_packages: bool) -> None:
+    """With what Python reads when it starts, although it has started before they were there."""
+    runner = job.object({"one.py": "from two import VERSION\n", "paths.pth": "elsewhere\n"})
+    if with_packages:
+        job.manifest(job.object({"three.py": ""}))
+    ended = job.run(keys=[runner, job.object({"elsewhere/two.py": "import sys\nVERSION = sys.argv[1:]\n"})])
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+def test_an_object_of_the_environment_that_is_gone_is_named(job: Job) -> None:
+    gone = job.object({"one.py": "VERSION = 1\n"})
+    job.s3.delete_object(Bucket=BUCKET, Key=gone)
+    ended = job.run(keys=[gone])
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"This job's environment cannot be used: {gone}: S3 answers 404" in ended.stderr
 
 
 def test_nothing_is_written_beside_the_environment(job: Job) -> None:
@@ -145,11 +166,8 @@ def test_what_a_lifecycle_rule_removed_while_the_job_waited_is_named(job: Job, w
     assert f"This job's environment cannot be used: {gone}: S3 answers 404" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [(random.Random(1).randbytes(3 * MIB).hex(), "No space left on device"), ("x" * 4 * MIB, "tar: 0 blocks free")],
-)
-def test_a_disk_that_is_full_is_named(job: Job, content: str, why: str) -> None:
+@pytest.mark.parametrize("content", [random.Random(1).randbytes(3 * MIB).hex(), "x" * 4 * MIB])
+def test_a_disk_that_is_full_is_named(job: Job, content: str) -> None:
     """Of a real file system; once with what is fetched, once with what it holds."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("no mount namespaces without more rights")
@@ -159,7 +177,7 @@ def test_a_disk_that_is_full_is_named(job: Job, content: str, why: str) -> None:
     ended = job.run("unshare", "--mount", "sh", "-c", SMALL_DISK, "sh", str(copy), str(job.root))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "This job's environment cannot be used: " in ended.stderr
-    assert why in ended.stderr
+    assert "No space left on device" in ended.stderr
 
 
 @pytest.mark.parametrize("which", ["manifest", "object"])
@@ -196,4 +214,4 @@ def test_an_import_for_which_the_disk_is_too_small_says_so(runner_bench: Bench, 
     command = [*inside, str(tmp_path / "more-packages-1"), key]
     ended = subprocess.run(command, env=runner_bench.environment, capture_output=True, text=True, timeout=120)
     assert "ImportError: the packages of environments/" in ended.stderr
-    assert "tar: 0 blocks free" in ended.stderr
+    assert "No space left on device" in ended.stderr
