@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -15,6 +17,9 @@ PUBLIC = "covalent-awsbatch-plugin==0.42.0"
 PUBLIC_IMAGE = "covalent-aws-plugins==0.19.0"
 # What both stand on: in one environment that the others see, so that nothing but the plugin differs.
 _COMMON = ["covalent==0.240.0", "fastapi<0.132", "boto3", "uv", "scikit-learn", PUBLIC_IMAGE]
+
+
+_OF_IMAGE = re.compile(r"(pip|setuptools|wheel|pkg_resources|_distutils_hack|distutils-precedence)(\.pth|-.*info)?$")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,26 @@ def ours(wheel: Path) -> Plugin:
     """Our release wheel, installed anew each time."""
     python = _made("ours", [common()], ["--no-deps", "--force-reinstall", str(wheel)], again=True)
     return Plugin("ours", python)
+
+
+def bare(plugin: Plugin) -> Path:
+    """The interpreter of a plugin's environment with the packages of Python's own image: pip and what belongs to it.
+
+    What else is installed here beside it would be in its way at each start: a file `*.pth` may import anything.
+    """
+    real = plugin.python.resolve()
+    home = PLACE / f"bare-{real.name}"
+    python, library = home / "bin" / real.name, home / "lib" / real.name
+    if not python.exists():
+        (library / "site-packages").mkdir(parents=True)
+        installed = real.parents[1] / "lib" / real.name
+        found = [entry for entry in installed.iterdir() if entry.name != "site-packages"]
+        found += [entry for entry in (installed / "site-packages").iterdir() if _OF_IMAGE.match(entry.name)]
+        for entry in found:
+            (library / entry.relative_to(installed)).symlink_to(entry)
+        python.parent.mkdir()
+        shutil.copy2(real, python)  # Python looks for its library where its program is
+    return python
 
 
 def newest_wheel() -> Path:

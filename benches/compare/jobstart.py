@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from lab import BUCKET, Lab
 
-from .environments import PLACE, Plugin
+from .environments import PLACE, Plugin, bare
 from .measuring import environment
 
 PACKAGES = ["scikit-learn"]
@@ -113,12 +112,12 @@ def _dispatched(ours: Plugin, lab: Lab, number: int, options: dict[str, str], pa
 
 
 def _first_line(ours: Plugin, lab: Lab, container: dict[str, Any], place: str, *, packed: bool) -> float:
-    """Runs the job here: its image's Python is the one that made these environments."""
+    """Runs the job here: its image's Python is the one that made these environments, without a package."""
     scratch = tempfile.mkdtemp(prefix="job-", dir=place)
     variables = {one["name"]: one["value"] for one in container.get("environment", [])}
     if not packed:
         variables = {name: value for name, value in variables.items() if not name.endswith(("_PACKAGES", "_INSTALLED"))}
-    base = os.path.realpath(ours.python)
+    base = str(bare(ours))
     command = container.get("command") or [ours.python, "-m", "covalent_awsbatch_plugin.runner"]
     if command[0] == "python3":
         command = [base, *command[1:]]
