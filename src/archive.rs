@@ -14,6 +14,9 @@ use tar::{Archive, EntryType};
 /// Bytes that are read, and written, at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
 
+/// How often a file is removed that another thread has just written.
+const TRIES: u32 = 100;
+
 /// Writes the files of an archive below a directory, over those that are there. Their owner is the user, their time now.
 ///
 /// Files and directories are all that is allowed, with names that lead to no other place.
@@ -29,16 +32,17 @@ pub fn unpack(compressed: impl Read, directory: &Path) -> io::Result<()> {
             EntryType::Regular | EntryType::Continuous => (path.parent().unwrap_or(directory), true),
             other => return Err(invalid(format!("{} is no file: {other:?}", path.display()))),
         };
+        let at_path = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         if !made.contains(folder) {
-            fs::create_dir_all(folder)?;
+            fs::create_dir_all(folder).map_err(at_path)?;
             made.insert(folder.to_owned());
         }
         if is_file {
-            let mut file = created(&path, entry.header().mode()?)?;
+            let mut file = created(&path, entry.header().mode()?).map_err(at_path)?;
             loop {
                 match entry.read(&mut buffer)? {
                     0 => break,
-                    read => file.write_all(&buffer[..read])?,
+                    read => file.write_all(&buffer[..read]).map_err(at_path)?,
                 }
             }
         }
@@ -57,15 +61,23 @@ fn inside(name: &Path) -> io::Result<PathBuf> {
 }
 
 /// A new file. What was there before is removed and not followed, should it be a link.
+///
+/// Archives that are unpacked at the same time may have a file in common. The last one to write it wins.
 fn created(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode & 0o777);
-    match options.open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            options.open(path)
+    let mut tries = TRIES;
+    loop {
+        match options.open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries > 0 => {
+                tries -= 1;
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            opened => return opened,
         }
-        opened => opened,
     }
 }
 
@@ -172,6 +184,27 @@ mod tests {
         unpack(&*entry(EntryType::Regular, "inside", b"new"), &place.0).unwrap();
         assert_eq!(fs::read_to_string(place.0.join("outside")).unwrap(), "kept");
         assert_eq!(fs::read_to_string(place.0.join("inside")).unwrap(), "new");
+    }
+
+    #[test]
+    fn archives_that_share_files_are_unpacked_at_the_same_time() {
+        let place = Place::new("shared");
+        let mut builder = Builder::new(Vec::new());
+        for number in 0..200 {
+            let mut header = Header::new_gnu();
+            header.set_size(4);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, format!("tests/{number}.py"), &b"same"[..]).unwrap();
+        }
+        let archive = zipped(&builder.into_inner().unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..20).for_each(|_| unpack(&*archive, &place.0).unwrap()));
+            }
+        });
+        for file in fs::read_dir(place.0.join("tests")).unwrap() {
+            assert_eq!(fs::read(file.unwrap().path()).unwrap(), b"same");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-"""What a job runs first in an image that has nothing but Python: it fetches its packages and becomes the runner.
+"""What a job runs first in an image that has nothing but Python: it fetches this package, which does the rest.
 
 `program` makes one text of this file, which stands in the job definition. So it uses the standard library alone, in the
 syntax of Python 3.8 (to say that this is too old), and has to stay small. What it prints ends up in the job's log.
@@ -178,17 +178,16 @@ def main() -> None:
     root = place()
     venv = root + "/opt/job"
     try:
-        first, *rest = env("COVALENT_AWSBATCH_ENVIRONMENT").split()
-        unpack(first, root)
+        unpack(env("COVALENT_AWSBATCH_ENVIRONMENT").split()[0], root)
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         with open(f"{venv}/pyvenv.cfg", "w") as file:
             file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")
-        os.mkdir(venv + "/bin")
+        os.makedirs(venv + "/bin", exist_ok=True)
         os.symlink(python, f"{venv}/bin/python")
     except OSError as error:
         fail(f"{venv}: {error}")
     os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:" + env("PATH"))
-    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack", *rest])
+    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ def unpack(key: str, root: str, at: str) -> None:
     with tempfile.TemporaryFile(dir=at) as file:
         bootstrap.fetch(key, file)
         file.flush()
-        _core.unpack(f"/proc/self/fd/{file.fileno()}", root)
+        try:
+            _core.unpack(f"/proc/self/fd/{file.fileno()}", root)
+        except OSError as error:
+            raise OSError(f"{key}: {error}") from None
 
 
 def unpack_all(keys: Iterable[str], root: str, at: str) -> None:

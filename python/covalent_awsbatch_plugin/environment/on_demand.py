@@ -24,17 +24,18 @@ FOLDER = "more-packages"
 
 
 def install() -> None:
-    """Adds each folder to `sys.path`, and a finder that fills it, unless it is there."""
+    """Adds each folder to `sys.path`, before the packages of the image, and a finder that fills it, if need be."""
     import json
 
     site = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
     with open(os.path.join(sys.prefix, DESCRIPTION), encoding="utf-8") as file:  # noqa: PTH118, PTH123
         descriptions = json.load(file)
-    for one in descriptions:
+    place = sys.path.index(site) + 1
+    for number, one in enumerate(descriptions):
         folder = os.path.join(os.path.dirname(site), one["folder"])  # noqa: PTH118, PTH120
         if folder in sys.path:  # Python reads a `.pth` file twice where the base's packages are visible
             continue
-        sys.path.append(folder)
+        sys.path.insert(place + number, folder)
         if not os.path.exists(folder):  # noqa: PTH110
             # First, since the image's own packages come after the folder.
             sys.meta_path.insert(0, Finder(**{**one, "folder": folder}))

@@ -23,9 +23,9 @@ class Step(Watch):
         """Notes that so many packages are being packed."""
         self.text = f"packing {packages} package{'s' * (packages != 1)}"
 
-    def uploading(self, one: Packed, sent: int) -> None:
+    def uploading(self, one: Packed, sent: int, size: int) -> None:  # noqa: ARG002
         """Notes how far an upload is."""
-        self.text = f"uploading, {sent / 1e6:,.0f} of {one.file.stat().st_size / 1e6:,.0f} MB"
+        self.text = f"uploading, {sent / 1e6:,.0f} of {size / 1e6:,.0f} MB"
 
     def resolving(self) -> None:
         """Notes that versions of a function's packages are looked for."""

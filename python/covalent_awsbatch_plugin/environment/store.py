@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -63,8 +64,8 @@ class Watch:
     def packing(self, packages: int) -> None:
         """So many packages are being packed."""
 
-    def uploading(self, one: Packed, sent: int) -> None:
-        """So many bytes of a file are on their way."""
+    def uploading(self, one: Packed, sent: int, size: int) -> None:
+        """So many of the bytes of a file are on their way."""
 
     def baking(self) -> None:
         """An image is looked for, or made and pushed."""
@@ -142,7 +143,7 @@ def _packed(watch: Watch, group: dict[str, Distribution], *more: Any, anew: bool
     found = cache.find(group, *more, **options)
     if found is not None and anew:
         cache.forget(found)
-    if found is None or anew:
+    if group and (found is None or anew):
         watch.packing(len(group))
     return cache.packed(group, *more, **options)
 
@@ -165,12 +166,13 @@ def _send(client: Client, bucket: str, watch: Watch, one: Packed) -> None:
     start, sha256, sent = time.monotonic(), hashlib.sha256(), 0
     about = description(one.packages, _PYTHON)
     with client.writer(bucket, one.key, about, shared=True) as writer, one.file.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size  # by its name it may be another one by now
         while piece := file.read(_PIECE):
-            watch.uploading(one, sent)
+            watch.uploading(one, sent, size)
             sha256.update(piece)
             writer.write(piece)
             sent += len(piece)
-        watch.uploading(one, sent)
+        watch.uploading(one, sent, size)
         if sha256.hexdigest() not in one.key:
             raise cache.DamagedError(f"{one.file} is damaged")
     _log.info("Uploaded s3://%s/%s in %.1f s", bucket, one.key, time.monotonic() - start)

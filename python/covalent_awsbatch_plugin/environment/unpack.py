@@ -1,4 +1,4 @@
-"""What a job runs second: `python -m …environment.unpack KEY …`. It fetches the other objects, and becomes the runner.
+"""What a job runs second: it fetches the other objects of its environment, and becomes the runner.
 
 It stands in the object that `bootstrap` has fetched and verified. It uses what that has, which is this package, and the
 standard library.
@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from covalent_awsbatch_plugin.agreement.naming import PACKAGES
+from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT, PACKAGES
 
 from . import bootstrap, objects
 
@@ -75,12 +75,9 @@ def _install(lines: list[str], constraints: list[str]) -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
 
 
-def main(keys: list[str]) -> None:
-    """Goes on as the runner.
-
-    Args:
-        keys: Objects of the environment that are not here yet.
-    """
+def main() -> None:
+    """Goes on as the runner."""
+    keys = os.environ.get(ENVIRONMENT, "").split()[1:]  # none in an image that has it all
     root = Path(sys.prefix).parents[1]
     packages = os.environ.get(PACKAGES)
     try:
@@ -97,11 +94,10 @@ def main(keys: list[str]) -> None:
         # Anew, since a package may have files that Python reads when it starts.
         os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
     if keys:
-        del sys.argv[1:]
         site.addsitedir(sysconfig.get_path("purelib"))  # the same for those of the runner
         importlib.invalidate_caches()
     runpy.run_module(_RUNNER, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

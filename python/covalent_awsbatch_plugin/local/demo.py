@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import http.client
 import importlib.util
 import json
 import os
@@ -173,14 +174,19 @@ class _Demo:
                 self._progress.line("electron", where, status)
                 if status == "COMPLETED" and (printed := self._asset(node, "stdout")).strip():
                     self._progress.output(f"{metadata['name']}[{node['id']}]", printed)
-            elif status == "RUNNING" and WAITS in (said := self._asset(node, "stderr")):
-                self._tell_preparation(said.rpartition(WAITS)[2].partition(" (")[0])
+            elif status == "RUNNING":
+                self._tell_preparation(node)
         # After the electrons, by which the functions of jobs are known.
         self._progress.jobs(self._aws.jobs())
         return str(manifest["metadata"]["status"])
 
-    def _tell_preparation(self, text: str) -> None:
-        if text != self._preparation:
+    def _tell_preparation(self, node: dict[str, Any]) -> None:
+        try:
+            said = self._asset(node, "stderr")
+        except (OSError, http.client.HTTPException):  # the server was just writing it
+            return
+        text = said.rpartition(WAITS)[2].partition(" (")[0]
+        if WAITS in said and text != self._preparation:
             self._preparation = text
             self._progress.line("packages", text)
 

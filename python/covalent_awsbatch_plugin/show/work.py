@@ -48,9 +48,8 @@ class Work(Watch):
         """Shows that so many packages are being packed."""
         self._show(f"packing {packages} package{'s' * (packages != 1)}")
 
-    def uploading(self, one: Packed, sent: int) -> None:
+    def uploading(self, one: Packed, sent: int, size: int) -> None:
         """Shows how far an upload is."""
-        size = one.file.stat().st_size
         self.uploaded.add(one.key)
         self._show(f"uploading {size / 1e6:,.1f} MB", sent, size)
 

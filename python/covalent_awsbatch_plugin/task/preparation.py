@@ -30,11 +30,10 @@ async def shown(task_metadata: Mapping[str, Any], stderr: Any) -> AsyncIterator[
         task_metadata: `dispatch_id` and `node_id`.
         stderr: The task's error stream, whose content goes before that.
     """
-    if len(_shown) >= _SHOWN_AT_ONCE or not live.is_shown():
+    if not live.is_shown():
         yield
         return
     over = asyncio.get_running_loop().create_future()
-    _shown.add(over)
     showing = asyncio.create_task(_show(over, task_metadata, stderr))
     try:
         yield
@@ -47,7 +46,9 @@ async def shown(task_metadata: Mapping[str, Any], stderr: Any) -> AsyncIterator[
 async def _show(over: asyncio.Future[None], task_metadata: Mapping[str, Any], stderr: Any) -> None:
     began = time.monotonic()
     while not (await asyncio.wait([over], timeout=_SECONDS))[0]:
-        if doing := progress.now():
+        if len(_shown) < _SHOWN_AT_ONCE:
+            _shown.add(over)
+        if over in _shown and (doing := progress.now()):
             before = stderr.getvalue() if isinstance(stderr, io.StringIO) else ""
             text = f"{before}{WAITS}{doing} ({time.monotonic() - began:.0f} s)\n"
             await live.show(task_metadata["dispatch_id"], task_metadata["node_id"], "", text)

@@ -34,7 +34,7 @@ SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
 RUNNER = """
 import json, os, shutil, sys
 found = {"prefix": sys.prefix, "python": shutil.which("python"), "virtual": os.environ["VIRTUAL_ENV"]}
-print(json.dumps({**found, "rest": sys.argv[1:]}))
+print(json.dumps({**found, "arguments": sys.argv[1:]}))
 """
 CONTENT = {
     f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
@@ -111,16 +111,19 @@ def test_no_f_string_has_a_text_in_it() -> None:
             assert not any(isinstance(text, str) for text in texts), texts
 
 
-def test_what_comes_next_runs_in_an_environment_of_the_first_object_and_is_told_of_the_others(job: Job) -> None:
-    job.put(CONTENT, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""}, {f"{PREFIX}/bin/pip": b""})
-    _, *rest = job.variables[ENVIRONMENT].split()
+@pytest.mark.parametrize("program_of_its_own", [{}, {f"{PREFIX}/bin/covalent-awsbatch": b"#!/bin/sh\n"}])
+def test_what_comes_next_runs_in_an_environment_of_the_first_object(
+    job: Job, program_of_its_own: dict[str, bytes]
+) -> None:
+    job.put({**CONTENT, **program_of_its_own}, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""})
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     [root] = job.directory.iterdir()
     prefix = root / PREFIX
     python = f"{prefix}/bin/python"
-    assert found == {"prefix": str(prefix), "python": python, "virtual": str(prefix), "rest": rest}
+    assert found == {"prefix": str(prefix), "python": python, "virtual": str(prefix), "arguments": []}
+    assert not (root / SITE / "covalent_awsbatch_plugin" / "more.py").exists(), "that fetches the others"
 
 
 def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:

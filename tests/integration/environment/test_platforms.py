@@ -37,6 +37,7 @@ def where() -> dict[str, Any]:
 
     return {
         "prefix": sys.prefix,
+        "path": [folder for folder in sys.path if "-packages" in folder],
         "files": [covalent.__file__, pydantic_core.__file__, psutil.__file__],
         "versions": [covalent.__version__, pydantic_core.__version__],
     }
@@ -71,6 +72,9 @@ def own_wheel(folder: Path, machine: str) -> None:
                 wheel.write(stripped, file.path)
             elif not file.path.startswith(f"{name}.dist-info"):
                 wheel.write(file.source, file.path)
+        entry_points = distribution.read_text("entry_points.txt")
+        assert entry_points, "of which its program is made"
+        wheel.writestr(f"{name}.dist-info/entry_points.txt", entry_points)
         wheel.writestr(f"{name}.dist-info/METADATA", distribution.read_text("METADATA") or "")
         wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\n")
         wheel.writestr(f"{name}.dist-info/RECORD", "")
@@ -86,6 +90,9 @@ def test_a_task_runs_with_the_servers_versions(
     executor = bench.executor(container_image_uri="", memory=2, time_limit=600)
     found = asyncio.run(executor.run(where, [], {}, bench.task())).get_deserialized()
     assert all(file.startswith(found["prefix"]) for file in found["files"])
+    ours = [folder.startswith(found["prefix"]) for folder in found["path"]]
+    assert ours == sorted(ours, reverse=True), "what is fetched on demand comes before the image's packages, too"
+    assert ours[:3] == [True, True, True]
     own = closure(["covalent", "pydantic-core"])
     assert found["versions"] == [own["covalent"].version, own["pydantic-core"].version]
     monkeypatch.setenv("UV_OFFLINE", "1")

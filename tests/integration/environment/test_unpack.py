@@ -19,7 +19,7 @@ import pytest
 from support.bench import BUCKET, Bench
 from support.images import tar
 
-from covalent_awsbatch_plugin.agreement.naming import PACKAGES
+from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT, PACKAGES
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 
 MINOR = "{}.{}".format(*sys.version_info)
@@ -67,9 +67,9 @@ class Job:
 
     def run(self, *inside: str, keys: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs it to its end, inside of another program if need be; `keys` are of the environment's other objects."""
-        python = self.root / PREFIX / "bin" / "python"
-        program = [*inside, python, "-m", "covalent_awsbatch_plugin.environment.unpack", *keys]
-        return subprocess.run(program, env=self.variables, capture_output=True, text=True, timeout=120)
+        program = [*inside, self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
+        variables = {**self.variables, ENVIRONMENT: " ".join(["of-bootstrap", *keys]) if keys else ""}
+        return subprocess.run(program, env=variables, capture_output=True, text=True, timeout=120)
 
     def _put(self, content: bytes, suffix: str) -> str:
         key = f"environments/sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
@@ -97,8 +97,17 @@ def test_the_runner_has_all_objects_of_its_environment(job: Job, with_packages: 
     runner = job.object({"one.py": "from two import VERSION\n", "paths.pth": "elsewhere\n"})
     if with_packages:
         job.manifest(job.object({"three.py": ""}))
-    ended = job.run(keys=[runner, job.object({"elsewhere/two.py": "import sys\nVERSION = sys.argv[1:]\n"})])
-    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+    ended = job.run(keys=[runner, job.object({"elsewhere/two.py": "VERSION = 2\n"})])
+    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named(job: Job) -> None:
+    one, other = job.object({"one/two.py": ""}), job.object({"one": "a file where a folder is"})
+    (job.root / SITE / "one").mkdir()
+    ended = job.run(keys=[one, other])
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"This job's environment cannot be used: {other}: " in ended.stderr
+    assert f"{SITE}/one: Is a directory" in ended.stderr
 
 
 def test_an_object_of_the_environment_that_is_gone_is_named(job: Job) -> None:
