@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from covalent_awsbatch_plugin import _core
+from covalent_awsbatch_plugin._core import unpack as unpack_file
 
 from . import bootstrap
 
@@ -32,7 +32,7 @@ def unpack(key: str, root: str, at: str) -> None:
         bootstrap.fetch(key, file)
         file.flush()
         try:
-            _core.unpack(f"/proc/self/fd/{file.fileno()}", root)
+            unpack_file(f"/proc/self/fd/{file.fileno()}", root)
         except OSError as error:
             raise OSError(f"{key}: {error}") from None
 
