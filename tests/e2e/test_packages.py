@@ -10,7 +10,7 @@ from typing import Any
 
 import covalent as ct
 import pytest
-from support.covalent_client import Client, client_of
+from support.covalent_client import Client, begun_command, client_of, command, until_line
 from support.package_index import Index, wheel
 
 from covalent_awsbatch_plugin.awsbatch import AWSBatchExecutor
@@ -66,6 +66,15 @@ def test_depspip_packages_and_a_local_module_reach_a_job(tmp_path: Path, module:
             client.until(lambda: "versions of its" in said(client, dispatch_id), what)
             shown = said(client, dispatch_id)
             assert re.fullmatch(rf"{waits}.*looking for the versions of its packages \(\d+ s\)\n", shown)
+            told = command(server, "logs", dispatch_id).stderr
+            assert re.search(
+                r"it is RUNNING: .*looking\s+for\s+the\s+versions\s+of\s+its\s+packages\.", told, re.DOTALL
+            )
+            with begun_command(server, "watch", dispatch_id) as watch:
+                assert watch.stdout is not None
+                seen = until_line(watch.stdout, "build[0] waiting: ")
+                assert "looking for the versions of its packages" in seen
+                watch.kill()
             index.answers.set()
             assert client.completed(dispatch_id, 240).result == 210
             stderr = said(client, dispatch_id)

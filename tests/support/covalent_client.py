@@ -115,12 +115,28 @@ def client_of(server: CovalentServer) -> Iterator[Client]:
 
 def jobs_command(server: CovalentServer, *options: str) -> subprocess.CompletedProcess[str]:
     """Runs `covalent-awsbatch jobs` where a server runs."""
-    return subprocess.run(
-        [sys.executable, "-m", "covalent_awsbatch_plugin.cli", "jobs", *options],
+    return command(server, "jobs", *options)
+
+
+def command(server: CovalentServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of `covalent-awsbatch` where a server runs."""
+    with begun_command(server, *arguments) as process:
+        try:
+            output, errors = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def begun_command(server: CovalentServer, *arguments: str) -> subprocess.Popen[str]:
+    """Begins a command of `covalent-awsbatch` where a server runs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "covalent_awsbatch_plugin.cli", *arguments],
         env=server.environment,
         cwd=server.home,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
     )

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from covalent_awsbatch_plugin.task.preparation import WAITS
+from covalent_awsbatch_plugin.server import live
 
 from .covalent_server import CovalentServer
 from .progress import Progress, job_table
@@ -182,11 +182,10 @@ class _Demo:
 
     def _tell_preparation(self, node: dict[str, Any]) -> None:
         try:
-            said = self._asset(node, "stderr")
+            text = live.waits_for(self._asset(node, "stderr"))
         except (OSError, http.client.HTTPException):  # the server was just writing it
             return
-        text = said.rpartition(WAITS)[2].partition(" (")[0]
-        if WAITS in said and text != self._preparation:
+        if text and text != self._preparation:
             self._preparation = text
             self._progress.line("packages", text)
 

@@ -14,6 +14,9 @@ from . import shutdown
 
 _MODULE = "covalent_dispatcher._core.data_modules.electron"
 
+WAITS = "Waiting for the environment: "
+"""Begins the line on the error stream of an electron that waits until its job's environment is made."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,15 @@ async def show(dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None
         await _electrons().update(dispatch_id, {"node_id": node_id, "stdout": stdout, "stderr": stderr})
     except Exception as error:  # noqa: BLE001  (it is shown at its end all the same)
         _log.debug("The output of node %s of %s is not shown while it runs: %r", node_id, dispatch_id, error)
+
+
+def waits_for(stderr: str) -> str:
+    """What is being done for an electron that waits so; empty if it does not.
+
+    Args:
+        stderr: What Covalent has of its standard error.
+    """
+    return stderr.rpartition(WAITS)[2].rpartition(" (")[0] if WAITS in stderr else ""
 
 
 def _electrons() -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from covalent_awsbatch_plugin.options.settings import Settings
 from covalent_awsbatch_plugin.printable import one_line
+from covalent_awsbatch_plugin.server import live
 from covalent_awsbatch_plugin.task.connection import client
 
 from . import named
@@ -99,7 +100,7 @@ class _Show:
         while self._flags.follow and following.may_read and not following.is_over():
             states = Counter(one.status for one in following.reader.jobs if not one.has_ended)
             under_way = ", ".join(f"{number} {status}" for status, number in states.items())
-            self._spinner.show(f"following {following.named.dispatch_id}: {under_way or 'no job is under way'}")
+            self._spinner.show(f"following {following.named.dispatch_id}: {under_way or self._before_jobs()}")
             time.sleep(SECONDS)
             following.refresh()
             self._write(following.look())
@@ -108,6 +109,11 @@ class _Show:
         if not self._out.written:
             self._tell_states()
         return FAILED if following.problems else FINE
+
+    def _before_jobs(self) -> str:
+        """What is done while there is no job."""
+        waiting = (live.waits_for(task.electron.text("stderr")) for task in self._following.tasks if not task.job_id)
+        return next((one_line(done) for done in waiting if done), "no job is under way")
 
     def _write(self, lines: Iterable[Line]) -> None:
         self._out.write(lines, self._following.reader.of_several_attempts, self._spinner)
@@ -118,7 +124,8 @@ class _Show:
         states = {one.task.job_id: f"{one.status} (job {one.task.job_id})" for one in following.reader.jobs}
         for task in following.tasks:
             state = states.get(task.job_id, task.electron.status)
-            say(f"{one_line(task.label)} has written nothing; it is {state}.")
+            done = "" if task.job_id else one_line(live.waits_for(task.electron.text("stderr")))
+            say(f"{one_line(task.label)} has written nothing; it is {state}{done and f': {done}'}.")
         if not following.tasks:
             say(f"Dispatch {following.named.dispatch_id} has no electron that is called.")
 

@@ -12,9 +12,6 @@ from typing import Any
 from covalent_awsbatch_plugin.environment import progress
 from covalent_awsbatch_plugin.server import live
 
-WAITS = "Waiting for the environment: "
-"""Begins the line on the electron's error stream; what is done follows, and for how long it waits."""
-
 _SECONDS = 2.0
 # Covalent stores a stream in some 20 ms of processor time, and thousands may wait for the same environment.
 _SHOWN_AT_ONCE = 10
@@ -50,5 +47,5 @@ async def _show(over: asyncio.Future[None], task_metadata: Mapping[str, Any], st
             _shown.add(over)
         if over in _shown and (doing := progress.now()):
             before = stderr.getvalue() if isinstance(stderr, io.StringIO) else ""
-            text = f"{before}{WAITS}{doing} ({time.monotonic() - began:.0f} s)\n"
+            text = f"{before}{live.WAITS}{doing} ({time.monotonic() - began:.0f} s)\n"
             await live.show(task_metadata["dispatch_id"], task_metadata["node_id"], "", text)

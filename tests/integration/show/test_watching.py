@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from support.tasks import executor_of
 
 from covalent_awsbatch_plugin.agreement.naming import PREVIOUS_JOB
+from covalent_awsbatch_plugin.server import live
 from covalent_awsbatch_plugin.server.database import Dispatch, Electron
 from covalent_awsbatch_plugin.show.following import Following
 from covalent_awsbatch_plugin.show.named import Named, Task
@@ -71,6 +73,13 @@ def test_a_job_that_waits_says_for_what_and_what_to_do(lab: Lab) -> None:
     assert rows["train[3]"] == (Kind.RUNNING, "its job is SUCCEEDED; its result is being fetched")
     assert rows["train[4]"] == (Kind.WAITING, "its job is being prepared and submitted")
     assert "packages that no job has had yet are packed first" in rows["train[5]"][1]
+
+
+def test_an_electron_that_waits_for_its_environment_says_what_is_done(lab: Lab, tmp_path: Path) -> None:
+    said = tmp_path / "stderr.log"
+    said.write_text(f"a line\n{live.WAITS}packing 54 packages; uploading, 1 of 2 MB (12 s)\n")
+    rows = rows_of(followed(lab, [replace(electron(1), files={"stderr": said})]))
+    assert rows["train[1]"] == (Kind.WAITING, "packing 54 packages; uploading, 1 of 2 MB")
 
 
 def test_the_attempts_of_earlier_jobs_count(lab: Lab) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from covalent_awsbatch_plugin.printable import one_line
+from covalent_awsbatch_plugin.server import live
 from covalent_awsbatch_plugin.show.amounts import duration
 from covalent_awsbatch_plugin.show.following import Following
 from covalent_awsbatch_plugin.show.named import OWN, Task
@@ -165,7 +166,8 @@ def _row(task: Task, followed: Followed | None, unended: set[str]) -> Row:
         return Row(label, Kind.WAITING, _before(task, unended))
     if electron.executor == OWN and electron.status == "RUNNING":
         long = electron.started_at is not None and time.time() - electron.started_at > _PREPARED_SOON
-        why = "its job is being prepared and submitted" + _PACKED_FIRST * long
+        done = one_line(live.waits_for(electron.text("stderr")))
+        why = done or "its job is being prepared and submitted" + _PACKED_FIRST * long
         return Row(label, Kind.WAITING, why, electron.started_at)
     why = "its sublattice runs" if electron.sub_dispatch else f"on {one_line(electron.executor) or 'the server'}"
     return Row(label, Kind.RUNNING, why, electron.started_at)
