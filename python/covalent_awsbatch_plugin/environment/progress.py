@@ -13,7 +13,7 @@ class Step(Watch):
     """A piece of the work.
 
     Attributes:
-        text: What is done now, such as `packing 27 packages`.
+        text: What is done now, such as `packing 27 packages of this machine`.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Step(Watch):
 
     def packing(self, packages: int) -> None:
         """Notes that so many packages are being packed."""
-        self.text = f"packing {packages} package{'s' * (packages != 1)}"
+        self.text = f"packing {packages} package{'s' * (packages != 1)} of this machine"
 
     def uploading(self, one: Packed, sent: int, size: int) -> None:  # noqa: ARG002
         """Notes how far an upload is."""
