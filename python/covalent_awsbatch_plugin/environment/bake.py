@@ -66,7 +66,7 @@ async def bake(settings: Settings, client: Client, environment: Environment) -> 
         OSError: A file cannot be read or written.
     """
     repository, base, architecture = settings.ecr_repo_name, settings.image, _architecture(settings)
-    content = _content(environment)
+    content = _content(settings, environment)
     name = tag_of(settings, environment)
     if found := await client.find_image(repository, name):
         return found
@@ -87,11 +87,12 @@ def tag_of(settings: Settings, environment: Environment) -> str:
         settings: See there.
         environment: See there.
     """
-    return tag(settings.image, _architecture(settings), _content(environment))
+    return tag(settings.image, _architecture(settings), _content(settings, environment))
 
 
-def _content(environment: Environment) -> Content:
-    return Content(environment.python, environment.objects, environment.layers, environment.replaced)
+def _content(settings: Settings, environment: Environment) -> Content:
+    made = environment.python, environment.objects, environment.layers, environment.replaced
+    return Content(*made, user=settings.user)
 
 
 async def list_images(settings: Settings, client: Client) -> list[BakedImage]:

@@ -98,12 +98,14 @@ class Content:
         objects: The files of packages that every job has.
         layers: Those of the function's own packages.
         replaced: Packages in `objects` that these have in another version.
+        user: Whom the job runs as in place of the base's user; empty for that one.
     """
 
     python: str
     objects: tuple[Packed, ...]
     layers: tuple[Packed, ...] = ()
     replaced: tuple[str, ...] = ()
+    user: str = ""
 
     @property
     def files(self) -> tuple[Packed, ...]:
@@ -127,6 +129,7 @@ def tag(base: str, architecture: str, content: Content) -> str:
         "objects": [one.key for one in content.objects],
         "layers": [one.key for one in content.layers],
         "replaced": content.replaced,
+        **({"user": content.user} if content.user else {}),
     }
     return TAG_PREFIX + hashlib.sha256(_json(named)).hexdigest()[:40]
 
@@ -246,12 +249,12 @@ class _Rights:
     mode: int = 0o755
 
 
-def _rights(base: Base) -> _Rights:
+def _rights(job_user: str) -> _Rights:
     """Those of the environment's directories, where the job's user has to be able to install packages.
 
     Only files of the base tell the number of a user that is given by name: all users of the container may write then.
     """
-    user, _, group = str(base.settings.get("User") or "root").partition(":")
+    user, _, group = job_user.partition(":")
     if user == "root":
         return _Rights()
     if not _NUMBER.fullmatch(user):
@@ -303,7 +306,7 @@ def _last_layer(base: Base, content: Content) -> bytes:
     """What makes a virtual environment of the layers before."""
     program = (base.settings.get("Labels") or {}).get(PYTHON_LABEL) or f"/usr/local/bin/python{content.python}"
     settings = f"home = {os.path.dirname(program)}\ninclude-system-site-packages = true\n"  # noqa: PTH120
-    rights = _rights(base)
+    rights = _rights(content.user or str(base.settings.get("User") or "root"))
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         if rights != _Rights():

@@ -167,7 +167,8 @@ def _advise_on_former_image() -> None:
 
 
 def _key(settings: Settings, client: Client, more: Sequence[Packed] = ()) -> _Key:
-    image = (settings.runtime, settings.ecr_repo_name, settings.image) if settings.source == "ecr" else ()
+    baked = settings.runtime, settings.ecr_repo_name, settings.image, settings.user
+    image = baked if settings.source == "ecr" else ()
     return client, settings.s3_bucket_name, (settings.architecture, *image, *(one.key for one in more))
 
 
