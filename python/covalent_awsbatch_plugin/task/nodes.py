@@ -143,7 +143,9 @@ async def first_to_fail(
         named, _, said = reason.removeprefix(_UNSTARTED).partition(": ")
         node = found.get(f"{job.id}#{named}")
         return None if node is None else Failure(node, None, unstarted=said)
-    late = [node for node in found.values() if _is_late(job, node, found.get(f"{job.id}#0"))]
+    main_node = found.get(f"{job.id}#0")
+    # The main node did begin, or it would not have ended; its record may say a little earlier than the job's.
+    late = [node for node in found.values() if number(node) and _is_late(job, node, main_node)]
     failed = [node for node in found.values() if node.status == "FAILED" and node.stopped_at is not None]
     # The others missed the last attempt.
     failed = [node for node in failed if node.attempts >= job.attempts and node not in late]

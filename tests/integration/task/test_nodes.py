@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
+from moto.batch.models import batch_backends
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from support.task_bench import BUCKET, TaskBench, result_of
 from support.tasks import becomes
 
@@ -230,6 +232,24 @@ def test_the_main_nodes_own_timeout_does_not_hide_the_node_that_is_missing(bench
     assert (caught.value.details["cause"], caught.value.details["node"]) == ("never_started", 1)
     [job] = jobs_of(bench, task)
     assert "isTerminated" not in job or not job["isTerminated"]
+
+
+def test_the_main_node_is_not_missing_where_it_began_a_little_before_its_job(bench: TaskBench, tmp_path: Path) -> None:
+    task, executor = bench.task(), bench.executor(nodes=2, runnable_timeout=500)
+
+    async def begins_earlier() -> None:
+        running = asyncio.create_task(result_of(executor, meeting(tmp_path, 2), (1, 2), task))
+        job_id = await bench.running(task)
+        [backend] = [one for one in batch_backends[ACCOUNT_ID].values() if job_id in one._jobs]
+        job = backend._jobs[job_id]
+        job.nodes[0].started_at = job.started_at - 1  # as AWS's records may say, too
+        await running
+
+    with (
+        bench.aws.node_held(1, CAPACITY),
+        pytest.raises(JobFailedError, match=r"Node 1 of the 2 .* had not begun when .* with TimeoutError"),
+    ):
+        asyncio.run(begins_earlier())
 
 
 def test_a_connection_that_the_main_node_has_lost_elsewhere_is_its_own_failure(bench: TaskBench) -> None:
