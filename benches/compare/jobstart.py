@@ -112,7 +112,7 @@ def _dispatched(ours: Plugin, lab: Lab, number: int, options: dict[str, str], pa
 
 
 def _first_line(ours: Plugin, lab: Lab, container: dict[str, Any], place: str, *, packed: bool) -> float:
-    """Runs the job here: its image's Python is the one that made these environments, without a package."""
+    """Runs the job here: its image has the Python that made these environments, and pip."""
     scratch = tempfile.mkdtemp(prefix="job-", dir=place)
     variables = {one["name"]: one["value"] for one in container.get("environment", [])}
     if not packed:
