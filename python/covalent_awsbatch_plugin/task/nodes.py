@@ -228,17 +228,20 @@ async def failure(
     details = {**details, "job_id": job.id, "node": node, "attempts": job.attempts}
     used = max(1, job.attempts)
     left = (job.allowed_attempts or settings.retry_attempts) - used
-    if left < 1 or not (failed.unstarted or _is_repeated(settings, failed.node)):
+    if left < 1 or not (failed.unstarted or _is_repeated(settings, failed.node, details["cause"])):
         return errors.JobFailedError(message, **details)
     before = attempts_before(settings, job) + used
     return TryAgainError(message, **{**details, "attempts_before": before})
 
 
-def _is_repeated(settings: Settings, failed: Job) -> bool:
-    """Whether the failure is one that `retry_on` has repeated, by the same rules as AWS Batch."""
+def _is_repeated(settings: Settings, failed: Job, cause: str) -> bool:
+    """Whether the failure is one that `retry_on` has repeated, by the same rules as AWS Batch.
+
+    The reason of a node that raised an exception, and was ended with its job before its container had, is that end.
+    """
     if settings.retry_on == "any" or (failed.container_reason or "").startswith("Cannot"):
         return True
-    return not (failed.status_reason or "").startswith("Essential container in task exited")
+    return cause != "exception" and not (failed.status_reason or "").startswith("Essential container in task exited")
 
 
 async def results(

@@ -160,6 +160,22 @@ def test_an_exception_on_a_node_is_not_repeated_if_only_machines_are_to_be(bench
     assert len(jobs_of(bench, task)) == 1
 
 
+def test_an_exception_is_one_where_the_jobs_end_came_before_that_of_the_nodes_container(bench: TaskBench) -> None:
+    """The main node misses the other one's process at once, and ends the job, while that one's container runs on."""
+    lingering = """
+        [ "$AWS_BATCH_JOB_NODE_INDEX" = 0 ] && exec "$1" -m covalent_awsbatch_plugin.runner
+        "$1" -m covalent_awsbatch_plugin.runner
+        exec sleep 60
+    """
+    task = bench.task()
+    executor = bench.executor(lingering, nodes=2, retry_attempts=3, retry_on="infrastructure", poll_freq=10)
+    with pytest.raises(JobFailedError, match="node 1 gives up"):
+        bench.run(executor, failing(1), task=task)
+    [job] = jobs_of(bench, task)
+    [node] = bench.batch.describe_jobs(jobs=[f"{job['jobId']}#1"])["jobs"]
+    assert not node["statusReason"].startswith("Essential container")
+
+
 CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - All compute environments have insufficient capacity."
 
 
