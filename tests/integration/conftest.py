@@ -25,6 +25,7 @@ from support.task_bench import PROGRAM, TaskBench
 
 from covalent_awsbatch_plugin._core import Client
 from covalent_awsbatch_plugin.environment import prepare, runtime
+from covalent_awsbatch_plugin.environment.distributions import CORE_FILE
 from covalent_awsbatch_plugin.local import LocalAWS
 
 
@@ -111,7 +112,7 @@ def small_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     site = tmp_path / "site"
     site.mkdir()
     install(site, "small_one", {"small_one/__init__.py": "NUMBER = 1"})
-    install(site, "small_two", {"small_two/__init__.py": "NUMBER = 2"})
+    install(site, "small_two", {"small_two/__init__.py": "NUMBER = 2", CORE_FILE: "in place of the core"})
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(runtime, "_ROOTS", ("small-one", "small-two"))
     monkeypatch.setattr(runtime, "_OWN", "small-two")

@@ -1,21 +1,20 @@
-"""What a job runs first in an image that has nothing but Python: it fetches this package, which does the rest.
+"""What a job runs first in an image that has nothing but Python: it fetches the core, which unpacks the rest.
 
 `program` makes one text of this file, which stands in the job definition. So it uses the standard library alone, in the
 syntax of Python 3.8 (to say that this is too old), and has to stay small. What it prints ends up in the job's log.
 """
 
-import gzip
 import hashlib
 import hmac
 import json
 import os
-import shutil
-import subprocess
+import runpy
 import sys
 import tempfile
 import time
 import typing
 import urllib.request as web
+from concurrent.futures import ThreadPoolExecutor
 
 
 def env(name: str) -> str:
@@ -124,7 +123,7 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
                 while part := got.read(1 << 20):
                     sha256.update(part)
                     file.write(part)
-            file.truncate()
+            file.truncate()  # which writes what is buffered, too
             if sha256.hexdigest() in key:
                 return
             why = "not what was uploaded"
@@ -143,18 +142,16 @@ def fetch(key: str, file: typing.IO[bytes]) -> None:
     fail(f"{key}: {why}")
 
 
-def unpack(key: str, root: str) -> None:
-    """Fetches a tar file and unpacks it. gzip, which tar would call, takes twice the time."""
-    with tempfile.TemporaryFile(dir=root) as file:
+def unpack(key: str, root: str, at: str) -> None:
+    """Has the core unpack an object, which is fetched to a directory with room for it."""
+    from covalent_awsbatch_plugin._core import unpack as by_core
+
+    with tempfile.TemporaryFile(dir=at) as file:
         fetch(key, file)
-        file.seek(0)
         try:
-            with subprocess.Popen(["tar", "xoC", root], stdin=-1) as tar:  # a pipe, which it closes
-                shutil.copyfileobj(gzip.open(file), tar.stdin)  # type: ignore[arg-type]  # noqa: SIM115
-        except BrokenPipeError:  # tar says what is wrong, and ends
-            pass
-        if tar.returncode:  # it does not always tell that the disk is full
-            raise OSError(f"tar: {os.statvfs(root).f_bavail} blocks free")
+            by_core(f"/proc/self/fd/{file.fileno()}", root)
+        except OSError as error:
+            raise OSError(f"{key}: {error}") from None
 
 
 def place() -> str:
@@ -170,24 +167,28 @@ def place() -> str:
 
 
 def main() -> None:
-    """Makes a virtual environment of the first object that the job names, which brings what fetches the others."""
+    """Fetches the objects that the job names: the first is the core, which unpacks the others."""
     version = "{}.{}".format(*sys.version_info)
     asks = env("COVALENT_AWSBATCH_PYTHON")
     if version != asks:
         fail(f"the image has Python {version}, and its server has {asks}")
     root = place()
-    venv = root + "/opt/job"
+    site = f"{root}/opt/job/lib/python{version}/site-packages"
+    own = site + "/covalent_awsbatch_plugin"
     try:
-        unpack(env("COVALENT_AWSBATCH_ENVIRONMENT").split()[0], root)
-        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-        with open(f"{venv}/pyvenv.cfg", "w") as file:
-            file.write(f"home = {os.path.dirname(python)}\ninclude-system-site-packages = true\n")
-        os.makedirs(venv + "/bin", exist_ok=True)
-        os.symlink(python, f"{venv}/bin/python")
-    except OSError as error:
-        fail(f"{venv}: {error}")
-    os.environ.update(VIRTUAL_ENV=venv, PATH=f"{venv}/bin:" + env("PATH"))
-    os.execv(f"{venv}/bin/python", ["python", "-m", "covalent_awsbatch_plugin.environment.unpack"])
+        core, *others = env("COVALENT_AWSBATCH_ENVIRONMENT").split()
+        os.makedirs(own)
+        open(own + "/__init__.py", "w").close()  # goes before a package of that name in the image
+        with open(own + "/_core.abi3.so", "wb") as file:
+            fetch(core, file)
+        sys.path.insert(0, site)
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda key: unpack(key, root, root), others))
+    except (OSError, ImportError) as error:
+        fail(f"{root}: {error}")
+    del sys.modules["covalent_awsbatch_plugin"]  # which has nothing but the core
+    sys.path_importer_cache.clear()
+    runpy.run_module("covalent_awsbatch_plugin.environment.unpack", {}, "__main__")
 
 
 if __name__ == "__main__":

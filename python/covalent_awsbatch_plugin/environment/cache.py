@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .distributions import CannotPackError, fingerprint
 
-_FORMAT = 3
+_FORMAT = 4
 VARIABLE = "COVALENT_AWSBATCH_CACHE"
 """Variable with the directory where packed packages are kept."""
 
@@ -59,7 +59,7 @@ def packed(
     """Packs installed packages, or finds them packed. Blocks, for seconds where they have to be packed.
 
     Args:
-        distributions: By their normalised names.
+        distributions: By their normalised names, or those of parts of them.
         folder: Where they belong in the environment's `lib/pythonX.Y`.
         more: Other files, texts by their paths in the environment.
 
@@ -141,7 +141,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _packed(file: Path, distributions: Mapping[str, Distribution]) -> Packed:
-    return Packed(f"environments/{file.name}", file, len(distributions))
+    return Packed(f"environments/{file.name}", file, sum(":" not in name for name in distributions))
 
 
 def _name(distributions: Mapping[str, Distribution], folder: str, more: Mapping[str, str]) -> str:

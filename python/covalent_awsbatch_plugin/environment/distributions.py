@@ -16,6 +16,26 @@ from packaging.utils import canonicalize_name
 
 # Pages for a browser, which only the server shows.
 _LEFT_OUT = ("covalent_ui/webapp/",)
+CORE = "covalent-awsbatch-plugin:core"
+OWN_REST = "covalent-awsbatch-plugin:rest"
+SERVER = "covalent:server"
+FORMER_PYDANTIC = "pydantic:v1"
+"""Parts of packages that are packed apart: a package's name, and behind a colon that of its part."""
+
+_OWN = "covalent_awsbatch_plugin"
+CORE_FILE = f"{_OWN}/_core.abi3.so"
+"""Where the core is in `site-packages`."""
+
+CORE_SUFFIX = ".so"
+"""Ends the names of files and objects that are the core, as it is."""
+
+_NOT_OF_THE_RUNNER = "assets", "deploy", "doctor", "local", "options", "server", "show", "task"
+_PARTS = {
+    CORE: (CORE_FILE,),
+    OWN_REST: tuple(f"{_OWN}/{folder}/" for folder in _NOT_OF_THE_RUNNER),
+    SERVER: ("covalent_dispatcher/", "covalent_migrations/", "covalent_ui/"),
+    FORMER_PYDANTIC: ("pydantic/v1/",),
+}
 
 
 class CannotPackError(Exception):
@@ -66,12 +86,23 @@ def closure(names: Iterable[str], markers: Mapping[str, str] | None = None) -> d
     return dict(sorted(found.items()))
 
 
-def files(distribution: Distribution) -> Iterator[File]:
+def files(distribution: Distribution, part: str = "") -> Iterator[File]:
     """The files of a package that belong into `site-packages`, without byte code.
+
+    Args:
+        distribution: The package.
+        part: The part whose files are meant, such as `SERVER`; empty for what belongs to none.
 
     Raises:
         CannotPackError: What belongs to it is not on record.
     """
+    beginnings = _PARTS.get(part) or tuple(beginning for one in _PARTS.values() for beginning in one)
+    for file in _files(distribution):
+        if file.path.startswith(beginnings) == bool(part):
+            yield file
+
+
+def _files(distribution: Distribution) -> Iterator[File]:
     name = distribution.metadata["Name"]
     if distribution.files is None:
         raise CannotPackError(f"{name} has no record of its files here, as pip and uv make one")
@@ -87,12 +118,18 @@ def files(distribution: Distribution) -> Iterator[File]:
             yield File(str(path), source)
 
 
-def modules(distribution: Distribution) -> set[str]:
-    """The names of a package's modules and packages, at the top.
+def modules(distribution: Distribution, part: str = "") -> set[str]:
+    """The names of a package's modules and packages, at the top; of those of a part, such as `pydantic.v1`.
+
+    Args:
+        distribution: The package.
+        part: See `files`.
 
     Raises:
         CannotPackError: As `files`.
     """
+    if part:
+        return {path.strip("/").replace("/", ".") for path in _PARTS[part]}
     tops = {PurePosixPath(file.path).parts[0] for file in files(distribution)}
     return {name for name in (top.partition(".")[0] for top in tops if "-" not in top) if name.isidentifier()}
 

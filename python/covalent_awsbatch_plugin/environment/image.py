@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .cache import Packed
-from .distributions import CannotPackError, files
-from .pack import PREFIX
+from .distributions import CORE_FILE, CORE_SUFFIX, CannotPackError, files
+from .pack import LIBRARY, PREFIX
 
 TAG_PREFIX = "cab-"
 """What the tags of these images begin with."""
@@ -179,10 +179,10 @@ def compose(base: Base, content: Content, directory: Path) -> dict[str, Any]:
         CannotBakeError: The base has too many layers, or a package cannot be replaced.
         OSError: A file cannot be read or written.
     """
-    own = [_file_layer(one) for one in content.objects]
+    own = [_file_layer(one, directory) for one in content.objects]
     if content.replaced:
         own.append(_written(directory / "replaced.tar.gz", _layer_without(content)))
-    own += [_file_layer(one) for one in content.layers]
+    own += [_file_layer(one, directory) for one in content.layers]
     own.append(_written(directory / "environment.tar.gz", _last_layer(base, content)))
     layers = [*(_base_layer(layer) for layer in base.manifest["layers"]), *(one.part for one in own)]
     if len(layers) > _MOST_LAYERS:
@@ -269,8 +269,13 @@ class _Layer:
     part: dict[str, Any]
 
 
-def _file_layer(one: Packed) -> _Layer:
-    """The layer that a file of packages is; its name has its hash."""
+def _file_layer(one: Packed, directory: Path) -> _Layer:
+    """The layer that a file of packages is; its name has its hash. The core is none yet."""
+    if one.file.suffix == CORE_SUFFIX:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            _add(tar, f"{PREFIX}/{LIBRARY}/site-packages/{CORE_FILE}", tarfile.REGTYPE, one.file.read_bytes())
+        return _written(directory / "core.tar.gz", out.getvalue())
     found = re.search(r"sha256-([0-9a-f]{64})", one.key)
     assert found, one.key
     part = _part("layer.v1.tar+gzip", f"sha256:{found[1]}", one.file.stat().st_size)
@@ -334,6 +339,8 @@ def _directories(objects: Iterable[Packed]) -> set[str]:
     """All directories of the files' entries, from that of the virtual environment on."""
     found = {PREFIX, f"{PREFIX}/bin"}
     for one in objects:
+        if one.file.suffix == CORE_SUFFIX:  # beside others of its package
+            continue
         with tarfile.open(one.file) as tar:
             for entry in tar:
                 parent = os.path.dirname(entry.name)  # noqa: PTH120

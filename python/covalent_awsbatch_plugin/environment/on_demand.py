@@ -1,4 +1,6 @@
-"""Packages that few functions use: a job fetches them when something imports one, or asks which packages there are.
+"""Packages, and parts of packages, that few functions use: a job fetches them when something imports one.
+
+It does so, too, when something asks which packages there are.
 
 `install` runs at the start of each Python of a job's environment, by the `.pth` file that `pack` adds. So this imports
 little, and nothing of this package before it is needed.
@@ -13,6 +15,7 @@ from importlib.machinery import PathFinder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from importlib.machinery import ModuleSpec
     from importlib.metadata import Distribution, DistributionFinder
     from types import ModuleType
 
@@ -36,18 +39,19 @@ def install() -> None:
         if folder in sys.path:  # Python reads a `.pth` file twice where the base's packages are visible
             continue
         sys.path.insert(place + number, folder)
-        if not os.path.exists(folder):  # noqa: PTH110
-            # First, since the image's own packages come after the folder.
-            sys.meta_path.insert(0, Finder(**{**one, "folder": folder}))
+        # First, since the image's own packages come after the folder.
+        sys.meta_path.insert(0, Finder(**{**one, "folder": folder}))
 
 
 class Finder:
-    """A finder on `sys.meta_path` that fetches the packages when one of them is looked for. Others find them then.
+    """A finder on `sys.meta_path` that fetches the packages when one of them is looked for.
+
+    Others find them then, but for the parts of a package that stands elsewhere.
 
     Args:
         folder: Where they belong.
         key: Key of the object that has them; its name holds the hash of its content.
-        modules: Names that can be imported then.
+        modules: Names that can be imported then; those of parts have a dot.
         distributions: Their packages, by normalised names.
     """
 
@@ -56,15 +60,23 @@ class Finder:
         self._key = key
         self._modules = frozenset(modules)
         self._distributions = frozenset(distributions)
-        self._fetched = False
+        self._fetched = os.path.exists(folder)  # noqa: PTH110
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        if self._fetched or path is not None or name not in self._modules or self._folder not in sys.path:
-            return
+        if name not in self._modules or (path is None and (self._fetched or self._folder not in sys.path)):
+            return None
         # Another version may have been installed since, or a directory with that name put first.
-        if PathFinder.find_spec(name, sys.path[: sys.path.index(self._folder)], target) is None:
+        before = sys.path[: sys.path.index(self._folder)] if path is None else path
+        if PathFinder.find_spec(name, before, target) is not None:
+            return None
+        if not self._fetched:
             self._fetch()
+        if path is None:
+            return None
+        return PathFinder.find_spec(name, [os.path.join(self._folder, *name.split(".")[:-1])], target)  # noqa: PTH118
 
     def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
         """See `importlib.metadata.DistributionFinder`. Whoever asks for all packages gets these, too."""
@@ -85,7 +97,7 @@ class Finder:
         import importlib
         import tempfile
 
-        from .objects import unpack
+        from .bootstrap import unpack
 
         try:
             # Threads and processes of a function wait for the first one. A lock of a file does not outlive a process.

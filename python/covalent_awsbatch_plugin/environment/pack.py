@@ -35,7 +35,7 @@ def pack(names: Iterable[str], folder: str, more: Mapping[str, bytes], file: Pat
     """Writes packages to a tar file, with byte code; the same bytes each time.
 
     Args:
-        names: Of the packages.
+        names: Of the packages, or of parts of them.
         folder: Where they belong in the environment's `lib/pythonX.Y`.
         more: Other files, by their paths in the environment. Those with a `bin` are programs.
         file: What is written.
@@ -43,7 +43,11 @@ def pack(names: Iterable[str], folder: str, more: Mapping[str, bytes], file: Pat
     Raises:
         CannotPackError: What belongs to one of them is not on record.
     """
-    found = {one.path: one for name in names for one in files(importlib.metadata.distribution(name))}
+    found = {}
+    for name in names:
+        package, _, part = name.partition(":")
+        for one in files(importlib.metadata.distribution(package), part and name):
+            found[one.path] = one
     with (
         file.open("wb") as raw,
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,

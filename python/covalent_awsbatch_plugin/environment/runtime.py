@@ -1,4 +1,4 @@
-"""The runtime of a job: what the runner needs of what is installed here, in four files.
+"""The runtime of a job: what the runner needs of what is installed here, in six files.
 
 For a job on another platform, what is compiled comes from the index, in the versions that are installed here.
 """
@@ -17,7 +17,17 @@ from typing import Any
 
 from . import cache, on_demand, platforms
 from .cache import Packed
-from .distributions import CannotPackError, closure, modules
+from .distributions import (
+    CORE,
+    CORE_SUFFIX,
+    FORMER_PYDANTIC,
+    OWN_REST,
+    SERVER,
+    CannotPackError,
+    closure,
+    files,
+    modules,
+)
 from .pack import LIBRARY
 from .packages import index, layers, locked
 from .packages.resolve import Target, Wheel
@@ -29,10 +39,10 @@ _ROOTS = (_OWN, "cloudpickle")
 # this list would cost each job that time.
 _FIRST = """
     aiofiles annotated-types certifi charset-normalizer cloudpickle covalent filelock furl idna orderedmultidict
-    psutil pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
+    pydantic pydantic-core requests six tblib toml typing-extensions typing-inspection urllib3 watchdog
 """
 # What scikit-learn and others import if it is there. Apart, since it is small beside the rest.
-_DISPLAY = "markdown-it-py mdurl pygments rich"
+_SMALL = "markdown-it-py mdurl psutil pygments rich"
 # A program that pip installs names its interpreter, and where that will be is not known yet.
 _PIP = """#!/bin/sh
 exec "$(dirname "$0")/python" -m pip "$@"
@@ -103,27 +113,41 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
     # What shares the name of a package with them belongs to them.
     first.update((name, one) for name, one in found.items() if not names.isdisjoint(modules(one)))
     rest = {name: one for name, one in found.items() if name not in first}
-    display = {name: one for name, one in rest.items() if name in _DISPLAY.split()}
-    others = {name: one for name, one in rest.items() if name not in display}
+    small = {name: one for name, one in rest.items() if name in _SMALL.split()}
+    others = {name: one for name, one in rest.items() if name not in small}
+    own_rest: dict[str, Distribution] = {}
+    for group, part in ((small, FORMER_PYDANTIC), (others, SERVER), (own_rest, OWN_REST)):
+        if one := {**first, **own}.get(part.partition(":")[0]):
+            group[part] = one
     later, descriptions = [], []
-    for number, group in enumerate((display, others), 1):
+    for number, group in enumerate((small, others, own_rest), 1):
         if not group:
             continue
         folder = f"{on_demand.FOLDER}-{number}"
         later.append(replace(packed(group, folder), on_demand=True))
-        names = {module for one in group.values() for module in modules(one)}
-        description = {"folder": folder, "modules": sorted(names), "distributions": sorted(group)}
+        names = {module for name, one in group.items() for module in modules(one, name if ":" in name else "")}
+        packages = sorted(name for name in group if ":" not in name)
+        description = {"folder": folder, "modules": sorted(names), "distributions": packages}
         descriptions.append({**description, "key": later[-1].key})
     variables = functools.cache(index.variables)
     more = {f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL, on_demand.DESCRIPTION: json.dumps(descriptions)}
+    fetched_wheel = [wheel for wheel in compiled if wheel.name == _OWN]
     return [
-        # The job's first program fetches the first one, in which there is what fetches the others.
-        *layers.packed([wheel for wheel in compiled if wheel.name == _OWN], _PYTHON, variables),
+        # The job's first program unpacks nothing itself: the first one is the core, which unpacks the others.
+        layers.core(fetched_wheel[0], _PYTHON, variables) if fetched_wheel else _core(own[_OWN]),
+        *layers.packed(fetched_wheel, _PYTHON, variables),
         packed(own, more=more),
         packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP}),
         *layers.packed([wheel for wheel in compiled if wheel.name != _OWN], _PYTHON, variables),
         *later,
     ]
+
+
+def _core(own: Distribution) -> Packed:
+    """The core that is installed here, as it is."""
+    for file in files(own, CORE):
+        return layers.stored(file.source.read_bytes(), CORE_SUFFIX)
+    raise CannotPackError(f"the core of {_OWN} is not on record here: install it again")
 
 
 def found(machine: str) -> list[Packed]:

@@ -1,29 +1,28 @@
-"""What a job runs second: it fetches the other objects of its environment, and becomes the runner.
+"""What a job runs second: it fetches the packages of its function, and becomes the runner.
 
-It stands in the object that `bootstrap` has fetched and verified. It uses what that has, which is this package, and the
-standard library.
+It stands in what `bootstrap` has fetched and verified. It uses this package and the standard library.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import runpy
-import site
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT, PACKAGES
+from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 
-from . import bootstrap, objects
+from . import bootstrap, virtual_environment
 
+_AT_ONCE = 4  # objects that are fetched
 _RUNNER = "covalent_awsbatch_plugin.runner"
 
 
@@ -40,7 +39,9 @@ def unpack(manifest: dict[str, Any], root: Path) -> None:
     start = time.monotonic()
     for name in manifest["replaced"]:
         _remove(name)
-    objects.unpack_all(manifest["objects"], str(root), sys.prefix)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for done in [threads.submit(bootstrap.unpack, key, str(root), sys.prefix) for key in manifest["objects"]]:
+            done.result()
     if manifest["install"]:
         _install(manifest["install"], manifest["constraints"])
     print(f"The function's packages are there: {time.monotonic() - start:.1f} s", file=sys.stderr)
@@ -77,25 +78,20 @@ def _install(lines: list[str], constraints: list[str]) -> None:
 
 def main() -> None:
     """Goes on as the runner."""
-    keys = os.environ.get(ENVIRONMENT, "").split()[1:]  # none in an image that has it all
-    root = Path(sys.prefix).parents[1]
     packages = os.environ.get(PACKAGES)
     try:
-        objects.unpack_all(keys, str(root), sys.prefix)
+        virtual_environment.enter()
         if packages:
             with tempfile.TemporaryFile(dir=sys.prefix) as file:
                 bootstrap.fetch(packages, file)
                 file.seek(0)
                 manifest = json.load(file)
-            unpack(manifest, root)
+            unpack(manifest, Path(sys.prefix).parents[1])
     except (OSError, subprocess.CalledProcessError) as error:
         bootstrap.fail(error)
     if packages:
         # Anew, since a package may have files that Python reads when it starts.
         os.execv(sys.executable, [sys.executable, "-m", _RUNNER])  # noqa: S606
-    if keys:
-        site.addsitedir(sysconfig.get_path("purelib"))  # the same for those of the runner
-        importlib.invalidate_caches()
     runpy.run_module(_RUNNER, run_name="__main__", alter_sys=True)
 
 

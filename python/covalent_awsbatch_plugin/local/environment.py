@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT_DIRECTORY
+from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT, ENVIRONMENT_DIRECTORY
 
 from .scratch import Scratch
 
@@ -47,8 +47,10 @@ def job_environment(
         for name in ("NO_PROXY", "no_proxy"):
             kept = environment.get(name) or environment.get(name.swapcase()) or ""
             environment[name] = ",".join(filter(None, [kept, _LOCALHOST]))
-    environment["PATH"] = os.pathsep.join(filter(None, [str(scratch.bin), caller.get("PATH", os.defpath)]))
-    environment["VIRTUAL_ENV"] = str(scratch.venv)
+    programs = scratch.plain if ENVIRONMENT in job else scratch.bin
+    environment["PATH"] = os.pathsep.join(filter(None, [str(programs), caller.get("PATH", os.defpath)]))
+    if programs == scratch.bin:
+        environment["VIRTUAL_ENV"] = str(scratch.venv)
     environment["HOME"] = str(scratch.work)
     # Where the job's own environment is unpacked, so that it is gone with the attempt.
     environment[ENVIRONMENT_DIRECTORY] = str(scratch.root)

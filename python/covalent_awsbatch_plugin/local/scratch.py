@@ -7,6 +7,7 @@ directories stand behind its own on `sys.path`, and pip leaves alone what lies o
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import site
 import stat
@@ -18,6 +19,10 @@ from types import TracebackType
 # A shell script: a generated one has the interpreter's path in its first line, whose length the kernel limits.
 _PIP_SCRIPT = """#!/bin/sh
 exec "$(dirname "$0")/python" -m pip "$@"
+"""
+# By its own path, since what is beside a link would make another Python of it.
+_PLAIN_SCRIPT = """#!/bin/sh
+exec {} "$@"
 """
 
 
@@ -31,6 +36,7 @@ class Scratch:
         root: The directory itself.
         work: The job's working directory and its `HOME`.
         bin: The virtual environment's programs: `python`, `pip`.
+        plain: In place of an image of Python: `python3`, which sees no package of the caller's virtual environment.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,6 +44,7 @@ class Scratch:
         self.work = directory / "work"
         self.venv = directory / "venv"
         self.bin = self.venv / "bin"
+        self.plain = directory / "plain"
 
     @property
     def python(self) -> Path:
@@ -51,11 +58,12 @@ class Scratch:
         with_pip = importlib.util.find_spec("pip") is None
         venv.EnvBuilder(with_pip=with_pip, symlinks=True).create(self.venv)
         for name in ("pip", "pip3"):
-            script = self.bin / name
-            script.unlink(missing_ok=True)
-            script.write_text(_PIP_SCRIPT)
-            script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+            (self.bin / name).unlink(missing_ok=True)
+            _write_script(self.bin / name, _PIP_SCRIPT)
         self._show_caller_packages()
+        self.plain.mkdir()
+        real = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+        _write_script(self.plain / "python3", _PLAIN_SCRIPT.format(shlex.quote(str(real))))
         return self
 
     def __exit__(
@@ -70,6 +78,11 @@ class Scratch:
         lines = ["; ".join(["import site", *calls])]
         lines += [str(directory) for directory in _source_directories()]
         (packages / "caller.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_script(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def caller_site_directories() -> list[Path]:

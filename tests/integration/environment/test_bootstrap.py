@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import hashlib
-import io
 import json
 import random
 import shlex
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from support.bench import BUCKET, Bench
+from support.images import tar
 from support.servers import Answer, HttpServer, Request
 
+from covalent_awsbatch_plugin import _core
 from covalent_awsbatch_plugin.agreement.naming import (
     BUCKET_OWNER,
     ENVIRONMENT,
@@ -31,27 +32,34 @@ from covalent_awsbatch_plugin.environment.program import LARGEST, program
 
 MINOR = "{}.{}".format(*sys.version_info)
 SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
-RUNNER = """
-import json, os, shutil, sys
-found = {"prefix": sys.prefix, "python": shutil.which("python"), "virtual": os.environ["VIRTUAL_ENV"]}
-print(json.dumps({**found, "arguments": sys.argv[1:]}))
+NEXT = """
+import json, sys
+from covalent_awsbatch_plugin import VERSION, _core
+if __name__ == "__main__":
+    print(json.dumps({"version": VERSION, "core": _core.__file__, "arguments": sys.argv[1:]}))
 """
 CONTENT = {
-    f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"",
+    f"{SITE}/covalent_awsbatch_plugin/__init__.py": b"VERSION = 7\n",
     f"{SITE}/covalent_awsbatch_plugin/environment/__init__.py": b"",
-    f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": RUNNER.encode(),
+    f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": NEXT.encode(),
 }
+CORE = Path(_core.__file__).read_bytes()
+CORE_KEY = f"environments/sha256-{hashlib.sha256(CORE).hexdigest()}.so"
 
 
 def packed(content: dict[str, bytes]) -> tuple[str, bytes]:
     """Key and content of an object with these files."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as tar:
-        for name, data in content.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o755
-            tar.addfile(entry, io.BytesIO(data))
-    return f"environments/sha256-{hashlib.sha256(file.getvalue()).hexdigest()}.tar.gz", file.getvalue()
+    data = gzip.compress(tar(content), mtime=0)
+    return f"environments/sha256-{hashlib.sha256(data).hexdigest()}.tar.gz", data
+
+
+KEY, DATA = packed(CONTENT)
+KEYS = f"{CORE_KEY} {KEY}"
+
+
+def served(request: Request) -> Answer:
+    """One of the two objects that a job needs."""
+    return Answer(CORE if CORE_KEY in request.path else DATA)
 
 
 class Job:
@@ -62,10 +70,11 @@ class Job:
         self.directory = directory
         directory.mkdir()
         self.variables = {**bench.environment, ENVIRONMENT_PYTHON: MINOR, ENVIRONMENT_DIRECTORY: str(directory)}
+        self.variables[ENVIRONMENT] = KEYS
 
     def put(self, *contents: dict[str, bytes]) -> None:
-        """Puts objects into the bucket and names them to the job."""
-        objects = [packed(content) for content in contents]
+        """Puts objects into the bucket, and the core, and names them to the job."""
+        objects = [(CORE_KEY, CORE), *(packed(content) for content in contents)]
         for key, data in objects:
             self.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
         self.variables[ENVIRONMENT] = " ".join(key for key, _ in objects)
@@ -111,50 +120,63 @@ def test_no_f_string_has_a_text_in_it() -> None:
             assert not any(isinstance(text, str) for text in texts), texts
 
 
-@pytest.mark.parametrize("program_of_its_own", [{}, {f"{PREFIX}/bin/covalent-awsbatch": b"#!/bin/sh\n"}])
-def test_what_comes_next_runs_in_an_environment_of_the_first_object(
-    job: Job, program_of_its_own: dict[str, bytes]
-) -> None:
-    job.put({**CONTENT, **program_of_its_own}, {f"{SITE}/covalent_awsbatch_plugin/more.py": b""})
+def test_the_core_unpacks_what_runs_next(job: Job) -> None:
+    more = f"{SITE}/covalent_awsbatch_plugin/more.py"
+    job.put(CONTENT, {more: b"", f"{PREFIX}/bin/covalent-awsbatch": b"#!/bin/sh\n"})
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
     found: dict[str, Any] = json.loads(ended.stdout)
     [root] = job.directory.iterdir()
-    prefix = root / PREFIX
-    python = f"{prefix}/bin/python"
-    assert found == {"prefix": str(prefix), "python": python, "virtual": str(prefix), "arguments": []}
-    assert not (root / SITE / "covalent_awsbatch_plugin" / "more.py").exists(), "that fetches the others"
+    core = root / SITE / "covalent_awsbatch_plugin" / "_core.abi3.so"
+    assert found == {"version": 7, "core": str(core), "arguments": []}
+    assert (root / more).exists()
 
 
-def test_an_object_that_was_tampered_with_does_not_run(job: Job) -> None:
-    job.put(CONTENT)
+def test_a_core_that_this_image_cannot_load_is_told_by_a_sentence(job: Job) -> None:
+    """It is for another processor."""
+    broken = CORE[:18] + b"\xf3" + CORE[19:]  # RISC-V: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+    key = f"environments/sha256-{hashlib.sha256(broken).hexdigest()}.so"
+    with HttpServer(lambda request: Answer(broken if key in request.path else DATA)) as server:
+        message = said(job, AWS_ENDPOINT_URL=server.url, **{ENVIRONMENT: f"{key} {KEY}"})
+    assert "_core.abi3.so" in message
+
+
+@pytest.mark.parametrize("which", [CORE_KEY, KEY])
+def test_an_object_that_was_tampered_with_does_not_run(job: Job, which: str) -> None:
     _, other = packed({f"{SITE}/covalent_awsbatch_plugin/environment/unpack.py": b"print('mine')"})
-    with HttpServer(lambda _: Answer(other)) as server:
-        assert "not what was uploaded" in said(job, AWS_ENDPOINT_URL=server.url)
-    assert len(server.requests) == 2, "the first may have been damaged on its way"
+    with HttpServer(lambda request: Answer(other) if which in request.path else served(request)) as server:
+        assert f"{which}: not what was uploaded" in said(job, AWS_ENDPOINT_URL=server.url)
+    asked = [request for request in server.requests if which in request.path]
+    assert len(asked) == 2, "the first may have been damaged on its way"
 
 
-def test_an_object_that_is_missing_is_named(job: Job) -> None:
+@pytest.mark.parametrize("which", [CORE_KEY, KEY])
+def test_an_object_that_is_missing_is_named(job: Job, which: str) -> None:
     job.put(CONTENT)
-    job.s3.delete_object(Bucket=BUCKET, Key=job.variables[ENVIRONMENT])
-    message = said(job)
-    assert job.variables[ENVIRONMENT] in message
-    assert "S3 answers 404" in message
+    job.s3.delete_object(Bucket=BUCKET, Key=which)
+    assert f"{which}: S3 answers 404" in said(job)
+
+
+def test_an_object_that_is_no_archive_is_named(job: Job) -> None:
+    bad = b"no archive"
+    key = f"environments/sha256-{hashlib.sha256(bad).hexdigest()}.tar.gz"
+    with HttpServer(lambda request: Answer(bad) if key in request.path else served(request)) as server:
+        message = said(job, AWS_ENDPOINT_URL=server.url, **{ENVIRONMENT: f"{KEYS} {key}"})
+    assert f"{key}: invalid gzip header" in message
 
 
 def test_a_bucket_that_denies_is_named(job: Job) -> None:
-    job.put(CONTENT)
     denied = b"<Error><Code>AccessDenied</Code></Error>"
     with HttpServer(lambda _: Answer(denied, 403)) as server:
         message = said(job, AWS_ENDPOINT_URL=server.url)
-    assert f"{job.variables[ENVIRONMENT]}: S3 answers 403" in message
+    assert f"{CORE_KEY}: S3 answers 403" in message
     assert "AccessDenied" in message
     assert len(server.requests) == 1, "asking again does not help"
 
 
 def test_what_answers_in_place_of_the_roles_credentials_is_told_by_a_sentence(job: Job) -> None:
     """A proxy of the network that wants people to sign in."""
-    job.put(CONTENT)
     with HttpServer(lambda _: Answer(b"<html>Sign in</html>")) as server:
         variables = {"http_proxy": server.url, "no_proxy": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role"}
         message = said(job, AWS_ACCESS_KEY_ID="", **variables)
@@ -163,16 +185,15 @@ def test_what_answers_in_place_of_the_roles_credentials_is_told_by_a_sentence(jo
 
 
 def test_another_python_is_named(job: Job) -> None:
-    job.put(CONTENT)
     assert f"the image has Python {MINOR}, and its server has 3.99" in said(job, **{ENVIRONMENT_PYTHON: "3.99"})
 
 
 def test_without_a_role_it_asks_for_one(job: Job) -> None:
-    job.put(CONTENT)
     assert "Has the job a job role?" in said(job, AWS_ACCESS_KEY_ID="")
 
 
-RANDOM = random.Random(1).randbytes(4 * 1024 * 1024)
+MIB = 1024 * 1024
+RANDOM = random.Random(1).randbytes(4 * MIB)
 
 
 @pytest.mark.parametrize(
@@ -181,21 +202,24 @@ RANDOM = random.Random(1).randbytes(4 * 1024 * 1024)
         ("noexec", RANDOM, "no place to write and run in"),
         ("ro", RANDOM, "no place to write and run in"),
         ("size=1m", RANDOM, "No space left on device"),
-        ("size=5m", bytes(8 * 1024 * 1024), "tar: 0 blocks free"),  # what is fetched fits, and not what it holds
+        (f"size={len(CORE) + MIB}", RANDOM, "No space left on device"),
+        # What is fetched fits, and not what it holds.
+        (f"size={len(CORE) + MIB}", bytes(8 * MIB), "/data: No space left on device"),
     ],
 )
 def test_no_place_for_it_says_what_to_do(job: Job, options: str, content: bytes, message: str) -> None:
     """Real file systems, in a mount namespace of the job's own."""
-    job.variables[ENVIRONMENT], data = packed({**CONTENT, "data": content})
+    key, data = packed({**CONTENT, "data": content})
+    job.variables[ENVIRONMENT] = f"{CORE_KEY} {key}"
     mounts = " && ".join(f"mount -t tmpfs -o {options} none {place}" for place in ("/opt", "/tmp", "/var/tmp"))
     command = ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {shlex.join([sys.executable, '-c', program()])}"]
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("no mount namespaces without more rights")
     job.variables[ENVIRONMENT_DIRECTORY] = "/opt"
-    with HttpServer(lambda _: Answer(data)) as server:
+    with HttpServer(lambda request: Answer(data if key in request.path else CORE)) as server:
         variables = {**job.variables, "AWS_ENDPOINT_URL": server.url}
         ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
-    assert len(server.requests) <= 1, "a disk that is full is not tried again"
+    assert len(server.requests) <= 2, "a disk that is full is not tried again"
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
     assert message in ended.stderr, ended.stderr
@@ -203,45 +227,44 @@ def test_no_place_for_it_says_what_to_do(job: Job, options: str, content: bytes,
 
 
 def test_trouble_is_waited_out_and_the_buckets_region_followed(job: Job) -> None:
-    key, data = packed(CONTENT)
-
     def answer(request: Request) -> Answer:
         region = request.headers["authorization"].split("/")[2]
         if len(server.requests) == 1:
             return Answer(b"SlowDown", 503)
         if region != "eu-west-1":
             return Answer(b"wrong region", 400, {"x-amz-bucket-region": "eu-west-1"})
-        return Answer(data, cut=len(data) // 2 if len(server.requests) == 3 else None)
+        return Answer(CORE, cut=len(CORE) // 2) if len(server.requests) == 3 else served(request)
 
     with HttpServer(answer) as server:
-        ended = job.run(AWS_ENDPOINT_URL=server.url, **{ENVIRONMENT: key, BUCKET_OWNER: "1" * 12})
+        ended = job.run(AWS_ENDPOINT_URL=server.url, **{BUCKET_OWNER: "1" * 12})
     assert ended.returncode == 0, ended.stderr
-    assert len(server.requests) == 4
+    assert len(server.requests) == 4 + 2
     assert {request.headers["x-amz-expected-bucket-owner"] for request in server.requests} == {"1" * 12}
 
 
 def test_the_roles_credentials_are_asked_for_again_when_there_were_too_many_requests(job: Job) -> None:
     """The agent limits what a task may ask in a second: TASK_METADATA_RPS_LIMIT of the ECS agent."""
-    key, data = packed(CONTENT)
     role = json.dumps({"AccessKeyId": "AKIA", "SecretAccessKey": "secret", "Token": "token"}).encode()
 
     def answer(request: Request) -> Answer:
         if request.path != "http://169.254.170.2/role":
-            return Answer(data)
+            return served(request)
         return Answer(role) if len(server.requests) > 1 else Answer(b"", 429)
 
     with HttpServer(answer) as server:
         proxy = {"http_proxy": server.url, "no_proxy": "", "AWS_ENDPOINT_URL": "http://s3.test"}
-        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role", ENVIRONMENT: key}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/role"}
         ended = job.run(**proxy, **variables)
     assert ended.returncode == 0, ended.stderr
-    assert [request.headers.get("x-amz-security-token") for request in server.requests] == [None, None, "token"]
+    assert [request.headers.get("x-amz-security-token") for request in server.requests] == [
+        *(None, None, "token"),
+        *(None, "token"),
+    ]
 
 
 @pytest.mark.parametrize("way", ["pod identity", "role"])
 def test_a_pod_has_the_credentials_of_its_service_account(job: Job, tmp_path: Path, way: str) -> None:
     """https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html, and AWS's API of STS."""
-    key, data = packed(CONTENT)
     token = tmp_path / "token"
     token.write_text("a.b/c+d=\n")
     role = json.dumps({"AccessKeyId": "AKIA", "SecretAccessKey": "secret", "Token": "session"}).encode()
@@ -249,7 +272,9 @@ def test_a_pod_has_the_credentials_of_its_service_account(job: Job, tmp_path: Pa
     assumed = b"<R>" + assumed + b"<SessionToken>session</SessionToken></Credentials></R>"
 
     def answer(request: Request) -> Answer:
-        return Answer(data if key in request.path else assumed if request.method == "POST" else role)
+        if "environments/" in request.path:
+            return served(request)
+        return Answer(assumed if request.method == "POST" else role)
 
     with HttpServer(answer) as server:
         of = {
@@ -259,10 +284,10 @@ def test_a_pod_has_the_credentials_of_its_service_account(job: Job, tmp_path: Pa
             },
             "role": {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"},
         }[way]
-        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: key}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url}
         ended = job.run(in_pod=True, **variables, **of)
     assert ended.returncode == 0, ended.stderr
-    asked, fetched = server.requests
+    asked, fetched, *_ = server.requests
     if way == "role":
         assert parse_qs(asked.body.decode()) == {
             "Action": ["AssumeRoleWithWebIdentity"],
@@ -284,7 +309,7 @@ def test_a_pod_whose_token_is_refused_says_by_whom(job: Job, tmp_path: Path) -> 
     refusal = b"<Error><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error>"
     with HttpServer(lambda _: Answer(refusal, 403)) as server:
         of = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"}
-        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: packed(CONTENT)[0]}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url}
         message = said(job, in_pod=True, **variables, **of)
     assert f"no credentials: {server.url} answers 403: " in message
     assert "Not authorized" in message
@@ -299,22 +324,20 @@ def test_a_pod_asks_again_for_credentials_when_too_many_do(job: Job, tmp_path: P
     assumed = (
         b"<R><AccessKeyId>AKIA</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken></R>"
     )
-    key, data = packed(CONTENT)
 
     def answer(request: Request) -> Answer:
-        if key in request.path:
-            return Answer(data)
+        if "environments/" in request.path:
+            return served(request)
         return Answer(assumed) if len(server.requests) > 1 else Answer(refusal, 400)
 
     with HttpServer(answer) as server:
         of = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs"}
-        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url, ENVIRONMENT: key}
+        variables = {"AWS_ACCESS_KEY_ID": "", "AWS_ENDPOINT_URL": server.url}
         ended = job.run(in_pod=True, **variables, **of)
     assert ended.returncode == 0, ended.stderr
-    assert len(server.requests) == 3
+    assert len(server.requests) == 2 + 1 + 2
 
 
 def test_a_pod_without_a_role_asks_for_one(job: Job) -> None:
-    job.put(CONTENT)
     message = said(job, in_pod=True, AWS_ACCESS_KEY_ID="", KUBERNETES_SERVICE_HOST="10.0.0.1")
     assert "Has the pod's service account a role?" in message

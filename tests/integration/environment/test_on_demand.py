@@ -78,6 +78,36 @@ def with_rich() -> bool:
     return bool(rich.console) and fetched()
 
 
+def parts_of_packages() -> list[Any]:
+    """Of this package and of pydantic, beside what the runner has of them."""
+    import subprocess
+    from pathlib import Path
+
+    import pydantic.v1.fields
+
+    import covalent_awsbatch_plugin
+    from covalent_awsbatch_plugin.options.settings import Settings
+
+    own = Path(covalent_awsbatch_plugin.__path__[0])
+    program = [sys.executable, "-c", "import pydantic.v1; print(pydantic.v1.__file__)"]
+    child = subprocess.run(program, capture_output=True, text=True, check=True).stdout.strip()
+    return [
+        (own / "options").exists(),
+        Settings.__module__,
+        sys.modules["covalent_awsbatch_plugin.options"].__path__,
+        pydantic.v1.fields.__file__,
+        child,
+        fetched(),
+    ]
+
+
+def an_executor_of_its_own() -> str:
+    """As a sublattice may name one that is built in a job."""
+    import covalent as ct
+
+    return repr(ct.executor.AWSBatchExecutor(vcpu=1))
+
+
 def without_credentials() -> None:
     import os
 
@@ -93,11 +123,25 @@ def test_threads_and_processes_share_what_the_first_one_fetches(bench: TaskBench
     before, found, beside = run(bench, by_threads_and_processes)
     assert before is False
     assert found == [True] * 6
-    assert {name.removesuffix(".lock") for name in beside} <= {"more-packages-1", "more-packages-2", "site-packages"}
+    folders = {"site-packages", *(f"more-packages-{number}" for number in (1, 2, 3))}
+    assert {name.removesuffix(".lock") for name in beside} <= folders
 
 
 def test_what_is_small_is_fetched_without_the_rest(bench: TaskBench) -> None:
     assert run(bench, with_rich) is False
+
+
+def test_parts_of_packages_are_fetched_without_the_rest(bench: TaskBench) -> None:
+    is_beside, module, [options], former, child, others = run(bench, parts_of_packages)
+    assert (is_beside, others) == (False, False)
+    assert module == "covalent_awsbatch_plugin.options.settings"
+    assert "more-packages-3/covalent_awsbatch_plugin/options" in options
+    assert "more-packages-1/pydantic/v1/fields.py" in former
+    assert child == former.replace("fields", "__init__")
+
+
+def test_an_executor_can_be_made_in_a_job(bench: TaskBench) -> None:
+    assert run(bench, an_executor_of_its_own) == "AWSBatchExecutor(vcpu=1)"
 
 
 def test_whoever_asks_which_packages_there_are_gets_all(bench: TaskBench) -> None:
@@ -121,7 +165,7 @@ def test_packages_that_were_tampered_with_are_not_unpacked(bench: TaskBench) -> 
     settings = bench.executor(container_image_uri="")._settings()
     found = asyncio.run(prepare.environment(settings, client(settings), sys.stderr))
     assert found is not None
-    *_, more = [one for one in found.objects if one.on_demand]
+    _, more, _ = [one for one in found.objects if one.on_demand]
     bench.s3.put_object(Bucket=BUCKET, Key=more.key, Body=b"something else")
     try:
         with pytest.raises(JobFailedError, match="not what was uploaded"):

@@ -18,7 +18,7 @@ import pytest
 from support.task_bench import TaskBench
 
 from covalent_awsbatch_plugin.environment import prepare
-from covalent_awsbatch_plugin.environment.distributions import closure, files
+from covalent_awsbatch_plugin.environment.distributions import CORE, OWN_REST, closure, files
 from covalent_awsbatch_plugin.environment.packages import layers, locked
 from covalent_awsbatch_plugin.environment.packages.index import variables
 from covalent_awsbatch_plugin.environment.packages.resolve import Target
@@ -65,7 +65,7 @@ def own_wheel(folder: Path, machine: str) -> None:
     with zipfile.ZipFile(
         folder / f"{name}-cp310-abi3-manylinux_2_28_{machine}.whl", "w", zipfile.ZIP_DEFLATED, compresslevel=1
     ) as wheel:
-        for file in files(distribution):
+        for file in (file for part in ("", CORE, OWN_REST) for file in files(distribution, part)):
             if file.path.endswith(".so"):
                 stripped = folder / "stripped"
                 subprocess.run(["strip", "--strip-debug", "-o", stripped, file.source], check=True)

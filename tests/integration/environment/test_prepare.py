@@ -73,22 +73,22 @@ def test_packages_reach_a_job_that_has_none(bench: TaskBench, monkeypatch: pytes
     assert found["prefix"] != sys.prefix
     assert found["version"] == importlib.metadata.version("covalent")
     assert not [place for place in found["path"] if place.startswith(sys.prefix)], "nothing of the server's own"
-    assert len(stored(bench)) == 4
+    assert len(stored(bench)) == 6
     assert "until the environment was packed and in the bucket" in executor.task_stderr.getvalue()
 
 
 @pytest.mark.usefixtures("small_packages")
 def test_they_are_uploaded_once(bench: TaskBench) -> None:
     first, _ = environment_of(bench)
-    assert len(asked(bench, "PUT")) == 3
     keys = [one.key for one in first.objects]
     objects = {key: stored(bench)[key] for key in keys}
+    assert len(asked(bench, "PUT")) == len(keys) == 4
     bench.requests.clear()
     assert environment_of(bench) == (first, "")
     assert asked(bench, "HEAD") == asked(bench, "PUT") == [], "this process knows"
     prepare._ready.clear()
     assert environment_of(bench)[0] == first
-    assert len(asked(bench, "HEAD")) == 3
+    assert len(asked(bench, "HEAD")) == 4
     assert {key: stored(bench)[key] for key in keys} == objects, "another process finds them"
 
 
@@ -147,7 +147,7 @@ def test_a_task_that_is_cancelled_meanwhile_leaves_the_work_to_others(bench: Tas
             await first
         return await second
 
-    assert len(asyncio.run(both()).keys) == 2
+    assert len(asyncio.run(both()).keys) == 3
 
 
 def test_a_forked_server_packs_with_a_thread_of_its_own() -> None:

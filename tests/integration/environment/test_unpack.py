@@ -19,7 +19,7 @@ import pytest
 from support.bench import BUCKET, Bench
 from support.images import tar
 
-from covalent_awsbatch_plugin.agreement.naming import ENVIRONMENT, PACKAGES
+from covalent_awsbatch_plugin.agreement.naming import PACKAGES
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 
 MINOR = "{}.{}".format(*sys.version_info)
@@ -27,10 +27,11 @@ SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
 MIB = 1024 * 1024
 # Runs a program where the second directory is a small disk with what the first one has.
 SMALL_DISK = 'mount -t tmpfs -o size=2m none "$2" && cp -a "$1/." "$2" && shift 2 && exec "$@"'
+_GO_ON = "import runpy; runpy.run_module('covalent_awsbatch_plugin.environment.unpack', {}, '__main__')"
 
 
 class Job:
-    """A virtual environment as `bootstrap` leaves it, whose runner says what it finds."""
+    """A virtual environment whose runner says what it finds."""
 
     def __init__(self, bench: Bench, directory: Path) -> None:
         self.s3 = bench.s3
@@ -39,7 +40,10 @@ class Job:
         source = Path(sys.modules["covalent_awsbatch_plugin"].__path__[0])
         for folder in ("environment", "agreement", "runner"):
             (package / folder).mkdir(parents=True)
-        for file in ("agreement/naming.py", *(f"environment/{name}.py" for name in ("bootstrap", "objects", "unpack"))):
+        for file in (
+            "agreement/naming.py",
+            *(f"environment/{name}.py" for name in ("bootstrap", "unpack", "virtual_environment")),
+        ):
             (package / file).write_bytes((source / file).read_bytes())
         (package / "_core.abi3.so").symlink_to(source / "_core.abi3.so")
         (package / "runner" / "__main__.py").write_text("import one; print(one.VERSION)\n")
@@ -65,11 +69,23 @@ class Job:
         self.variables[PACKAGES] = key = self._put(json.dumps(content).encode(), ".json")
         return key
 
-    def run(self, *inside: str, keys: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Runs it to its end, inside of another program if need be; `keys` are of the environment's other objects."""
+    def run(self, *inside: str) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end, inside of another program if need be."""
         program = [*inside, self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
-        variables = {**self.variables, ENVIRONMENT: " ".join(["of-bootstrap", *keys]) if keys else ""}
-        return subprocess.run(program, env=variables, capture_output=True, text=True, timeout=120)
+        return self._run(program)
+
+    def go_on(self, before: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs it in the Python that has unpacked it, as `bootstrap` does, after a statement of one's own."""
+        for file in ("pyvenv.cfg", "bin/python"):
+            (self.root / PREFIX / file).unlink()
+        program = f"import sys; {before}\nsys.path.insert(0, {str(self.root / SITE)!r})\n"
+        program += _GO_ON
+        return self._run([str(Path(sys.executable).resolve()), "-c", program])
+
+    def _run(self, program: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            program, cwd=self.root.parent, env=self.variables, capture_output=True, text=True, timeout=120
+        )
 
     def _put(self, content: bytes, suffix: str) -> str:
         key = f"environments/sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
@@ -91,31 +107,64 @@ def test_the_runner_finds_the_packages_also_what_python_reads_at_its_start(job: 
     assert "The function's packages are there" in ended.stderr
 
 
-@pytest.mark.parametrize("with_packages", [True, False])
-def test_the_runner_has_all_objects_of_its_environment(job: Job, with_packages: bool) -> None:
-    """With what Python reads when it starts, although it has started before they were there."""
-    runner = job.object({"one.py": "from two import VERSION\n", "paths.pth": "elsewhere\n"})
-    if with_packages:
-        job.manifest(job.object({"three.py": ""}))
-    ended = job.run(keys=[runner, job.object({"elsewhere/two.py": "VERSION = 2\n"})])
-    assert (ended.returncode, ended.stdout) == (0, "2\n"), ended.stderr
+FOUND = """
+import json, os, site, subprocess, sys, sysconfig
+import one
+path = [os.path.realpath(entry) for entry in sys.path]
+child = [sys.executable, "-c", "import sys, one; print(sys.prefix, one.VERSION)"]
+print(json.dumps({
+    "path": path, "prefix": sys.prefix, "exec": sys.exec_prefix, "base": sys.base_prefix, "python": sys.executable,
+    "places": sysconfig.get_paths(), "site": site.getsitepackages(), "prefixes": site.PREFIXES, "one": one.VERSION,
+    "user": site.ENABLE_USER_SITE, "child": subprocess.check_output(child, text=True), "main": __spec__.name,
+}))
+"""
+
+
+def found_by(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_the_python_that_has_unpacked_it_runs_in_it_as_its_own_would(job: Job) -> None:
+    """Also with what Python reads when it starts, and where the image has imported what keeps the prefix."""
+    (job.root / SITE / "covalent_awsbatch_plugin" / "runner" / "__main__.py").write_text(FOUND)
+    (job.root / SITE / "paths.pth").write_text("elsewhere\n")
+    (job.root / SITE / "elsewhere").mkdir()
+    (job.root / SITE / "elsewhere" / "one.py").write_text("VERSION = 2\n")
+    wanted = found_by(job.run())
+    found = found_by(job.go_on("import sysconfig; sysconfig.get_paths()"))
+    assert found == wanted
+    assert (found["one"], found["prefix"]) == (2, str(job.root / PREFIX))
+    assert found["child"] == f"{job.root / PREFIX} 2\n"
+
+
+def test_packages_of_the_function_are_there_also_for_the_python_that_has_unpacked_the_others(job: Job) -> None:
+    job.manifest(job.object({"one.py": "VERSION = 4\n"}))
+    ended = job.go_on()
+    assert (ended.returncode, ended.stdout) == (0, "4\n"), ended.stderr
+
+
+def test_where_no_virtual_environment_can_be_made_it_says_so(job: Job) -> None:
+    (job.root / PREFIX / "bin" / "python").unlink()
+    (job.root / PREFIX / "bin" / "python").mkdir()
+    (job.root / PREFIX / "bin" / "python" / "here").touch()
+    program = f"import sys; sys.path.insert(0, {str(job.root / SITE)!r}); "
+    program += _GO_ON
+    ended = job._run([str(Path(sys.executable).resolve()), "-c", program])
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "This job's environment cannot be used: " in ended.stderr
+    assert "bin/python" in ended.stderr
 
 
 def test_a_file_that_cannot_be_written_is_named(job: Job) -> None:
     one, other = job.object({"one/two.py": ""}), job.object({"one": "a file where a folder is"})
     (job.root / SITE / "one").mkdir()
-    ended = job.run(keys=[one, other])
+    job.manifest(one, other)
+    ended = job.run()
     assert (ended.returncode, ended.stdout) == (1, "")
     assert f"This job's environment cannot be used: {other}: " in ended.stderr
     assert f"{SITE}/one: Is a directory" in ended.stderr
-
-
-def test_an_object_of_the_environment_that_is_gone_is_named(job: Job) -> None:
-    gone = job.object({"one.py": "VERSION = 1\n"})
-    job.s3.delete_object(Bucket=BUCKET, Key=gone)
-    ended = job.run(keys=[gone])
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert f"This job's environment cannot be used: {gone}: S3 answers 404" in ended.stderr
 
 
 def test_nothing_is_written_beside_the_environment(job: Job) -> None:

@@ -89,13 +89,13 @@ def test_what_is_there_is_listed_with_what_it_is(aws: LocalAWS, s3: Any) -> None
     assert listed["place"] == built["place"] == PLACE
     *here, old = listed["environments"]
     assert {one["key"] for one in here} == {one["key"] for one in built["objects"]} == in_use()
-    assert sorted(one["packages"] for one in here) == [0, 1, 1]
+    assert sorted(one["packages"] for one in here) == [0, 0, 1, 1]
     assert {(one["in_use"], one["python"]) for one in here} == {(True, built["python"])}
     assert (old["key"], old["packages"], old["in_use"], old["size"]) == (OLD, None, False, 1_500_000)
     shown = ask(aws, "list")
     assert "sha256-000000000000 │        - │ 1.5 MB │ -      │ 40 days ago │ no" in shown.stdout
     assert "│ today       │ yes" in shown.stdout
-    assert shown.stdout.endswith(f"4 objects, 1.5 MB in {PLACE}\n")
+    assert shown.stdout.endswith(f"5 objects, 1.5 MB in {PLACE}\n")
     assert shown.stderr == ""
     assert max(map(len, shown.stdout.splitlines())) <= 80
     s3.delete_object(Bucket=BUCKET, Key=here[0]["key"])

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from support.installed import install
 
-from covalent_awsbatch_plugin.environment.distributions import CannotPackError, closure, files, fingerprint
+from covalent_awsbatch_plugin.environment.distributions import (
+    FORMER_PYDANTIC,
+    CannotPackError,
+    closure,
+    files,
+    fingerprint,
+    modules,
+)
 
 
 @pytest.fixture
@@ -39,6 +46,22 @@ def test_what_lies_outside_of_site_packages_stays_there(site: Path) -> None:
         [distribution] = [one for key, one in closure([name]).items() if key == name]
         found = {file.path for file in files(distribution) if ".dist-info" not in file.path}
         assert found == expected, name
+
+
+def test_a_part_is_apart(site: Path) -> None:
+    paths = {
+        "pydantic/__init__.py": "",
+        "pydantic/v1/__init__.py": "",
+        "pydantic/v1/main.py": "",
+        "pydantic/v10.py": "",
+    }
+    install(site, "pydantic", paths)
+    distribution = closure(["pydantic"])["pydantic"]
+    rest = {file.path for file in files(distribution) if ".dist-info" not in file.path}
+    part = {file.path for file in files(distribution, FORMER_PYDANTIC)}
+    assert rest == {"pydantic/__init__.py", "pydantic/v10.py"}
+    assert part == {"pydantic/v1/__init__.py", "pydantic/v1/main.py"}
+    assert (modules(distribution), modules(distribution, FORMER_PYDANTIC)) == ({"pydantic"}, {"pydantic.v1"})
 
 
 def test_a_package_without_a_record_is_named(site: Path) -> None:

@@ -10,15 +10,17 @@ import os
 import sys
 from pathlib import Path
 
-from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.distributions import CORE_SUFFIX, CannotPackError
 from covalent_awsbatch_plugin.environment.pack import byte_code
 
 from .splice import END, member
-from .wheel import splice
+from .wheel import core, splice
 
 
 def build(wheel: Path, file: Path, python: str) -> None:
     """Writes a wheel as a file that can be unpacked into a virtual environment; the same bytes each time.
+
+    The core of this package is a file beside it.
 
     Raises:
         CannotPackError: It is no wheel, or one that is not safe to unpack.
@@ -26,6 +28,11 @@ def build(wheel: Path, file: Path, python: str) -> None:
     with wheel.open("rb") as opened, file.open("wb") as out:
         splice(opened, out, python, byte_code)
         out.write(member(END))
+        target = file.with_suffix(CORE_SUFFIX)
+        with target.open("wb") as own:
+            is_there = core(opened, own)
+        if not is_there:
+            target.unlink()
 
 
 def main(python: str, pairs: list[tuple[Path, Path]]) -> int:

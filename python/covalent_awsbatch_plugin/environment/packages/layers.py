@@ -15,13 +15,13 @@ from pathlib import Path
 
 from covalent_awsbatch_plugin.environment import cache
 from covalent_awsbatch_plugin.environment.cache import Packed
-from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.distributions import CORE_SUFFIX, CannotPackError
 
 from .download import downloaded
 from .resolve import Wheel
 from .splice import END, member
 
-_FORMAT = "1"
+_FORMAT = "2"
 _LARGE = 1024 * 1024
 _ALONE = 20
 _GROUPS = 24
@@ -58,8 +58,23 @@ def packed(wheels: list[Wheel], python: str, variables: Callable[[], Mapping[str
     return objects + [_object(_joined(group), len(group)) for _, group in sorted(groups.items())]
 
 
+def core(wheel: Wheel, python: str, variables: Callable[[], Mapping[str, str]]) -> Packed:
+    """The object that is the core of a wheel of this package, which `packed` leaves out; the rest as for that.
+
+    Args:
+        wheel: It.
+        python: See there.
+        variables: See there.
+    """
+    if _built(wheel) is None:
+        _build([wheel], python, variables())
+    for file in _place(wheel).glob(f"sha256-*{CORE_SUFFIX}"):
+        return _object(file, 0)
+    raise CannotPackError(f"{wheel.file} has no core")
+
+
 def stored(content: bytes, suffix: str) -> Packed:
-    """A small object that is not of wheels, found by its content."""
+    """An object that is not of wheels, found by its content."""
     place = cache.directory() / hashlib.sha256(content + suffix.encode()).hexdigest()
     name = f"sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
     if not (place / name).exists():
@@ -130,7 +145,7 @@ def _build(wheels: list[Wheel], python: str, variables: Mapping[str, str]) -> No
                 why = why.replace(wheel.sha256, wheel.file)
             raise CannotPackError(why)
         for wheel, target in zip(wheels, targets, strict=True):
-            _finish(target, _place(wheel))
+            _finish(target, _place(wheel), target.with_suffix(CORE_SUFFIX))
 
 
 def _joined(files: list[Path]) -> Path:
@@ -154,18 +169,23 @@ def _joined(files: list[Path]) -> Path:
         return _finish(target, place)
 
 
-def _finish(file: Path, place: Path) -> Path:
-    """Gives a file the name of its content, in its place."""
+def _finish(file: Path, place: Path, core: Path | None = None) -> Path:
+    """Gives a file the name of its content, in its place, and so the core beside it, if that is there."""
+    finished = file.with_name(f"{file.name}-finished")
+    finished.mkdir()
+    file.rename(finished / f"sha256-{_sha256(file)}.tar.gz")
+    if core and core.exists():
+        core.rename(finished / f"sha256-{_sha256(core)}{CORE_SUFFIX}")
+    _take(finished, place)
+    return next(place.glob(_PATTERN))
+
+
+def _sha256(file: Path) -> str:
     sha256 = hashlib.sha256()
     with file.open("rb") as content:
         for piece in iter(lambda: content.read(_PIECE), b""):
             sha256.update(piece)
-    finished = file.with_name(f"{file.name}-finished")
-    finished.mkdir()
-    name = f"sha256-{sha256.hexdigest()}.tar.gz"
-    file.rename(finished / name)
-    _take(finished, place)
-    return next(place.glob(_PATTERN))
+    return sha256.hexdigest()
 
 
 def _take(finished: Path, place: Path) -> None:

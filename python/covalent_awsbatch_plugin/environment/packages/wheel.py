@@ -13,7 +13,7 @@ from importlib.util import cache_from_source
 from pathlib import PurePosixPath
 from typing import IO
 
-from covalent_awsbatch_plugin.environment.distributions import CannotPackError
+from covalent_awsbatch_plugin.environment.distributions import CORE_FILE, CannotPackError
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 
 from .splice import Splicer, deflated, inflated, pieces_of
@@ -181,6 +181,30 @@ def splice(wheel: IO[bytes], out: IO[bytes], python: str, compiled: Callable[[by
         raise CannotPackError(str(error)) from None
 
 
+def core(wheel: IO[bytes], out: IO[bytes]) -> bool:
+    """Writes the core of a wheel of this package, which `splice` leaves out.
+
+    Args:
+        wheel: The wheel.
+        out: Where to. What was written is of no use after an error.
+
+    Returns:
+        Whether it has one.
+
+    Raises:
+        CannotPackError: It cannot be read.
+    """
+    try:
+        opened = _Wheel(wheel, "")
+        for entry in opened.entries:
+            if entry.filename == CORE_FILE:
+                out.writelines(opened.inflated(entry))
+                return True
+    except _UNREADABLE as error:
+        raise CannotPackError(str(error)) from None
+    return False
+
+
 def _spliced(wheel: _Wheel, out: Splicer) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     """Writes the entries, and yields each with its place when it is written: it has still to be checked."""
     seen: set[str] = set()
@@ -195,7 +219,7 @@ def _spliced(wheel: _Wheel, out: Splicer) -> Iterator[tuple[str, zipfile.ZipInfo
 
     for entry in sorted(wheel.entries, key=lambda entry: entry.filename):
         place = wheel.place(entry)
-        if place.endswith(".pyc"):
+        if place.endswith((".pyc", CORE_FILE)):
             continue
         is_program = place.startswith("bin/")
         executable = is_program or bool((entry.external_attr >> 16) & 0o111)
