@@ -21,7 +21,7 @@ from typing import Any
 
 from .cache import Packed
 from .distributions import CORE_FILE, CORE_SUFFIX, CannotPackError, files
-from .pack import LIBRARY, PREFIX
+from .pack import LEVEL, LIBRARY, PREFIX
 
 TAG_PREFIX = "cab-"
 """What the tags of these images begin with."""
@@ -283,7 +283,7 @@ def _file_layer(one: Packed, directory: Path) -> _Layer:
 
 
 def _written(file: Path, plain: bytes) -> _Layer:
-    content = gzip.compress(plain, mtime=0)
+    content = gzip.compress(plain, LEVEL, mtime=0)
     file.write_bytes(content)
     return _Layer(file, _digest(plain), _part("layer.v1.tar+gzip", _digest(content), len(content)))
 
