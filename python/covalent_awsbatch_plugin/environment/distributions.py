@@ -19,7 +19,6 @@ _LEFT_OUT = ("covalent_ui/webapp/",)
 CORE = "covalent-awsbatch-plugin:core"
 OWN_REST = "covalent-awsbatch-plugin:rest"
 SERVER = "covalent:server"
-FORMER_PYDANTIC = "pydantic:v1"
 """Parts of packages that are packed apart: a package's name, and behind a colon that of its part."""
 
 _OWN = "covalent_awsbatch_plugin"
@@ -34,7 +33,6 @@ _PARTS = {
     CORE: (CORE_FILE,),
     OWN_REST: tuple(f"{_OWN}/{folder}/" for folder in _NOT_OF_THE_RUNNER),
     SERVER: ("covalent_dispatcher/", "covalent_migrations/", "covalent_ui/"),
-    FORMER_PYDANTIC: ("pydantic/v1/",),
 }
 
 
@@ -119,7 +117,7 @@ def _files(distribution: Distribution) -> Iterator[File]:
 
 
 def modules(distribution: Distribution, part: str = "") -> set[str]:
-    """The names of a package's modules and packages, at the top; of those of a part, such as `pydantic.v1`.
+    """The names of a package's modules and packages, at the top; those of a part may have dots.
 
     Args:
         distribution: The package.

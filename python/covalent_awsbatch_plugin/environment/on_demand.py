@@ -85,7 +85,9 @@ class Finder:
 
         name = re.sub("[-_.]+", "-", context.name or "").lower()
         path = [str(place) for place in context.path]
-        if self._fetched or self._folder not in path or (name and name not in self._distributions):
+        if self._fetched or self._folder not in path or not self._distributions:
+            return ()
+        if name and name not in self._distributions:
             return ()
         before = DistributionFinder.Context(name=context.name, path=path[: path.index(self._folder)])
         if not name or not any(MetadataPathFinder.find_distributions(before)):

@@ -1,4 +1,4 @@
-"""The runtime of a job: what the runner needs of what is installed here, in six files.
+"""The runtime of a job: what the runner needs of what is installed here, in a file for each time at which it is needed.
 
 For a job on another platform, what is compiled comes from the index, in the versions that are installed here.
 """
@@ -20,7 +20,6 @@ from .cache import Packed
 from .distributions import (
     CORE,
     CORE_SUFFIX,
-    FORMER_PYDANTIC,
     OWN_REST,
     SERVER,
     CannotPackError,
@@ -90,12 +89,17 @@ def wheels(found: Mapping[str, Distribution], machine: str) -> list[Wheel]:
         ) from None
 
 
-def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Packed]:
+def pack(
+    machine: str,
+    packed: Callable[..., Packed] = cache.packed,
+    stored: Callable[[bytes, str], Packed] = layers.stored,
+) -> list[Packed]:
     """Packs the runtime.
 
     Args:
         machine: The processor of the job.
         packed: Packs one file; see `cache.packed`.
+        stored: Keeps what needs no packing; see `layers.stored`.
 
     Raises:
         CannotPackError: One of the packages cannot be packed.
@@ -116,7 +120,7 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
     small = {name: one for name, one in rest.items() if name in _SMALL.split()}
     others = {name: one for name, one in rest.items() if name not in small}
     own_rest: dict[str, Distribution] = {}
-    for group, part in ((small, FORMER_PYDANTIC), (others, SERVER), (own_rest, OWN_REST)):
+    for group, part in ((others, SERVER), (own_rest, OWN_REST)):
         if one := {**first, **own}.get(part.partition(":")[0]):
             group[part] = one
     later, descriptions = [], []
@@ -134,7 +138,7 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
     fetched_wheel = [wheel for wheel in compiled if wheel.name == _OWN]
     return [
         # The job's first program unpacks nothing itself: the first one is the core, which unpacks the others.
-        layers.core(fetched_wheel[0], _PYTHON, variables) if fetched_wheel else _core(own[_OWN]),
+        layers.core(fetched_wheel[0], _PYTHON, variables) if fetched_wheel else stored(_core(own[_OWN]), CORE_SUFFIX),
         *layers.packed(fetched_wheel, _PYTHON, variables),
         packed(own, more=more),
         packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP}),
@@ -143,10 +147,10 @@ def pack(machine: str, packed: Callable[..., Packed] = cache.packed) -> list[Pac
     ]
 
 
-def _core(own: Distribution) -> Packed:
-    """The core that is installed here, as it is."""
+def _core(own: Distribution) -> bytes:
+    """The core that is installed here."""
     for file in files(own, CORE):
-        return layers.stored(file.source.read_bytes(), CORE_SUFFIX)
+        return file.source.read_bytes()
     raise CannotPackError(f"the core of {_OWN} is not on record here: install it again")
 
 
@@ -159,8 +163,9 @@ def found(machine: str) -> list[Packed]:
     Raises:
         CannotPackError: One of the packages cannot be packed.
     """
+    none = Packed("", Path(), 0)
 
     def find(*group: Any, **options: Any) -> Packed:
-        return cache.find(*group, **options) or Packed("", Path(), 0)
+        return cache.find(*group, **options) or none
 
-    return pack(machine, find)
+    return pack(machine, find, lambda *content: layers.find(*content) or none)

@@ -10,7 +10,6 @@ import os
 import runpy
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,7 @@ def _remove(name: str) -> None:
     from importlib.metadata import distributions  # most jobs go without
     from importlib.util import cache_from_source
 
-    for distribution in distributions(name=name, path=[sysconfig.get_path("purelib")]):
+    for distribution in distributions(name=name, path=[str(virtual_environment.PACKAGES)]):
         for file in distribution.files or ():
             path = Path(str(distribution.locate_file(file)))
             compiled = Path(cache_from_source(str(path)))

@@ -7,7 +7,7 @@ exit status is 0 if the function returned and its result was stored, 143 if SIGT
 its host lost), that of the function's process if it ended without an answer (137 and 139: killed, crashed), else 1.
 
 There are two processes. The first, `supervisor`, calls S3, receives SIGTERM, forwards the output and writes the
-envelope. It forks the second, `worker`, which runs the function, before it has threads or connections. So:
+envelope. It forks the second, `worker`, which runs the function, while it has no threads or connections. So:
 
 - The function's process is a plain one. SIGTERM has its default action there and is not blocked, and its children,
   forked or executed, inherit that. With a handler in Python, or a check of the process id in one, `multiprocessing`

@@ -1,4 +1,4 @@
-"""Starts the runner: forks the worker before there are threads or connections."""
+"""Starts the runner: forks the worker while there are no threads or connections."""
 
 from __future__ import annotations
 

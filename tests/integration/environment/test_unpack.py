@@ -74,11 +74,11 @@ class Job:
         program = [*inside, self.root / PREFIX / "bin" / "python", "-m", "covalent_awsbatch_plugin.environment.unpack"]
         return self._run(program)
 
-    def go_on(self, before: str = "") -> subprocess.CompletedProcess[str]:
-        """Runs it in the Python that has unpacked it, as `bootstrap` does, after a statement of one's own."""
+    def go_on(self, before: str = "", place: str = "{}") -> subprocess.CompletedProcess[str]:
+        """Runs it in the Python that has unpacked it, as `bootstrap` does, after statements of one's own."""
         for file in ("pyvenv.cfg", "bin/python"):
             (self.root / PREFIX / file).unlink()
-        program = f"import sys; {before}\nsys.path.insert(0, {str(self.root / SITE)!r})\n"
+        program = f"import sys; {before}\nsys.path.insert(0, {place.format(self.root / SITE)!r})\n"
         program += _GO_ON
         return self._run([str(Path(sys.executable).resolve()), "-c", program])
 
@@ -120,20 +120,41 @@ print(json.dumps({
 """
 
 
+OF_THE_IMAGE = """
+import types
+one = sys.modules['one'] = types.ModuleType('one')
+one.__file__, one.VERSION = '/usr/lib/python3/dist-packages/one.py', 0
+"""
+
+
 def found_by(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
 
 
-def test_the_python_that_has_unpacked_it_runs_in_it_as_its_own_would(job: Job) -> None:
-    """Also with what Python reads when it starts, and where the image has imported what keeps the prefix."""
+@pytest.mark.parametrize(
+    ("before", "place", "python_path"),
+    [
+        ("import sysconfig; sysconfig.get_paths()", "{}", ""),  # which keeps the prefix
+        # As a file `.pth` of the image's does.
+        (OF_THE_IMAGE, "{}", ""),
+        ("", "{}", "/somewhere/site-packages"),
+        ("", "/.{}", ""),
+    ],
+)
+def test_the_python_that_has_unpacked_it_runs_in_it_as_its_own_would(
+    job: Job, before: str, place: str, python_path: str
+) -> None:
+    """Also with what Python reads when it starts."""
+    if python_path:
+        job.variables["PYTHONPATH"] = python_path
     (job.root / SITE / "covalent_awsbatch_plugin" / "runner" / "__main__.py").write_text(FOUND)
     (job.root / SITE / "paths.pth").write_text("elsewhere\n")
     (job.root / SITE / "elsewhere").mkdir()
     (job.root / SITE / "elsewhere" / "one.py").write_text("VERSION = 2\n")
     wanted = found_by(job.run())
-    found = found_by(job.go_on("import sysconfig; sysconfig.get_paths()"))
+    found = found_by(job.go_on(before, place))
     assert found == wanted
     assert (found["one"], found["prefix"]) == (2, str(job.root / PREFIX))
     assert found["child"] == f"{job.root / PREFIX} 2\n"
@@ -195,7 +216,8 @@ def test_without_packages_it_is_the_runner(job: Job) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
 
 
-def test_a_package_of_the_runner_that_is_replaced_leaves_nothing(job: Job) -> None:
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_package_of_the_runner_that_is_replaced_leaves_nothing(job: Job, goes_on: bool) -> None:
     site = job.root / SITE
     for path, text in {
         "one/__init__.py": "VERSION = 0\n",
@@ -208,7 +230,7 @@ def test_a_package_of_the_runner_that_is_replaced_leaves_nothing(job: Job) -> No
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_text(text)
     job.manifest(job.object({"one.py": "VERSION = 7\n"}), replaced=["one", "never-there"])
-    ended = job.run()
+    ended = job.go_on() if goes_on else job.run()
     assert (ended.returncode, ended.stdout) == (0, "7\n"), ended.stderr
     assert not (site / "one").exists()
     assert not (site / "one-0.dist-info").exists()

@@ -9,7 +9,8 @@ import pytest
 from support.installed import install
 
 from covalent_awsbatch_plugin.environment.distributions import (
-    FORMER_PYDANTIC,
+    CORE,
+    OWN_REST,
     CannotPackError,
     closure,
     files,
@@ -49,19 +50,20 @@ def test_what_lies_outside_of_site_packages_stays_there(site: Path) -> None:
 
 
 def test_a_part_is_apart(site: Path) -> None:
-    paths = {
-        "pydantic/__init__.py": "",
-        "pydantic/v1/__init__.py": "",
-        "pydantic/v1/main.py": "",
-        "pydantic/v10.py": "",
-    }
-    install(site, "pydantic", paths)
-    distribution = closure(["pydantic"])["pydantic"]
-    rest = {file.path for file in files(distribution) if ".dist-info" not in file.path}
-    part = {file.path for file in files(distribution, FORMER_PYDANTIC)}
-    assert rest == {"pydantic/__init__.py", "pydantic/v10.py"}
-    assert part == {"pydantic/v1/__init__.py", "pydantic/v1/main.py"}
-    assert (modules(distribution), modules(distribution, FORMER_PYDANTIC)) == ({"pydantic"}, {"pydantic.v1"})
+    own = "covalent_awsbatch_plugin"
+    names = ("__init__.py", "show/__init__.py", "show/tables.py", "showing.py", "_core.abi3.so", "_core.pyi")
+    install(site, own, {f"{own}/{name}": "" for name in names})
+    distribution = closure(["covalent-awsbatch-plugin"])["covalent-awsbatch-plugin"]
+
+    def found(part: str) -> set[str]:
+        paths = [file.path for file in files(distribution, part)]
+        return {path.removeprefix(f"{own}/") for path in paths if ".dist-info" not in path}
+
+    assert found("") == {"__init__.py", "showing.py", "_core.pyi"}
+    assert found(OWN_REST) == {"show/__init__.py", "show/tables.py"}
+    assert found(CORE) == {"_core.abi3.so"}
+    assert modules(distribution) == {own}
+    assert f"{own}.show" in modules(distribution, OWN_REST)
 
 
 def test_a_package_without_a_record_is_named(site: Path) -> None:

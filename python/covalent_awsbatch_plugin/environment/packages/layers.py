@@ -66,23 +66,45 @@ def core(wheel: Wheel, python: str, variables: Callable[[], Mapping[str, str]]) 
         python: See there.
         variables: See there.
     """
-    if _built(wheel) is None:
-        _build([wheel], python, variables())
-    for file in _place(wheel).glob(f"sha256-*{CORE_SUFFIX}"):
-        return _object(file, 0)
+    for _ in range(2):
+        if _built(wheel) is None:
+            _build([wheel], python, variables())
+        for file in _place(wheel).glob(f"sha256-*{CORE_SUFFIX}"):
+            return _object(file, 0)
+        shutil.rmtree(_place(wheel), ignore_errors=True)  # somebody has removed the core alone
     raise CannotPackError(f"{wheel.file} has no core")
 
 
 def stored(content: bytes, suffix: str) -> Packed:
-    """An object that is not of wheels, found by its content."""
-    place = cache.directory() / hashlib.sha256(content + suffix.encode()).hexdigest()
-    name = f"sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
-    if not (place / name).exists():
+    """An object that is not of wheels, found by its content.
+
+    Args:
+        content: What it has to contain.
+        suffix: Ends its name.
+
+    Raises:
+        OSError: The cache cannot be written to.
+    """
+    if (found := find(content, suffix)) is None:
+        file = _stored_file(content, suffix)
         with _new() as temporary:
-            (temporary / name).write_bytes(content)
-            _take(temporary, place)
-    os.utime(place)
-    return _object(place / name, 0)
+            (temporary / file.name).write_bytes(content)
+            _take(temporary, file.parent)
+        return _object(file, 0)
+    with suppress(OSError):
+        os.utime(found.file.parent)  # in use
+    return found
+
+
+def find(content: bytes, suffix: str) -> Packed | None:
+    """The object that `stored` would return, if it is there already; the arguments are the same."""
+    file = _stored_file(content, suffix)
+    return _object(file, 0) if file.exists() else None
+
+
+def _stored_file(content: bytes, suffix: str) -> Path:
+    place = hashlib.sha256(content + suffix.encode()).hexdigest()
+    return cache.directory() / place / f"sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
 
 
 def _object(file: Path, packages: int) -> Packed:
@@ -195,7 +217,7 @@ def _take(finished: Path, place: Path) -> None:
     except OSError:
         if not place.is_dir():
             raise
-        if next(place.glob(_PATTERN), None) is not None:
+        if next(place.glob("sha256-*"), None) is not None:
             shutil.rmtree(finished, ignore_errors=True)
             return
         shutil.rmtree(place)  # somebody has removed the file alone
