@@ -98,17 +98,15 @@ def signed(key: str, region: str) -> web.Request:
         lines += f"x-amz-expected-bucket-owner:{owner}\n"
     if token:
         lines += f"x-amz-security-token:{token}\n"
-    headers = dict(line.split(":", 1) for line in lines.split())
-    names = ";".join(headers)
+    sent = dict(line.split(":", 1) for line in lines.split())
+    names = ";".join(sent)
     digest = hashlib.sha256(f"GET\n/{path}\n\n{lines}\n{names}\nUNSIGNED-PAYLOAD".encode()).hexdigest()
     scope = f"{now[:8]}/{region}/s3/aws4_request"
     mac = f"AWS4{secret}".encode()
     for part in [*scope.split("/"), f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"]:
         mac = hmac.digest(mac, part.encode(), "sha256")
-    headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={access}/{scope},SignedHeaders={names},Signature={mac.hex()}"
-    )
-    return web.Request(url, headers=headers)
+    sent["authorization"] = f"AWS4-HMAC-SHA256 Credential={access}/{scope},SignedHeaders={names},Signature={mac.hex()}"
+    return web.Request(url, headers=sent)
 
 
 def fetch(key: str, file: typing.IO[bytes]) -> None:
@@ -157,10 +155,10 @@ def unpack(key: str, root: str, at: str) -> None:
 def place() -> str:
     """A new directory from which programs may run."""
     tried = [env("COVALENT_AWSBATCH_DIRECTORY") or "/opt", "/tmp", "/var/tmp"]
-    for parent in tried:
+    for at in tried:
         try:
-            if not os.statvfs(parent).f_flag & os.ST_NOEXEC:
-                return tempfile.mkdtemp(dir=parent)
+            if not os.statvfs(at).f_flag & os.ST_NOEXEC:
+                return tempfile.mkdtemp(dir=at)
         except OSError:
             pass
     fail(f"no place to write and run in {tried}. Mount a volume")

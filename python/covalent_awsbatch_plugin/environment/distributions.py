@@ -19,6 +19,7 @@ _LEFT_OUT = ("covalent_ui/webapp/",)
 CORE = "covalent-awsbatch-plugin:core"
 OWN_REST = "covalent-awsbatch-plugin:rest"
 SERVER = "covalent:server"
+FORMER_PYDANTIC = "pydantic:v1"
 """Parts of packages that are packed apart: a package's name, and behind a colon that of its part."""
 
 _OWN = "covalent_awsbatch_plugin"
@@ -33,6 +34,7 @@ _PARTS = {
     CORE: (CORE_FILE,),
     OWN_REST: tuple(f"{_OWN}/{folder}/" for folder in _NOT_OF_THE_RUNNER),
     SERVER: ("covalent_dispatcher/", "covalent_migrations/", "covalent_ui/"),
+    FORMER_PYDANTIC: ("pydantic/v1/",),
 }
 
 
@@ -117,7 +119,7 @@ def _files(distribution: Distribution) -> Iterator[File]:
 
 
 def modules(distribution: Distribution, part: str = "") -> set[str]:
-    """The names of a package's modules and packages, at the top; those of a part may have dots.
+    """The names of a package's modules and packages, at the top; of those of a part, such as `pydantic.v1`.
 
     Args:
         distribution: The package.
@@ -130,6 +132,18 @@ def modules(distribution: Distribution, part: str = "") -> set[str]:
         return {path.strip("/").replace("/", ".") for path in _PARTS[part]}
     tops = {PurePosixPath(file.path).parts[0] for file in files(distribution)}
     return {name for name in (top.partition(".")[0] for top in tops if "-" not in top) if name.isidentifier()}
+
+
+def info_folder(distribution: Distribution) -> str:
+    """The name of the folder that says which version of a package there is, such as `pydantic-2.12.0.dist-info`.
+
+    Raises:
+        CannotPackError: It has none on record.
+    """
+    for file in files(distribution):
+        if (folder := PurePosixPath(file.path).parts[0]).endswith(".dist-info"):
+            return folder
+    raise CannotPackError(f"{distribution.metadata['Name']} has no record of its version here")
 
 
 def fingerprint(distribution: Distribution) -> str:

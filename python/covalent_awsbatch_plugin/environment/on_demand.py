@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from importlib.metadata import Distribution, DistributionFinder
     from types import ModuleType
@@ -51,14 +51,24 @@ class Finder:
     Args:
         folder: Where they belong.
         key: Key of the object that has them; its name holds the hash of its content.
-        modules: Names that can be imported then; those of parts have a dot.
+        modules: Names that can be imported then.
+        parts: Names with dots that can be, of packages that stand elsewhere: each with the folder that is beside the
+            package if it is of the same version.
         distributions: Their packages, by normalised names.
     """
 
-    def __init__(self, folder: str, key: str, modules: Iterable[str], distributions: Iterable[str]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        key: str,
+        modules: Iterable[str] = (),
+        parts: Mapping[str, str] | None = None,
+        distributions: Iterable[str] = (),
+    ) -> None:
         self._folder = folder
         self._key = key
         self._modules = frozenset(modules)
+        self._parts = parts or {}
         self._distributions = frozenset(distributions)
         self._fetched = os.path.exists(folder)  # noqa: PTH110
 
@@ -66,16 +76,22 @@ class Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        if name not in self._modules or (path is None and (self._fetched or self._folder not in sys.path)):
+        if path is not None:
+            return self._find_part(name, path, target) if name in self._parts else None
+        if self._fetched or name not in self._modules or self._folder not in sys.path:
             return None
         # Another version may have been installed since, or a directory with that name put first.
-        before = sys.path[: sys.path.index(self._folder)] if path is None else path
-        if PathFinder.find_spec(name, before, target) is not None:
+        if PathFinder.find_spec(name, sys.path[: sys.path.index(self._folder)], target) is None:
+            self._fetch()
+        return None
+
+    def _find_part(self, name: str, path: Sequence[str], target: ModuleType | None) -> ModuleSpec | None:
+        info = self._parts[name]
+        is_same = any(os.path.exists(os.path.join(os.path.dirname(place), info)) for place in path)  # noqa: PTH110, PTH118, PTH120
+        if not is_same or PathFinder.find_spec(name, path, target) is not None:
             return None
         if not self._fetched:
             self._fetch()
-        if path is None:
-            return None
         return PathFinder.find_spec(name, [os.path.join(self._folder, *name.split(".")[:-1])], target)  # noqa: PTH118
 
     def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:

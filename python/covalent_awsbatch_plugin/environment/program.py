@@ -17,6 +17,10 @@ LARGEST = 4096
 _OF_PODS = "of_pod"
 
 
+# Collecting garbage finds none, and takes a tenth of the time of the imports that come first.
+_WITHOUT_COLLECTION = "import gc;gc.disable()\n"
+
+
 @functools.cache
 def program(*, in_pod: bool = False) -> str:
     """The text, to be run by `python -c`.
@@ -35,7 +39,7 @@ def program(*, in_pod: bool = False) -> str:
             _bare(node).returns = None
             for argument in node.args.args:
                 argument.annotation = None
-    return _tight(ast.unparse(tree))
+    return _WITHOUT_COLLECTION + _tight(ast.unparse(tree))
 
 
 class _WithoutPods(ast.NodeTransformer):

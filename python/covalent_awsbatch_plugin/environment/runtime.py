@@ -20,11 +20,13 @@ from .cache import Packed
 from .distributions import (
     CORE,
     CORE_SUFFIX,
+    FORMER_PYDANTIC,
     OWN_REST,
     SERVER,
     CannotPackError,
     closure,
     files,
+    info_folder,
     modules,
 )
 from .pack import LIBRARY
@@ -120,7 +122,7 @@ def pack(
     small = {name: one for name, one in rest.items() if name in _SMALL.split()}
     others = {name: one for name, one in rest.items() if name not in small}
     own_rest: dict[str, Distribution] = {}
-    for group, part in ((others, SERVER), (own_rest, OWN_REST)):
+    for group, part in ((small, FORMER_PYDANTIC), (others, SERVER), (own_rest, OWN_REST)):
         if one := {**first, **own}.get(part.partition(":")[0]):
             group[part] = one
     later, descriptions = [], []
@@ -129,10 +131,16 @@ def pack(
             continue
         folder = f"{on_demand.FOLDER}-{number}"
         later.append(replace(packed(group, folder), on_demand=True))
-        names = {module for name, one in group.items() for module in modules(one, name if ":" in name else "")}
-        packages = sorted(name for name in group if ":" not in name)
-        description = {"folder": folder, "modules": sorted(names), "distributions": packages}
-        descriptions.append({**description, "key": later[-1].key})
+        found_in = {module: one for name, one in group.items() for module in modules(one, name if ":" in name else "")}
+        descriptions.append(
+            {
+                "folder": folder,
+                "key": later[-1].key,
+                "modules": sorted(module for module in found_in if "." not in module),
+                "parts": {module: info_folder(one) for module, one in sorted(found_in.items()) if "." in module},
+                "distributions": sorted(name for name in group if ":" not in name),
+            }
+        )
     variables = functools.cache(index.variables)
     more = {f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL, on_demand.DESCRIPTION: json.dumps(descriptions)}
     fetched_wheel = [wheel for wheel in compiled if wheel.name == _OWN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import site
@@ -26,6 +27,7 @@ def enter() -> None:
     Raises:
         OSError: It cannot be written to.
     """
+    gc.enable()  # see `program`
     if sys.prefix == str(_DIRECTORY):
         return
     programs = _DIRECTORY / "bin"

@@ -98,6 +98,23 @@ def a_part_of_this_package() -> list[Any]:
     ]
 
 
+def a_former_pydantic() -> list[Any]:
+    """Of pydantic as it is there, and of another version in its place."""
+    import subprocess
+    from pathlib import Path
+
+    import pydantic
+
+    folder = Path("other") / "pydantic"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    program = "import sys; sys.path.insert(0, 'other'); from pydantic import v1"
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr
+    from pydantic.v1 import fields
+
+    return [other, fields.__file__, Path(pydantic.__file__).parents[1].name]
+
+
 def an_executor_of_its_own() -> str:
     """As a sublattice may name one that is built in a job."""
     import covalent as ct
@@ -134,6 +151,13 @@ def test_a_part_of_a_package_is_fetched_without_the_rest(bench: TaskBench) -> No
     assert module == "covalent_awsbatch_plugin.options.settings"
     assert "more-packages-3/covalent_awsbatch_plugin/options" in file
     assert child == file
+
+
+def test_a_part_belongs_to_one_version_of_its_package(bench: TaskBench) -> None:
+    other, file, place = run(bench, a_former_pydantic)
+    assert "ImportError: cannot import name 'v1'" in other
+    assert "more-packages-1/pydantic/v1/fields.py" in file
+    assert place == "site-packages"
 
 
 def test_an_executor_can_be_made_in_a_job(bench: TaskBench) -> None:

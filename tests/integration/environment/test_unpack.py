@@ -278,7 +278,7 @@ import sys
 from covalent_awsbatch_plugin.environment.on_demand import Finder
 folder, key = sys.argv[1:]
 sys.path.append(folder)
-Finder(folder, key, ["one"], ["one"]).find_spec("one")
+Finder(folder, key, ["one"]).find_spec("one")
 """
 
 
