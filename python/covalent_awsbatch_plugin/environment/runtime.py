@@ -131,16 +131,7 @@ def pack(
             continue
         folder = f"{on_demand.FOLDER}-{number}"
         later.append(replace(packed(group, folder), on_demand=True))
-        found_in = {module: one for name, one in group.items() for module in modules(one, name if ":" in name else "")}
-        descriptions.append(
-            {
-                "folder": folder,
-                "key": later[-1].key,
-                "modules": sorted(module for module in found_in if "." not in module),
-                "parts": {module: info_folder(one) for module, one in sorted(found_in.items()) if "." in module},
-                "distributions": sorted(name for name in group if ":" not in name),
-            }
-        )
+        descriptions.append({"folder": folder, "key": later[-1].key, **_description(group)})
     variables = functools.cache(index.variables)
     more = {f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL, on_demand.DESCRIPTION: json.dumps(descriptions)}
     fetched_wheel = [wheel for wheel in compiled if wheel.name == _OWN]
@@ -153,6 +144,16 @@ def pack(
         *layers.packed([wheel for wheel in compiled if wheel.name != _OWN], _PYTHON, variables),
         *later,
     ]
+
+
+def _description(group: Mapping[str, Distribution]) -> dict[str, Any]:
+    """What `on_demand.Finder` has to know of the packages, and parts of packages, in a file."""
+    found_in = {module: one for name, one in group.items() for module in modules(one, name if ":" in name else "")}
+    return {
+        "modules": sorted(module for module in found_in if "." not in module),
+        "parts": {module: info_folder(one) for module, one in sorted(found_in.items()) if "." in module},
+        "distributions": sorted(name for name in group if ":" not in name),
+    }
 
 
 def _core(own: Distribution) -> bytes:
