@@ -166,12 +166,12 @@ def place() -> str:
 
 def main() -> None:
     """Fetches the objects that the job names: the first is the core, which unpacks the others."""
-    version = "{}.{}".format(*sys.version_info)
+    has = "{}.{}".format(*sys.version_info)
     asks = env("COVALENT_AWSBATCH_PYTHON")
-    if version != asks:
-        fail(f"the image has Python {version}, and its server has {asks}")
+    if has != asks:
+        fail(f"the image has Python {has}, and its server has {asks}")
     root = place()
-    site = f"{root}/opt/job/lib/python{version}/site-packages"
+    site = f"{root}/opt/job/lib/python{has}/site-packages"
     own = site + "/covalent_awsbatch_plugin"
     try:
         core, *others = env("COVALENT_AWSBATCH_ENVIRONMENT").split()

@@ -295,8 +295,9 @@ def _layer_without(content: Content) -> bytes:
         for name in content.replaced:
             for file in files(importlib.metadata.distribution(name)):
                 path = PurePosixPath(file.path)
-                # All of it, or it would count as installed.
-                paths.add(path.parent if path.parent.suffix == ".dist-info" else path)
+                top = PurePosixPath(path.parts[0])
+                # All of it, or it would count as installed. Nothing in it besides: it is no folder any more then.
+                paths.add(top if top.suffix == ".dist-info" else path)
     except (CannotPackError, importlib.metadata.PackageNotFoundError) as error:
         raise CannotBakeError(f"a package cannot be replaced by another version: {error}") from error
     out = io.BytesIO()

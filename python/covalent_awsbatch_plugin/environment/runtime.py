@@ -166,6 +166,8 @@ def _core(own: Distribution) -> bytes:
 def found(machine: str) -> list[Packed]:
     """What a task of this machine would use for the runner. What is not packed yet has no key.
 
+    For another platform, wheels are packed all the same: only so their keys are known.
+
     Args:
         machine: The processor of its job.
 

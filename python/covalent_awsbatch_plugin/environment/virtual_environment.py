@@ -46,9 +46,9 @@ def enter() -> None:
     importlib.invalidate_caches()
     own = str(PACKAGES)
     sys.path.remove(own)
+    bases = next((number for number, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
     if not sys.path[0]:  # which is where the process is at each import
         sys.path[0] = os.getcwd()  # noqa: PTH109
-    bases = next((number for number, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
     after = sys.path[bases:]
     del sys.path[bases:]
     site.addsitedir(own)

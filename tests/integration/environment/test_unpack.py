@@ -27,6 +27,13 @@ SITE = f"{PREFIX}/lib/python{MINOR}/site-packages"
 MIB = 1024 * 1024
 # Runs a program where the second directory is a small disk with what the first one has.
 SMALL_DISK = 'mount -t tmpfs -o size=2m none "$2" && cp -a "$1/." "$2" && shift 2 && exec "$@"'
+# What a `.pth` of this machine's Python may have imported.
+_PLAIN = """
+import sys
+for name, module in list(sys.modules.items()):
+    if "-packages/" in (getattr(module, "__file__", None) or ""):
+        del sys.modules[name]
+"""
 _GO_ON = "import runpy; runpy.run_module('covalent_awsbatch_plugin.environment.unpack', {}, '__main__')"
 
 
@@ -52,6 +59,7 @@ class Job:
         (directory / PREFIX / "bin").mkdir()
         (directory / PREFIX / "bin" / "python").symlink_to(python)
         self.variables = {name: value for name, value in bench.environment.items() if name != "PYTHONPATH"}
+        self.work = directory.parent
 
     def object(self, content: dict[str, str]) -> str:
         """Puts an object with these files; returns its key."""
@@ -78,14 +86,12 @@ class Job:
         """Runs it in the Python that has unpacked it, as `bootstrap` does, after statements of one's own."""
         for file in ("pyvenv.cfg", "bin/python"):
             (self.root / PREFIX / file).unlink()
-        program = f"import sys; {before}\nsys.path.insert(0, {place.format(self.root / SITE)!r})\n"
+        program = f"{_PLAIN}{before}\nsys.path.insert(0, {place.format(self.root / SITE)!r})\n"
         program += _GO_ON
         return self._run([str(Path(sys.executable).resolve()), "-c", program])
 
     def _run(self, program: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            program, cwd=self.root.parent, env=self.variables, capture_output=True, text=True, timeout=120
-        )
+        return subprocess.run(program, cwd=self.work, env=self.variables, capture_output=True, text=True, timeout=120)
 
     def _put(self, content: bytes, suffix: str) -> str:
         key = f"environments/sha256-{hashlib.sha256(content).hexdigest()}{suffix}"
@@ -116,6 +122,7 @@ print(json.dumps({
     "path": path, "prefix": sys.prefix, "exec": sys.exec_prefix, "base": sys.base_prefix, "python": sys.executable,
     "places": sysconfig.get_paths(), "site": site.getsitepackages(), "prefixes": site.PREFIXES, "one": one.VERSION,
     "user": site.ENABLE_USER_SITE, "child": subprocess.check_output(child, text=True), "main": __spec__.name,
+    "started": sys.orig_argv[1],
 }))
 """
 
@@ -134,27 +141,30 @@ def found_by(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("before", "place", "python_path"),
+    ("image", "restarts"),
     [
-        ("import sysconfig; sysconfig.get_paths()", "{}", ""),  # which keeps the prefix
-        # As a file `.pth` of the image's does.
-        (OF_THE_IMAGE, "{}", ""),
-        ("", "{}", "/somewhere/site-packages"),
-        ("", "/.{}", ""),
+        ({"before": "import sysconfig; sysconfig.get_paths()"}, False),  # which keeps the prefix
+        ({"work": "my-packages"}, False),
+        ({"before": OF_THE_IMAGE}, True),
+        ({"python_path": "/somewhere/site-packages"}, True),
+        ({"place": "/.{}"}, True),
     ],
 )
 def test_the_python_that_has_unpacked_it_runs_in_it_as_its_own_would(
-    job: Job, before: str, place: str, python_path: str
+    job: Job, image: dict[str, str], restarts: bool
 ) -> None:
     """Also with what Python reads when it starts."""
-    if python_path:
+    if python_path := image.get("python_path"):
         job.variables["PYTHONPATH"] = python_path
+    job.work /= image.get("work", "")
+    job.work.mkdir(exist_ok=True)
     (job.root / SITE / "covalent_awsbatch_plugin" / "runner" / "__main__.py").write_text(FOUND)
     (job.root / SITE / "paths.pth").write_text("elsewhere\n")
     (job.root / SITE / "elsewhere").mkdir()
     (job.root / SITE / "elsewhere" / "one.py").write_text("VERSION = 2\n")
     wanted = found_by(job.run())
-    found = found_by(job.go_on(before, place))
+    found = found_by(job.go_on(image.get("before", ""), image.get("place", "{}")))
+    assert (wanted.pop("started"), found.pop("started")) == ("-m", "-m" if restarts else "-c")
     assert found == wanted
     assert (found["one"], found["prefix"]) == (2, str(job.root / PREFIX))
     assert found["child"] == f"{job.root / PREFIX} 2\n"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import tarfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from support.images import Image, tar
 
 from covalent_awsbatch_plugin.environment.cache import Packed
-from covalent_awsbatch_plugin.environment.image import Base, Content, compose, tag
+from covalent_awsbatch_plugin.environment.image import Base, Content, _layer_without, compose, tag
 from covalent_awsbatch_plugin.environment.pack import PREFIX
 
 PACKAGE = f"{PREFIX}/lib/python3.11/site-packages/one"
@@ -53,6 +54,16 @@ def test_each_user_of_jobs_has_an_image_and_the_tags_of_before_stay() -> None:
     tags = [tag("base", "amd64", replace(content, user=user)) for user in ("", "1000", "1001")]
     assert len(set(tags)) == 3
     assert tags[0] == "cab-25145e02110c80a6f4304724dece9cb5050a29c3"
+
+
+def test_what_hides_a_package_has_nothing_in_what_it_hides() -> None:
+    """Where a folder is hidden, overlay file systems have a device: nothing can be unpacked below it."""
+    replaced = ("pydantic", "requests", "urllib3")
+    with tarfile.open(fileobj=io.BytesIO(_layer_without(Content("3.11", (), replaced=replaced)))) as layer:
+        hidden = [PurePosixPath(entry.name) for entry in layer]
+    folders = {path.with_name(path.name.removeprefix(".wh.")) for path in hidden}
+    assert {"pydantic", "requests", "urllib3"} <= {path.name.partition("-")[0] for path in folders}
+    assert not [path for path in hidden if folders.intersection(path.parents)]
 
 
 @pytest.mark.parametrize("user", ["", "root", "root:staff", "0"])

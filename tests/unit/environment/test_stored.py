@@ -36,7 +36,7 @@ def test_what_another_process_stored_first_is_kept(home: Path) -> None:
     second = home / "new-second"
     second.mkdir()
     (second / one.file.name).write_bytes(b"core")
-    layers._take(second, one.file.parent)
+    layers._take(second, one.file.parent, one.file.name)
     assert one.file.stat().st_ino == before
     assert not second.exists()
 
@@ -58,6 +58,10 @@ def test_the_core_of_a_wheel_is_made_again_where_it_was_lost(tmp_path: Path) -> 
     assert (one.file.read_bytes(), one.file.suffix) == (b"core", CORE_SUFFIX)
     [rest] = layers.packed([wheel], "3.11", dict)
     assert CORE_FILE.encode() not in gzip.decompress(rest.file.read_bytes())
-    one.file.unlink()
-    assert layers.core(wheel, "3.11", dict) == one
-    assert one.file.exists()
+    for lost in (one, rest):
+        lost.file.unlink()
+        lost.file.with_name(f"{rest.file.name}.diff-id").touch()
+        assert layers.core(wheel, "3.11", dict) == one
+        assert layers.packed([wheel], "3.11", dict) == [rest]
+        assert one.file.exists()
+        assert rest.file.exists()

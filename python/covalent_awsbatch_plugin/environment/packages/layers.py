@@ -89,7 +89,7 @@ def stored(content: bytes, suffix: str) -> Packed:
         file = _stored_file(content, suffix)
         with _new() as temporary:
             (temporary / file.name).write_bytes(content)
-            _take(temporary, file.parent)
+            _take(temporary, file.parent, file.name)
         return _object(file, 0)
     with suppress(OSError):
         os.utime(found.file.parent)  # in use
@@ -198,7 +198,7 @@ def _finish(file: Path, place: Path, core: Path | None = None) -> Path:
     file.rename(finished / f"sha256-{_sha256(file)}.tar.gz")
     if core and core.exists():
         core.rename(finished / f"sha256-{_sha256(core)}{CORE_SUFFIX}")
-    _take(finished, place)
+    _take(finished, place, _PATTERN)
     return next(place.glob(_PATTERN))
 
 
@@ -210,14 +210,14 @@ def _sha256(file: Path) -> str:
     return sha256.hexdigest()
 
 
-def _take(finished: Path, place: Path) -> None:
-    """Puts a directory in its place, unless another process was first: what that has is as good."""
+def _take(finished: Path, place: Path, pattern: str) -> None:
+    """Puts a directory in its place, unless another process was first, and has a file of this pattern there."""
     try:
         finished.rename(place)
     except OSError:
         if not place.is_dir():
             raise
-        if next(place.glob("sha256-*"), None) is not None:
+        if next(place.glob(pattern), None) is not None:  # which is as good
             shutil.rmtree(finished, ignore_errors=True)
             return
         shutil.rmtree(place)  # somebody has removed the file alone
