@@ -199,7 +199,9 @@ def _finish(file: Path, place: Path, core: Path | None = None) -> Path:
     if core and core.exists():
         core.rename(finished / f"sha256-{_sha256(core)}{CORE_SUFFIX}")
     _take(finished, place, _PATTERN)
-    return next(place.glob(_PATTERN))
+    for made in place.glob(_PATTERN):
+        return made
+    raise FileNotFoundError(f"{place} was removed meanwhile")
 
 
 def _sha256(file: Path) -> str:
