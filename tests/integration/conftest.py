@@ -115,7 +115,7 @@ def small_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     install(site, "small_two", {"small_two/__init__.py": "NUMBER = 2", CORE_FILE: "in place of the core"})
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(runtime, "_ROOTS", ("small-one", "small-two"))
-    monkeypatch.setattr(runtime, "_OWN", "small-two")
+    monkeypatch.setattr(runtime, "OWN", "small-two")
     yield site
     prepare._ready.clear()
 

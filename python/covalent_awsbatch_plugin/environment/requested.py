@@ -23,7 +23,7 @@ from .distributions import CannotPackError
 from .packages import index, layers, locked
 from .packages.resolve import Target, target
 from .packages.wanted import Wanted, requirements, wanted
-from .runtime import distributions
+from .runtime import OWN, distributions
 from .store import missing, upload
 
 if TYPE_CHECKING:
@@ -227,6 +227,9 @@ def _made(bucket: locked.Bucket, asked: Wanted, fits: Target, machine: str, step
     runtime = distributions(machine)
     lock = locked.locked(bucket, requirements(asked), runtime, fits, variables)
     wheels = lock.wheels
+    for wheel in wheels:
+        if wheel.name == OWN:  # the job would be without the core, which is apart from the rest
+            raise CannotPackError(f"a job's runner is {OWN} {runtime[OWN].version}, and the function asks for another")
     if wheels:
         step.making(len(wheels))
         _log.info("Making the environment of %d packages", len(wheels))

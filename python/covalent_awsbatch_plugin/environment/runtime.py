@@ -33,9 +33,11 @@ from .pack import LIBRARY
 from .packages import index, layers, locked
 from .packages.resolve import Target, Wheel
 
-# What the runner needs in the container, with all that they need. This package is apart, since it changes alone.
-_OWN = "covalent-awsbatch-plugin"
-_ROOTS = (_OWN, "cloudpickle")
+OWN = "covalent-awsbatch-plugin"
+"""This package, whose files are apart, since they change alone."""
+
+# What the runner needs in the container, with all that they need.
+_ROOTS = (OWN, "cloudpickle")
 # What a job fetches at its start, as the runner imports it; the rest when something asks for it. One that is missing in
 # this list would cost each job that time.
 _FIRST = """
@@ -108,12 +110,12 @@ def pack(
         OSError: The cache cannot be written to.
     """
     found = distributions(machine)
-    if not modules(found[_OWN]):
-        raise CannotPackError(f"{_OWN} is installed here without a record of where its files are: install it again")
+    if not modules(found[OWN]):
+        raise CannotPackError(f"{OWN} is installed here without a record of where its files are: install it again")
     compiled = wheels(found, machine)
     for wheel in compiled:
         found.pop(wheel.name)
-    own = {name: found.pop(name) for name in (_OWN,) if name in found}
+    own = {name: found.pop(name) for name in (OWN,) if name in found}
     first = {name: one for name, one in found.items() if name in _FIRST.split()}
     names = {module for one in first.values() for module in modules(one)}
     # What shares the name of a package with them belongs to them.
@@ -134,14 +136,14 @@ def pack(
         descriptions.append({"folder": folder, "key": later[-1].key, **_description(group)})
     variables = functools.cache(index.variables)
     more = {f"{LIBRARY}/site-packages/covalent-awsbatch.pth": _INSTALL, on_demand.DESCRIPTION: json.dumps(descriptions)}
-    fetched_wheel = [wheel for wheel in compiled if wheel.name == _OWN]
+    fetched_wheel = [wheel for wheel in compiled if wheel.name == OWN]
     return [
         # The job's first program unpacks nothing itself: the first one is the core, which unpacks the others.
-        layers.core(fetched_wheel[0], _PYTHON, variables) if fetched_wheel else stored(_core(own[_OWN]), CORE_SUFFIX),
+        layers.core(fetched_wheel[0], _PYTHON, variables) if fetched_wheel else stored(_core(own[OWN]), CORE_SUFFIX),
         *layers.packed(fetched_wheel, _PYTHON, variables),
         packed(own, more=more),
         packed(first, more={"bin/pip": _PIP, "bin/pip3": _PIP}),
-        *layers.packed([wheel for wheel in compiled if wheel.name != _OWN], _PYTHON, variables),
+        *layers.packed([wheel for wheel in compiled if wheel.name != OWN], _PYTHON, variables),
         *later,
     ]
 
@@ -160,7 +162,7 @@ def _core(own: Distribution) -> bytes:
     """The core that is installed here."""
     for file in files(own, CORE):
         return file.source.read_bytes()
-    raise CannotPackError(f"the core of {_OWN} is not on record here: install it again")
+    raise CannotPackError(f"the core of {OWN} is not on record here: install it again")
 
 
 def found(machine: str) -> list[Packed]:

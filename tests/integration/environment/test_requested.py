@@ -182,6 +182,16 @@ def test_a_wheel_that_cannot_be_used_says_why(bench: TaskBench, index: Index) ->
     assert "slipping-2.0-py3-none-any.whl" in packages_of(bench, packages=["slipping"]).why
 
 
+def test_another_version_of_the_runner_is_not_packed(bench: TaskBench, index: Index) -> None:
+    """Its core would be missing, which is an object of its own; pip can install it at the job's start."""
+    name = "covalent_awsbatch_plugin"
+    index.add(name, "99.0", wheel(name, "99.0", {f"{name}/__init__.py": ""}))
+    found = packages_of(bench, packages=["covalent-awsbatch-plugin==99.0"])
+    assert found.objects == ()
+    assert found.install == ("covalent-awsbatch-plugin==99.0",)
+    assert "a job's runner is covalent-awsbatch-plugin 1.0.0, and the function asks for another" in found.why
+
+
 def test_without_uv_or_an_index_the_job_installs_as_before(
     bench: TaskBench, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:

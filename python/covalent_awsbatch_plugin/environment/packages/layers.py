@@ -62,7 +62,7 @@ def core(wheel: Wheel, python: str, variables: Callable[[], Mapping[str, str]]) 
     """The object that is the core of a wheel of this package, which `packed` leaves out; the rest as for that.
 
     Args:
-        wheel: It.
+        wheel: The wheel.
         python: See there.
         variables: See there.
     """
